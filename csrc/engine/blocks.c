@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A block grows along the width first, because its rows are what memory holds in one piece, then
+ * along height, depth and batch, until it has the points or the inputs that its engine asked for.
+ * If that gives too few tasks for the threads, the output channels are shared out, and then the
+ * blocks are halved. None of it changes the order of any sum. */
+#include "engine/blocks.h"
+
+#include "base/size.h"
+#include "engine/pack.h"
+
+#include <string.h>
+
+enum { TASKS_PER_THREAD = 4 };
+
+ptrdiff_t tc_part_count(const struct tc_kernels *kernels, ptrdiff_t length)
+{
+    return tc_ceil_div(tc_ceil_div(length, kernels->lanes), kernels->widths);
+}
+
+struct tc_part tc_part_at(const struct tc_kernels *kernels, ptrdiff_t length, ptrdiff_t part)
+{
+    const ptrdiff_t vectors = tc_ceil_div(length, kernels->lanes);
+    const struct tc_range share = tc_share_of(vectors, part, tc_part_count(kernels, length));
+    const ptrdiff_t first = share.begin * kernels->lanes;
+    return (struct tc_part){
+        .first = first,
+        .lanes = tc_min(length, share.end * kernels->lanes) - first,
+        .width = (int)tc_range_length(share),
+    };
+}
+
+/* Index 0 of a grid is the batch, the others are the spatial axes. */
+static ptrdiff_t grid_length(const struct tc_job *job, int g)
+{
+    const struct tc_axis *const axis = &job->lattice.axis[g - 1];
+    return g == 0 ? job->problem->n : (axis->out - 1) / axis->out_step + 1;
+}
+
+static ptrdiff_t input_length(const struct tc_job *job, int g, ptrdiff_t size)
+{
+    if (g == 0) {
+        return size;
+    }
+    const struct tc_axis *const axis = &job->lattice.axis[g - 1];
+    const ptrdiff_t span = axis->dilation * (axis->kernel - 1);
+    const ptrdiff_t length = axis->in_step * (size - 1) + tc_ceil_div(span, axis->out_step) + 1;
+    return tc_min(axis->in, length);
+}
+
+static void set_size(struct tc_job *job, int g, ptrdiff_t size)
+{
+    const ptrdiff_t length = grid_length(job, g);
+    const ptrdiff_t count = tc_max(tc_ceil_div(length, size), 1);
+    job->blocking.size[g] = tc_max(tc_ceil_div(length, count), 1);
+    job->blocking.count[g] = tc_ceil_div(length, job->blocking.size[g]);
+}
+
+static ptrdiff_t block_count(const struct tc_blocking *blocking)
+{
+    ptrdiff_t count = 1;
+    for (int g = 0; g < TC_GRID; g++) {
+        count *= blocking->count[g];
+    }
+    return count;
+}
+
+static bool halve_a_side(struct tc_job *job)
+{
+    for (int g = 0; g < TC_GRID; g++) {
+        if (job->blocking.size[g] > 1) {
+            set_size(job, g, tc_ceil_div(job->blocking.size[g], 2));
+            return true;
+        }
+    }
+    return false;
+}
+
+void tc_blocking_set(struct tc_job *job, ptrdiff_t points, ptrdiff_t inputs, ptrdiff_t shares)
+{
+    struct tc_blocking *const blocking = &job->blocking;
+    ptrdiff_t others = 1; /* inputs along the axes that follow */
+    for (int axis = 0; axis < TC_SPATIAL; axis++) {
+        others *= input_length(job, axis + 1, 1);
+    }
+    for (int g = TC_GRID - 1; g >= 0; g--) {
+        others /= input_length(job, g, 1);
+        ptrdiff_t size = tc_clamp(points, 1, tc_max(grid_length(job, g), 1));
+        while (size > 1 && input_length(job, g, size) * others > inputs) {
+            size = tc_ceil_div(size, 2);
+        }
+        set_size(job, g, size);
+        points /= blocking->size[g];
+        others *= input_length(job, g, blocking->size[g]);
+    }
+    const ptrdiff_t wanted = job->threads > 1 ? (ptrdiff_t)job->threads * TASKS_PER_THREAD : 1;
+    const ptrdiff_t blocks = tc_max(block_count(blocking) * job->problem->g, 1);
+    blocking->shares = tc_clamp(tc_ceil_div(wanted, blocks), 1, shares);
+    do {
+        job->tasks = block_count(blocking) * job->problem->g * blocking->shares;
+    } while (job->tasks < wanted / 2 && halve_a_side(job));
+}
+
+struct tc_block tc_block_at(const struct tc_job *job, ptrdiff_t task)
+{
+    const struct tc_blocking *const blocking = &job->blocking;
+    struct tc_block block = {.share = task % blocking->shares};
+    task /= blocking->shares;
+    for (int g = TC_GRID - 1; g >= 0; g--) {
+        const ptrdiff_t begin = task % blocking->count[g] * blocking->size[g];
+        const struct tc_range grid = {begin,
+                                      tc_min(begin + blocking->size[g], grid_length(job, g))};
+        block.grid[g] = grid;
+        block.input[g] = g ? tc_lattice_inputs(&job->lattice.axis[g - 1], grid) : grid;
+        task /= blocking->count[g];
+    }
+    block.group = task;
+    return block;
+}
+
+ptrdiff_t tc_block_inputs(const struct tc_job *job)
+{
+    ptrdiff_t inputs = 1;
+    for (int g = 0; g < TC_GRID; g++) {
+        inputs *= input_length(job, g, job->blocking.size[g]);
+    }
+    return inputs;
+}
+
+struct tc_image tc_block_input(const struct tc_job *job, const struct tc_block *block)
+{
+    struct tc_image x = job->x;
+    x.data = tc_at(x.data, block->group * tc_group_ci(job->problem) * x.c, job->kernels->bytes);
+    return x;
+}
+
+/* Copies one image's inputs at depth d. The contiguous axis of the two decides which two axes make
+ * a matrix: height and width a channel, or channels and width a row. */
+static void copy_slice(const struct tc_job *job, const struct tc_range input[TC_GRID],
+                       struct tc_image from, struct tc_image to)
+{
+    const ptrdiff_t ci = tc_group_ci(job->problem), bytes = job->kernels->bytes;
+    const ptrdiff_t height = tc_range_length(input[2]), width = tc_range_length(input[3]);
+    const bool by_rows = from.c == 1;
+    const ptrdiff_t step = by_rows ? from.axis[TC_H] : from.c;
+    const ptrdiff_t to_step = by_rows ? to.axis[TC_H] : to.c;
+    for (ptrdiff_t i = 0; i < (by_rows ? height : ci); i++) {
+        const struct tc_matrix src = {tc_at(from.data, i * step, bytes),
+                                      by_rows ? from.c : from.axis[TC_H], from.axis[TC_W]};
+        const struct tc_matrix dst = {tc_at(to.data, i * to_step, bytes),
+                                      by_rows ? to.c : to.axis[TC_H], to.axis[TC_W]};
+        tc_copy(job->kernels, by_rows ? ci : height, width, dst, src);
+    }
+}
+
+struct tc_image tc_block_copy(const struct tc_job *job, const struct tc_block *block,
+                              ptrdiff_t pitch, void *copy)
+{
+    const struct tc_range *const in = block->input;
+    const ptrdiff_t width = tc_range_length(in[3]), plane = tc_range_length(in[2]) * width;
+    const ptrdiff_t depth = tc_range_length(in[1]), bytes = job->kernels->bytes;
+    const struct tc_image from = tc_block_input(job, block);
+    const struct tc_image to = {copy, depth * plane, pitch, {plane, width, 1}};
+    const ptrdiff_t used = tc_range_length(in[0]) * to.n;
+    for (ptrdiff_t n = in[0].begin; n < in[0].end; n++) {
+        for (ptrdiff_t d = in[1].begin; d < in[1].end; d++) {
+            struct tc_image slice = from, into = to;
+            const ptrdiff_t at = n * from.n + d * from.axis[TC_D] + in[2].begin * from.axis[TC_H] +
+                                 in[3].begin * from.axis[TC_W];
+            const ptrdiff_t to_at = (n - in[0].begin) * to.n + (d - in[1].begin) * plane;
+            slice.data = tc_at(from.data, at, bytes);
+            into.data = tc_at(copy, to_at, bytes);
+            copy_slice(job, in, slice, into);
+        }
+    }
+    for (ptrdiff_t c = 0; c < tc_group_ci(job->problem); c++) {
+        memset(tc_at(copy, c * pitch + used, bytes), 0, (size_t)((pitch - used) * bytes));
+    }
+    return to;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TC_BLOCKS_H
+#define TC_BLOCKS_H
+
+/* Cutting a job into tasks and an axis of vectors into parts: what the blocked engines share. */
+
+#include "engine/engine.h"
+
+/* A part of an axis of lanes: whole vectors, of which `lanes` elements exist. */
+struct tc_part {
+    ptrdiff_t first, lanes;
+    int width; /* vectors */
+};
+
+/* Parts of at most kernels->widths vectors, as equal as possible. */
+ptrdiff_t tc_part_count(const struct tc_kernels *kernels, ptrdiff_t length);
+struct tc_part tc_part_at(const struct tc_kernels *kernels, ptrdiff_t length, ptrdiff_t part);
+
+/* A block and the inputs that it reads; index 0 is the batch. */
+struct tc_block {
+    ptrdiff_t group, share;
+    struct tc_range grid[TC_GRID];
+    struct tc_range input[TC_GRID];
+};
+
+/* Cuts the job into blocks of at most `points` grid points, whose inputs number at most `inputs`
+ * as long as more than one point is left, and into at most `shares` shares, so that there are
+ * tasks enough for the threads. */
+void tc_blocking_set(struct tc_job *job, ptrdiff_t points, ptrdiff_t inputs, ptrdiff_t shares);
+
+struct tc_block tc_block_at(const struct tc_job *job, ptrdiff_t task);
+
+/* The most inputs any block has. */
+ptrdiff_t tc_block_inputs(const struct tc_job *job);
+
+/* The channels of the block's group in x, in place. */
+struct tc_image tc_block_input(const struct tc_job *job, const struct tc_block *block);
+
+/* Copies the block's inputs to [ci][n][d][h][w], channels `pitch` elements apart and padded with
+ * zeros up to the next channel. */
+struct tc_image tc_block_copy(const struct tc_job *job, const struct tc_block *block,
+                              ptrdiff_t pitch, void *copy);
+
+static inline ptrdiff_t tc_range_length(struct tc_range range)
+{
+    return range.end - range.begin;
+}
+
+/* Items [begin, end) of `items` that share number `share` of `shares` owns. */
+static inline struct tc_range tc_share_of(ptrdiff_t items, ptrdiff_t share, ptrdiff_t shares)
+{
+    return (struct tc_range){items * share / shares, items * (share + 1) / shares};
+}
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TC_ENGINE_H
+#define TC_ENGINE_H
+
+/* Engines: ways to carry out a problem. tc_engines lists them, most special first; the first that
+ * accepts a job gets it. An engine decides on the geometry of one image, on strides and on the
+ * machine, never on the batch or the number of threads: those must not change a bit. */
+
+#include "kernels/kernels.h"
+#include "lattice.h"
+
+/* How a job is cut into blocks: boxes of grid points, that is of outputs j of every phase at once
+ * (n, d, h, w). All phases of a block read about the same inputs. */
+enum { TC_GRID = 4 };
+
+struct tc_blocking {
+    ptrdiff_t size[TC_GRID], count[TC_GRID];
+    ptrdiff_t shares; /* tasks that share the output channels of one group and block */
+};
+
+/* All an engine knows of its work. What stands above the line is given; the engine's `accept`
+ * books what stands below. Data pointers may be NULL until run; strides are always there. */
+struct tc_job {
+    const struct tc_problem *problem;
+    struct tc_lattice lattice;
+    const struct tc_kernels *kernels;
+    const struct tc_cpu *cpu;
+    struct tc_image x, y;
+    struct tc_weight w;
+    struct tc_bias b;
+    int threads;        /* at most so many */
+    bool forced;        /* the caller asked for this engine: refuse only what cannot be done */
+    bool ahead;         /* the weights are packed ahead and cost this call nothing */
+    const void *packed; /* those weights, at run */
+    /* ---- */
+    struct tc_blocking blocking;
+    ptrdiff_t tasks;
+    ptrdiff_t packed_bytes; /* of the weights in the engine's order; 0: read as they lie */
+    ptrdiff_t thread_bytes; /* of one thread's scratch */
+};
+
+struct tc_engine {
+    const char *name;
+    /* Books the job and returns NULL, or returns why not. */
+    const char *(*accept)(struct tc_job *job);
+    /* Packs weights and bias; NULL where they are read as they lie. Scratch, here and below, holds
+     * threads * thread_bytes, aligned to TC_ALIGN. */
+    void (*pack)(const struct tc_job *job, void *packed, void *scratch);
+    void (*run)(const struct tc_job *job, void *scratch);
+    /* The tile in words, for explain. */
+    void (*describe)(const struct tc_job *job, struct tc_status *text);
+};
+
+enum { TC_ALIGN = 64 };
+
+extern const struct tc_engine tc_engine_spread, tc_engine_gather, tc_engine_reference;
+
+/* The list, most special first, ended by NULL. */
+extern const struct tc_engine *const tc_engines[];
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Between the caller's strides and panels. Whichever axes happen to be contiguous decide: rows are
+ * copied whole, or the matrix is transposed in registers; otherwise element by element. */
+#include "engine/pack.h"
+
+#include <string.h>
+
+static inline void copy_elements(ptrdiff_t rows, ptrdiff_t columns, struct tc_matrix dst,
+                                 struct tc_matrix src, const size_t bytes)
+{
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        char *to = tc_at(dst.data, r * dst.row, (ptrdiff_t)bytes);
+        const char *from = tc_at(src.data, r * src.row, (ptrdiff_t)bytes);
+        for (ptrdiff_t c = 0; c < columns; c++) {
+            memcpy(to, from, bytes);
+            to += dst.column * (ptrdiff_t)bytes;
+            from += src.column * (ptrdiff_t)bytes;
+        }
+    }
+}
+
+static void copy_rows(ptrdiff_t rows, ptrdiff_t columns, struct tc_matrix dst, struct tc_matrix src,
+                      ptrdiff_t bytes)
+{
+    if (dst.row == columns && src.row == columns) {
+        columns *= rows;
+        rows = 1;
+    }
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        memcpy(tc_at(dst.data, r * dst.row, bytes), tc_at(src.data, r * src.row, bytes),
+               (size_t)(columns * bytes));
+    }
+}
+
+static struct tc_matrix swap_axes(struct tc_matrix matrix)
+{
+    return (struct tc_matrix){matrix.data, matrix.column, matrix.row};
+}
+
+void tc_copy(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t columns,
+             struct tc_matrix dst, struct tc_matrix src)
+{
+    if (src.column != 1 && src.row == 1) {
+        tc_copy(kernels, columns, rows, swap_axes(dst), swap_axes(src));
+    } else if (src.column == 1 && dst.column == 1) {
+        copy_rows(rows, columns, dst, src, kernels->bytes);
+    } else if (src.column == 1 && dst.row == 1) {
+        const struct tc_transpose transpose = {.rows = rows,
+                                               .columns = columns,
+                                               .src = src.data,
+                                               .src_row = src.row,
+                                               .dst = dst.data,
+                                               .dst_row = dst.column};
+        kernels->transpose(&transpose);
+    } else if (kernels->bytes == 4) {
+        copy_elements(rows, columns, dst, src, 4);
+    } else {
+        copy_elements(rows, columns, dst, src, 8);
+    }
+}

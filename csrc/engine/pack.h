@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TC_PACK_H
+#define TC_PACK_H
+
+#include "kernels/kernels.h"
+
+/* A strided matrix: element (r, c) lies r*row + c*column elements behind data. */
+struct tc_matrix {
+    void *data;
+    ptrdiff_t row, column;
+};
+
+/* Copies rows x columns elements from any strides to any strides. */
+void tc_copy(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t columns,
+             struct tc_matrix dst, struct tc_matrix src);
+
+#endif

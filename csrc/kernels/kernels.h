@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TC_KERNELS_H
+#define TC_KERNELS_H
+
+/* The contracts of the kernels. A kernel never touches a byte outside the rows, lanes and columns
+ * that its arguments name. All strides count elements.
+ *
+ * To add a kernel: write it in kernels_<isa>.c, and put it into that file's table. Tests and
+ * benchmarks find it there. */
+
+#include "base/cpu.h"
+#include "tensor.h"
+
+/* The one microkernel. C (rows x lanes) is a sum over taps and k,
+ *
+ *   C[r][l] = start + sum over t0, t1, t2, k of  A[r][t, k] * B[t, k][l]
+ *   A[r][t, k] = a[a_row[r] + t0*a_tap[0] + t1*a_tap[1] + t2*a_tap[2] + k*a_k]
+ *   B[t, k][l] = b[           t0*b_tap[0] + t1*b_tap[1] + t2*b_tap[2] + k*b_k + l]
+ *   C[r][l]    = c[c_row[r] + l]
+ *
+ * in that order, one accumulator an element. start is C itself if `add`, else bias[l], else 0.
+ * The kernel of width v takes lanes in ((v-1)*L, v*L], L lanes a vector, and reads B and bias in
+ * whole vectors: v*L elements; a, c and everything else as far as rows and lanes go. taps and k
+ * may be 0. */
+struct tc_tile {
+    ptrdiff_t rows, lanes, k, taps[TC_SPATIAL];
+    const void *a;
+    const ptrdiff_t *a_row;
+    ptrdiff_t a_k, a_tap[TC_SPATIAL];
+    const void *b;
+    ptrdiff_t b_k, b_tap[TC_SPATIAL];
+    const void *bias;
+    bool add;
+    void *c;
+    const ptrdiff_t *c_row;
+};
+
+/* dst[c*dst_row + r] = src[r*src_row + c] for r < rows, c < columns. */
+struct tc_transpose {
+    ptrdiff_t rows, columns;
+    const void *src;
+    ptrdiff_t src_row;
+    void *dst;
+    ptrdiff_t dst_row;
+};
+
+/* dst[i] = start + sum over t0, t1, t2 of src[t0*tap[0] + t1*tap[1] + t2*tap[2] + i], in that
+ * order, for i < n. start is *bias, or 0 if bias is NULL. */
+struct tc_sum {
+    ptrdiff_t n, taps[TC_SPATIAL], tap[TC_SPATIAL];
+    const void *src, *bias;
+    void *dst;
+};
+
+enum { TC_WIDTHS = 4, TC_MAX_ROWS = 14 };
+
+/* The kernels of one instruction set and dtype. tile[v-1] has width v and takes up to rows[v-1]
+ * rows; widths are filled from 1 up to `widths`. */
+struct tc_kernels {
+    const char *isa;
+    int bytes, lanes, widths; /* bytes of an element */
+    int rows[TC_WIDTHS];
+    void (*tile[TC_WIDTHS])(const struct tc_tile *tile);
+    void (*transpose)(const struct tc_transpose *transpose);
+    void (*sum)(const struct tc_sum *sum);
+};
+
+/* The tables at the end of each kernels_<isa>.c, by dtype; NULL where it was not compiled. */
+extern const struct tc_kernels *const tc_kernels_portable[];
+extern const struct tc_kernels *const tc_kernels_avx2[];
+extern const struct tc_kernels *const tc_kernels_avx512[];
+
+/* The kernels of instruction set `isa`, or the best there are if NULL; NULL if this processor or
+ * this build has none of that name. */
+const struct tc_kernels *tc_kernels_find(const char *isa, enum tc_dtype dtype,
+                                         const struct tc_cpu *cpu);
+
+/* The names of the instruction sets that can run here, best first, ended by NULL. */
+enum { TC_MAX_ISAS = 4 };
+void tc_kernels_list(const struct tc_cpu *cpu, const char *names[TC_MAX_ISAS]);
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* AVX2 and FMA: 16 registers of 8 float or 4 double, 12 of them accumulators. */
+#include "kernels/kernels.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else
+#pragma GCC target("avx2,fma")
+#endif
+#include <immintrin.h>
+
+#define INLINE inline __attribute__((always_inline))
+
+/* ---- float ---- */
+
+static INLINE __m256i first_f32(ptrdiff_t n)
+{
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n < 8 ? (int)n : 8), lane);
+}
+
+static INLINE __m256 zero_f32(void)
+{
+    return _mm256_setzero_ps();
+}
+
+static INLINE __m256 broadcast_f32(float x)
+{
+    return _mm256_set1_ps(x);
+}
+
+static INLINE __m256 load_f32(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+
+static INLINE __m256 load_part_f32(const float *p, ptrdiff_t n)
+{
+    return _mm256_maskload_ps(p, first_f32(n));
+}
+
+static INLINE void store_f32(float *p, __m256 v)
+{
+    _mm256_storeu_ps(p, v);
+}
+
+static INLINE void store_part_f32(float *p, __m256 v, ptrdiff_t n)
+{
+    if (n >= 8) {
+        _mm256_storeu_ps(p, v);
+    } else {
+        _mm256_maskstore_ps(p, first_f32(n), v);
+    }
+}
+
+static INLINE __m256 add_f32(__m256 a, __m256 b)
+{
+    return _mm256_add_ps(a, b);
+}
+
+static INLINE __m256 fma_f32(__m256 a, __m256 b, __m256 c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+static INLINE void zip_f32(__m256 *a, __m256 *b)
+{
+    const __m256 low = _mm256_unpacklo_ps(*a, *b), high = _mm256_unpackhi_ps(*a, *b);
+    *a = _mm256_permute2f128_ps(low, high, 0x20);
+    *b = _mm256_permute2f128_ps(low, high, 0x31);
+}
+
+static INLINE void transpose_vectors_f32(__m256 v[8])
+{
+    __m256 t[8];
+#pragma GCC unroll 16
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm256_unpacklo_ps(v[i], v[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(v[i], v[i + 1]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < 8; i += 4) {
+        for (int j = 0; j < 2; j++) {
+            v[i + 2 * j] = _mm256_shuffle_ps(t[i + j], t[i + j + 2], 0x44);
+            v[i + 2 * j + 1] = _mm256_shuffle_ps(t[i + j], t[i + j + 2], 0xee);
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < 4; i++) {
+        t[i] = _mm256_permute2f128_ps(v[i], v[i + 4], 0x20);
+        t[i + 4] = _mm256_permute2f128_ps(v[i], v[i + 4], 0x31);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < 8; i++) {
+        v[i] = t[i];
+    }
+}
+
+#define REAL float
+#define VECTOR __m256
+#define LANES 8
+#define T(name) name##_f32
+#include "kernels/kernels_tmpl.h"
+
+static void tc_tile_f32_12x8_avx2(const struct tc_tile *tile)
+{
+    tile_up_to_f32(tile, 12, 1);
+}
+
+static void tc_tile_f32_6x16_avx2(const struct tc_tile *tile)
+{
+    tile_up_to_f32(tile, 6, 2);
+}
+
+static void tc_tile_f32_4x24_avx2(const struct tc_tile *tile)
+{
+    tile_up_to_f32(tile, 4, 3);
+}
+
+/* ---- double ---- */
+
+static INLINE __m256i first_f64(ptrdiff_t n)
+{
+    const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), lane);
+}
+
+static INLINE __m256d zero_f64(void)
+{
+    return _mm256_setzero_pd();
+}
+
+static INLINE __m256d broadcast_f64(double x)
+{
+    return _mm256_set1_pd(x);
+}
+
+static INLINE __m256d load_f64(const double *p)
+{
+    return _mm256_loadu_pd(p);
+}
+
+static INLINE __m256d load_part_f64(const double *p, ptrdiff_t n)
+{
+    return _mm256_maskload_pd(p, first_f64(n));
+}
+
+static INLINE void store_f64(double *p, __m256d v)
+{
+    _mm256_storeu_pd(p, v);
+}
+
+static INLINE void store_part_f64(double *p, __m256d v, ptrdiff_t n)
+{
+    if (n >= 4) {
+        _mm256_storeu_pd(p, v);
+    } else {
+        _mm256_maskstore_pd(p, first_f64(n), v);
+    }
+}
+
+static INLINE __m256d add_f64(__m256d a, __m256d b)
+{
+    return _mm256_add_pd(a, b);
+}
+
+static INLINE __m256d fma_f64(__m256d a, __m256d b, __m256d c)
+{
+    return _mm256_fmadd_pd(a, b, c);
+}
+
+static INLINE void zip_f64(__m256d *a, __m256d *b)
+{
+    const __m256d low = _mm256_unpacklo_pd(*a, *b), high = _mm256_unpackhi_pd(*a, *b);
+    *a = _mm256_permute2f128_pd(low, high, 0x20);
+    *b = _mm256_permute2f128_pd(low, high, 0x31);
+}
+
+static INLINE void transpose_vectors_f64(__m256d v[4])
+{
+    __m256d t[4];
+#pragma GCC unroll 16
+    for (int i = 0; i < 4; i += 2) {
+        t[i] = _mm256_unpacklo_pd(v[i], v[i + 1]);
+        t[i + 1] = _mm256_unpackhi_pd(v[i], v[i + 1]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < 2; i++) {
+        v[i] = _mm256_permute2f128_pd(t[i], t[i + 2], 0x20);
+        v[i + 2] = _mm256_permute2f128_pd(t[i], t[i + 2], 0x31);
+    }
+}
+
+#define REAL double
+#define VECTOR __m256d
+#define LANES 4
+#define T(name) name##_f64
+#include "kernels/kernels_tmpl.h"
+
+static void tc_tile_f64_12x4_avx2(const struct tc_tile *tile)
+{
+    tile_up_to_f64(tile, 12, 1);
+}
+
+static void tc_tile_f64_6x8_avx2(const struct tc_tile *tile)
+{
+    tile_up_to_f64(tile, 6, 2);
+}
+
+static void tc_tile_f64_4x12_avx2(const struct tc_tile *tile)
+{
+    tile_up_to_f64(tile, 4, 3);
+}
+
+/* ---- tables ---- */
+
+static const struct tc_kernels kernels_f32 = {
+    .isa = "avx2",
+    .bytes = 4,
+    .lanes = 8,
+    .widths = 3,
+    .rows = {12, 6, 4},
+    .tile = {tc_tile_f32_12x8_avx2, tc_tile_f32_6x16_avx2, tc_tile_f32_4x24_avx2},
+    .transpose = transpose_f32,
+    .sum = sum_f32,
+};
+
+static const struct tc_kernels kernels_f64 = {
+    .isa = "avx2",
+    .bytes = 8,
+    .lanes = 4,
+    .widths = 3,
+    .rows = {12, 6, 4},
+    .tile = {tc_tile_f64_12x4_avx2, tc_tile_f64_6x8_avx2, tc_tile_f64_4x12_avx2},
+    .transpose = transpose_f64,
+    .sum = sum_f64,
+};
+
+const struct tc_kernels *const tc_kernels_avx2[] = {
+    [TC_F32] = &kernels_f32, [TC_F64] = &kernels_f64};
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+
+#else
+
+const struct tc_kernels *const tc_kernels_avx2[] = {[TC_F32] = NULL, [TC_F64] = NULL};
+
+#endif

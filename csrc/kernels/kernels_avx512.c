@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* AVX-512 (F, VL, BW, DQ): 32 registers of 16 float or 8 double. The tiles take 24 to 28 of them
+ * as accumulators; the widest loads 10 vectors for 24 multiply-adds and suits both one load and
+ * one multiply-add a cycle (Zen 4) and two of each (Sapphire Rapids). */
+#include "kernels/kernels.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+
+#if defined(__clang__)
+#pragma clang attribute push(                                                                      \
+    __attribute__((target("avx2,fma,avx512f,avx512vl,avx512bw,avx512dq"))), apply_to = function)
+#else
+#pragma GCC target("avx2,fma,avx512f,avx512vl,avx512bw,avx512dq")
+#endif
+#include <immintrin.h>
+
+#define INLINE inline __attribute__((always_inline))
+
+/* ---- float ---- */
+
+static INLINE __mmask16 first_f32(ptrdiff_t n)
+{
+    return (__mmask16)(n < 16 ? (1u << n) - 1 : 0xffff);
+}
+
+static INLINE __m512 zero_f32(void)
+{
+    return _mm512_setzero_ps();
+}
+
+static INLINE __m512 broadcast_f32(float x)
+{
+    return _mm512_set1_ps(x);
+}
+
+static INLINE __m512 load_f32(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+
+static INLINE __m512 load_part_f32(const float *p, ptrdiff_t n)
+{
+    return _mm512_maskz_loadu_ps(first_f32(n), p);
+}
+
+static INLINE void store_f32(float *p, __m512 v)
+{
+    _mm512_storeu_ps(p, v);
+}
+
+static INLINE void store_part_f32(float *p, __m512 v, ptrdiff_t n)
+{
+    _mm512_mask_storeu_ps(p, first_f32(n), v);
+}
+
+static INLINE __m512 add_f32(__m512 a, __m512 b)
+{
+    return _mm512_add_ps(a, b);
+}
+
+static INLINE __m512 fma_f32(__m512 a, __m512 b, __m512 c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+
+static INLINE void zip_f32(__m512 *a, __m512 *b)
+{
+    const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+    const __m512 first = _mm512_permutex2var_ps(*a, low, *b);
+    *b = _mm512_permutex2var_ps(*a, high, *b);
+    *a = first;
+}
+
+/* Four rounds, each exchanging blocks of 1, 2, 4 and 8 elements between pairs of vectors. */
+static INLINE void transpose_vectors_f32(__m512 v[16])
+{
+    __m512 t[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_ps(v[i], v[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(v[i], v[i + 1]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i += 4) {
+        for (int j = 0; j < 2; j++) {
+            const __m512d a = _mm512_castps_pd(t[i + j]), b = _mm512_castps_pd(t[i + j + 2]);
+            v[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+            v[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < 4; i++) {
+        t[i] = _mm512_shuffle_f32x4(v[i], v[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_f32x4(v[i], v[i + 4], 0xdd);
+        t[i + 8] = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0xdd);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < 8; i++) {
+        v[i] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88);
+        v[i + 8] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd);
+    }
+}
+
+#define REAL float
+#define VECTOR __m512
+#define LANES 16
+#define T(name) name##_f32
+#include "kernels/kernels_tmpl.h"
+
+static void tc_tile_f32_14x16_avx512(const struct tc_tile *tile)
+{
+    tile_up_to_f32(tile, 14, 1);
+}
+
+static void tc_tile_f32_12x32_avx512(const struct tc_tile *tile)
+{
+    tile_up_to_f32(tile, 12, 2);
+}
+
+static void tc_tile_f32_8x48_avx512(const struct tc_tile *tile)
+{
+    tile_up_to_f32(tile, 8, 3);
+}
+
+static void tc_tile_f32_6x64_avx512(const struct tc_tile *tile)
+{
+    tile_up_to_f32(tile, 6, 4);
+}
+
+/* ---- double ---- */
+
+static INLINE __mmask8 first_f64(ptrdiff_t n)
+{
+    return (__mmask8)(n < 8 ? (1u << n) - 1 : 0xff);
+}
+
+static INLINE __m512d zero_f64(void)
+{
+    return _mm512_setzero_pd();
+}
+
+static INLINE __m512d broadcast_f64(double x)
+{
+    return _mm512_set1_pd(x);
+}
+
+static INLINE __m512d load_f64(const double *p)
+{
+    return _mm512_loadu_pd(p);
+}
+
+static INLINE __m512d load_part_f64(const double *p, ptrdiff_t n)
+{
+    return _mm512_maskz_loadu_pd(first_f64(n), p);
+}
+
+static INLINE void store_f64(double *p, __m512d v)
+{
+    _mm512_storeu_pd(p, v);
+}
+
+static INLINE void store_part_f64(double *p, __m512d v, ptrdiff_t n)
+{
+    _mm512_mask_storeu_pd(p, first_f64(n), v);
+}
+
+static INLINE __m512d add_f64(__m512d a, __m512d b)
+{
+    return _mm512_add_pd(a, b);
+}
+
+static INLINE __m512d fma_f64(__m512d a, __m512d b, __m512d c)
+{
+    return _mm512_fmadd_pd(a, b, c);
+}
+
+static INLINE void zip_f64(__m512d *a, __m512d *b)
+{
+    const __m512i low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
+    const __m512i high = _mm512_add_epi64(low, _mm512_set1_epi64(4));
+    const __m512d first = _mm512_permutex2var_pd(*a, low, *b);
+    *b = _mm512_permutex2var_pd(*a, high, *b);
+    *a = first;
+}
+
+static INLINE void transpose_vectors_f64(__m512d v[8])
+{
+    __m512d t[8];
+#pragma GCC unroll 16
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm512_unpacklo_pd(v[i], v[i + 1]);
+        t[i + 1] = _mm512_unpackhi_pd(v[i], v[i + 1]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < 2; i++) {
+        v[i] = _mm512_shuffle_f64x2(t[i], t[i + 2], 0x88);
+        v[i + 2] = _mm512_shuffle_f64x2(t[i], t[i + 2], 0xdd);
+        v[i + 4] = _mm512_shuffle_f64x2(t[i + 4], t[i + 6], 0x88);
+        v[i + 6] = _mm512_shuffle_f64x2(t[i + 4], t[i + 6], 0xdd);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < 4; i++) {
+        t[i] = _mm512_shuffle_f64x2(v[i], v[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_f64x2(v[i], v[i + 4], 0xdd);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < 8; i++) {
+        v[i] = t[i];
+    }
+}
+
+#define REAL double
+#define VECTOR __m512d
+#define LANES 8
+#define T(name) name##_f64
+#include "kernels/kernels_tmpl.h"
+
+static void tc_tile_f64_14x8_avx512(const struct tc_tile *tile)
+{
+    tile_up_to_f64(tile, 14, 1);
+}
+
+static void tc_tile_f64_12x16_avx512(const struct tc_tile *tile)
+{
+    tile_up_to_f64(tile, 12, 2);
+}
+
+static void tc_tile_f64_8x24_avx512(const struct tc_tile *tile)
+{
+    tile_up_to_f64(tile, 8, 3);
+}
+
+static void tc_tile_f64_6x32_avx512(const struct tc_tile *tile)
+{
+    tile_up_to_f64(tile, 6, 4);
+}
+
+/* ---- table ---- */
+
+static const struct tc_kernels kernels_f32 = {
+    .isa = "avx512",
+    .bytes = 4,
+    .lanes = 16,
+    .widths = 4,
+    .rows = {14, 12, 8, 6},
+    .tile = {tc_tile_f32_14x16_avx512, tc_tile_f32_12x32_avx512, tc_tile_f32_8x48_avx512,
+             tc_tile_f32_6x64_avx512},
+    .transpose = transpose_f32,
+    .sum = sum_f32,
+};
+
+static const struct tc_kernels kernels_f64 = {
+    .isa = "avx512",
+    .bytes = 8,
+    .lanes = 8,
+    .widths = 4,
+    .rows = {14, 12, 8, 6},
+    .tile = {tc_tile_f64_14x8_avx512, tc_tile_f64_12x16_avx512, tc_tile_f64_8x24_avx512,
+             tc_tile_f64_6x32_avx512},
+    .transpose = transpose_f64,
+    .sum = sum_f64,
+};
+
+const struct tc_kernels *const tc_kernels_avx512[] = {
+    [TC_F32] = &kernels_f32, [TC_F64] = &kernels_f64};
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+
+#else
+
+const struct tc_kernels *const tc_kernels_avx512[] = {[TC_F32] = NULL, [TC_F64] = NULL};
+
+#endif

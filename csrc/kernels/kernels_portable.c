@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Portable C: vectors of 16 bytes (an extension that GCC and Clang share), which the compiler maps
+ * to whatever the target has. Products and sums are rounded one after the other here. */
+#include "kernels/kernels.h"
+
+#include <string.h>
+
+#define INLINE inline __attribute__((always_inline))
+
+/* ---- float ---- */
+
+typedef float vector_f32 __attribute__((vector_size(16)));
+
+static INLINE vector_f32 zero_f32(void)
+{
+    return (vector_f32){0};
+}
+
+static INLINE vector_f32 broadcast_f32(float x)
+{
+    return (vector_f32){x, x, x, x};
+}
+
+static INLINE vector_f32 load_f32(const float *p)
+{
+    vector_f32 v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static INLINE vector_f32 load_part_f32(const float *p, ptrdiff_t n)
+{
+    vector_f32 v = {0};
+    for (ptrdiff_t i = 0; i < n && i < 4; i++) {
+        v[i] = p[i];
+    }
+    return v;
+}
+
+static INLINE void store_f32(float *p, vector_f32 v)
+{
+    memcpy(p, &v, sizeof v);
+}
+
+static INLINE void store_part_f32(float *p, vector_f32 v, ptrdiff_t n)
+{
+    for (ptrdiff_t i = 0; i < n && i < 4; i++) {
+        p[i] = v[i];
+    }
+}
+
+static INLINE vector_f32 add_f32(vector_f32 a, vector_f32 b)
+{
+    return a + b;
+}
+
+static INLINE vector_f32 fma_f32(vector_f32 a, vector_f32 b, vector_f32 c)
+{
+    return a * b + c;
+}
+
+static INLINE void zip_f32(vector_f32 *a, vector_f32 *b)
+{
+    const vector_f32 x = *a, y = *b;
+    *a = (vector_f32){x[0], y[0], x[1], y[1]};
+    *b = (vector_f32){x[2], y[2], x[3], y[3]};
+}
+
+static INLINE void transpose_vectors_f32(vector_f32 v[4])
+{
+    zip_f32(&v[0], &v[2]);
+    zip_f32(&v[1], &v[3]);
+    zip_f32(&v[0], &v[1]);
+    zip_f32(&v[2], &v[3]);
+}
+
+#define REAL float
+#define VECTOR vector_f32
+#define LANES 4
+#define T(name) name##_f32
+#include "kernels/kernels_tmpl.h"
+
+static void tc_tile_f32_12x4_portable(const struct tc_tile *tile)
+{
+    tile_up_to_f32(tile, 12, 1);
+}
+
+static void tc_tile_f32_6x8_portable(const struct tc_tile *tile)
+{
+    tile_up_to_f32(tile, 6, 2);
+}
+
+/* ---- double ---- */
+
+typedef double vector_f64 __attribute__((vector_size(16)));
+
+static INLINE vector_f64 zero_f64(void)
+{
+    return (vector_f64){0};
+}
+
+static INLINE vector_f64 broadcast_f64(double x)
+{
+    return (vector_f64){x, x};
+}
+
+static INLINE vector_f64 load_f64(const double *p)
+{
+    vector_f64 v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static INLINE vector_f64 load_part_f64(const double *p, ptrdiff_t n)
+{
+    return n < 2 ? (vector_f64){p[0], 0} : load_f64(p);
+}
+
+static INLINE void store_f64(double *p, vector_f64 v)
+{
+    memcpy(p, &v, sizeof v);
+}
+
+static INLINE void store_part_f64(double *p, vector_f64 v, ptrdiff_t n)
+{
+    p[0] = v[0];
+    if (n > 1) {
+        p[1] = v[1];
+    }
+}
+
+static INLINE vector_f64 add_f64(vector_f64 a, vector_f64 b)
+{
+    return a + b;
+}
+
+static INLINE vector_f64 fma_f64(vector_f64 a, vector_f64 b, vector_f64 c)
+{
+    return a * b + c;
+}
+
+static INLINE void zip_f64(vector_f64 *a, vector_f64 *b)
+{
+    const vector_f64 x = *a, y = *b;
+    *a = (vector_f64){x[0], y[0]};
+    *b = (vector_f64){x[1], y[1]};
+}
+
+static INLINE void transpose_vectors_f64(vector_f64 v[2])
+{
+    zip_f64(&v[0], &v[1]);
+}
+
+#define REAL double
+#define VECTOR vector_f64
+#define LANES 2
+#define T(name) name##_f64
+#include "kernels/kernels_tmpl.h"
+
+static void tc_tile_f64_12x2_portable(const struct tc_tile *tile)
+{
+    tile_up_to_f64(tile, 12, 1);
+}
+
+static void tc_tile_f64_6x4_portable(const struct tc_tile *tile)
+{
+    tile_up_to_f64(tile, 6, 2);
+}
+
+/* ---- tables ---- */
+
+static const struct tc_kernels kernels_f32 = {
+    .isa = "portable",
+    .bytes = 4,
+    .lanes = 4,
+    .widths = 2,
+    .rows = {12, 6},
+    .tile = {tc_tile_f32_12x4_portable, tc_tile_f32_6x8_portable},
+    .transpose = transpose_f32,
+    .sum = sum_f32,
+};
+
+static const struct tc_kernels kernels_f64 = {
+    .isa = "portable",
+    .bytes = 8,
+    .lanes = 2,
+    .widths = 2,
+    .rows = {12, 6},
+    .tile = {tc_tile_f64_12x2_portable, tc_tile_f64_6x4_portable},
+    .transpose = transpose_f64,
+    .sum = sum_f64,
+};
+
+const struct tc_kernels *const tc_kernels_portable[] = {
+    [TC_F32] = &kernels_f32, [TC_F64] = &kernels_f64};

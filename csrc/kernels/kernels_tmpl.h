@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The kernels in terms of vectors, included once a dtype by each kernels_<isa>.c, which defines
+ *
+ *   REAL              float or double
+ *   VECTOR, LANES     the vector type and its number of elements
+ *   T(name)           name with the dtype's suffix
+ *
+ * and the functions
+ *
+ *   zero, broadcast, load, store, add, fma     as their names say; fma(a, b, c) is a*b + c
+ *   load_part, store_part                      of the first 1 <= n <= LANES elements; the
+ *                                              others are read as 0 and not written
+ *   zip                                        of a and b: a0 b0 a1 b1 ... in two vectors
+ *   transpose_vectors                          of LANES vectors, in place
+ *
+ * Accumulators must stay in registers: every loop over them has constant bounds after inlining
+ * and is unrolled, those that load and store included. */
+
+/* ---- tile ---- */
+
+/* C for exactly `rows` rows and `width` vectors, both constants where this is called. */
+static INLINE void T(tile_of)(const struct tc_tile *tile, const int rows, const int width)
+{
+    const ptrdiff_t part = tile->lanes - (width - 1) * LANES, a_k = tile->a_k, b_k = tile->b_k;
+    VECTOR acc[TC_MAX_ROWS][TC_WIDTHS];
+    ptrdiff_t a_row[TC_MAX_ROWS];
+
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++) {
+        const REAL *const c = (const REAL *)tile->c + tile->c_row[r];
+        const REAL *const bias = tile->bias;
+        a_row[r] = tile->a_row[r];
+#pragma GCC unroll 16
+        for (int v = 0; v < width; v++) {
+            if (tile->add) {
+                acc[r][v] =
+                    v < width - 1 ? T(load)(c + v * LANES) : T(load_part)(c + v * LANES, part);
+            } else {
+                acc[r][v] = bias ? T(load)(bias + v * LANES) : T(zero)();
+            }
+        }
+    }
+    for (ptrdiff_t t0 = 0; t0 < tile->taps[0]; t0++) {
+        for (ptrdiff_t t1 = 0; t1 < tile->taps[1]; t1++) {
+            for (ptrdiff_t t2 = 0; t2 < tile->taps[2]; t2++) {
+                const REAL *a = (const REAL *)tile->a + t0 * tile->a_tap[0] + t1 * tile->a_tap[1] +
+                                t2 * tile->a_tap[2];
+                const REAL *b = (const REAL *)tile->b + t0 * tile->b_tap[0] + t1 * tile->b_tap[1] +
+                                t2 * tile->b_tap[2];
+                for (ptrdiff_t k = tile->k; k > 0; k--, a += a_k, b += b_k) {
+                    VECTOR lanes[TC_WIDTHS];
+#pragma GCC unroll 16
+                    for (int v = 0; v < width; v++) {
+                        lanes[v] = T(load)(b + v * LANES);
+                    }
+#pragma GCC unroll 16
+                    for (int r = 0; r < rows; r++) {
+                        const VECTOR x = T(broadcast)(a[a_row[r]]);
+#pragma GCC unroll 16
+                        for (int v = 0; v < width; v++) {
+                            acc[r][v] = T(fma)(x, lanes[v], acc[r][v]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++) {
+        REAL *const c = (REAL *)tile->c + tile->c_row[r];
+#pragma GCC unroll 16
+        for (int v = 0; v < width - 1; v++) {
+            T(store)(c + v * LANES, acc[r][v]);
+        }
+        T(store_part)(c + (width - 1) * LANES, acc[r][width - 1], part);
+    }
+}
+
+/* The same for any tile->rows <= most; most and width are constants, so that nothing is compiled
+ * for more rows. */
+static INLINE void T(tile_up_to)(const struct tc_tile *tile, const int most, const int width)
+{
+    /* clang-format off */
+    switch (tile->rows) {
+    case 1: if (most >= 1) { T(tile_of)(tile, 1, width); } break;
+    case 2: if (most >= 2) { T(tile_of)(tile, 2, width); } break;
+    case 3: if (most >= 3) { T(tile_of)(tile, 3, width); } break;
+    case 4: if (most >= 4) { T(tile_of)(tile, 4, width); } break;
+    case 5: if (most >= 5) { T(tile_of)(tile, 5, width); } break;
+    case 6: if (most >= 6) { T(tile_of)(tile, 6, width); } break;
+    case 7: if (most >= 7) { T(tile_of)(tile, 7, width); } break;
+    case 8: if (most >= 8) { T(tile_of)(tile, 8, width); } break;
+    case 9: if (most >= 9) { T(tile_of)(tile, 9, width); } break;
+    case 10: if (most >= 10) { T(tile_of)(tile, 10, width); } break;
+    case 11: if (most >= 11) { T(tile_of)(tile, 11, width); } break;
+    case 12: if (most >= 12) { T(tile_of)(tile, 12, width); } break;
+    case 13: if (most >= 13) { T(tile_of)(tile, 13, width); } break;
+    case 14: if (most >= 14) { T(tile_of)(tile, 14, width); } break;
+    default: break;
+    }
+    /* clang-format on */
+}
+
+/* ---- transpose ---- */
+
+/* Interleaves two or four rows by zips, whole vectors of columns; returns the columns done. */
+static ptrdiff_t T(interleave)(const struct tc_transpose *args)
+{
+    const REAL *const src = args->src;
+    REAL *const dst = args->dst;
+    ptrdiff_t c = 0;
+    for (; args->rows == 2 && c + LANES <= args->columns; c += LANES) {
+        VECTOR v[2] = {T(load)(src + c), T(load)(src + args->src_row + c)};
+        T(zip)(&v[0], &v[1]);
+        T(store)(dst + 2 * c, v[0]);
+        T(store)(dst + 2 * c + LANES, v[1]);
+    }
+    for (; args->rows == 4 && c + LANES <= args->columns; c += LANES) {
+        VECTOR v[4];
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; r++) {
+            v[r] = T(load)(src + r * args->src_row + c);
+        }
+        T(zip)(&v[0], &v[2]);
+        T(zip)(&v[1], &v[3]);
+        T(zip)(&v[0], &v[1]);
+        T(zip)(&v[2], &v[3]);
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; r++) {
+            T(store)(dst + 4 * c + r * LANES, v[r]);
+        }
+    }
+    return c;
+}
+
+/* At most LANES rows and columns. */
+static void T(transpose_part)(const struct tc_transpose *args)
+{
+    const REAL *const src = args->src;
+    REAL *const dst = args->dst;
+    VECTOR v[LANES];
+    if (args->rows < LANES / 4 || args->columns < LANES / 4) {
+        for (ptrdiff_t r = 0; r < args->rows; r++) {
+            for (ptrdiff_t c = 0; c < args->columns; c++) {
+                dst[c * args->dst_row + r] = src[r * args->src_row + c];
+            }
+        }
+        return;
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < LANES; r++) {
+        v[r] = r < args->rows ? T(load_part)(src + r * args->src_row, args->columns) : T(zero)();
+    }
+    T(transpose_vectors)(v);
+#pragma GCC unroll 16
+    for (int c = 0; c < LANES; c++) {
+        if (c < args->columns) {
+            T(store_part)(dst + c * args->dst_row, v[c], args->rows);
+        }
+    }
+}
+
+static void T(transpose_whole)(const struct tc_transpose *args)
+{
+    const REAL *const src = args->src;
+    REAL *const dst = args->dst;
+    VECTOR v[LANES];
+#pragma GCC unroll 16
+    for (int r = 0; r < LANES; r++) {
+        v[r] = T(load)(src + r * args->src_row);
+    }
+    T(transpose_vectors)(v);
+#pragma GCC unroll 16
+    for (int c = 0; c < LANES; c++) {
+        T(store)(dst + c * args->dst_row, v[c]);
+    }
+}
+
+static void T(transpose)(const struct tc_transpose *args)
+{
+    ptrdiff_t c = args->dst_row == args->rows ? T(interleave)(args) : 0;
+    for (; c < args->columns; c += LANES) {
+        for (ptrdiff_t r = 0; r < args->rows; r += LANES) {
+            struct tc_transpose part = *args;
+            part.rows = args->rows - r < LANES ? args->rows - r : LANES;
+            part.columns = args->columns - c < LANES ? args->columns - c : LANES;
+            part.src = (const REAL *)args->src + r * args->src_row + c;
+            part.dst = (REAL *)args->dst + c * args->dst_row + r;
+            if (part.rows == LANES && part.columns == LANES) {
+                T(transpose_whole)(&part);
+            } else {
+                T(transpose_part)(&part);
+            }
+        }
+    }
+}
+
+/* ---- sum ---- */
+
+/* One vector, or the first `part` elements of one. */
+static INLINE void T(sum_vector)(const struct tc_sum *args, ptrdiff_t at, ptrdiff_t part)
+{
+    VECTOR acc = args->bias ? T(broadcast)(*(const REAL *)args->bias) : T(zero)();
+    for (ptrdiff_t t0 = 0; t0 < args->taps[0]; t0++) {
+        for (ptrdiff_t t1 = 0; t1 < args->taps[1]; t1++) {
+            const REAL *src =
+                (const REAL *)args->src + t0 * args->tap[0] + t1 * args->tap[1] + at;
+            for (ptrdiff_t t2 = 0; t2 < args->taps[2]; t2++, src += args->tap[2]) {
+                acc = T(add)(acc, part < LANES ? T(load_part)(src, part) : T(load)(src));
+            }
+        }
+    }
+    if (part < LANES) {
+        T(store_part)((REAL *)args->dst + at, acc, part);
+    } else {
+        T(store)((REAL *)args->dst + at, acc);
+    }
+}
+
+static void T(sum)(const struct tc_sum *args)
+{
+    ptrdiff_t at = 0;
+    for (; at + LANES <= args->n; at += LANES) {
+        T(sum_vector)(args, at, LANES);
+    }
+    if (at < args->n) {
+        T(sum_vector)(args, at, args->n - at);
+    }
+}
+
+#undef REAL
+#undef VECTOR
+#undef LANES
+#undef T

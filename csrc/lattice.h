@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TC_LATTICE_H
+#define TC_LATTICE_H
+
+/* The tap lattice: which inputs and which kernel elements reach which outputs, axis by axis.
+ *
+ *   y[start + out_step*j] += x[in_step*j + offset + t*offset_step] * w[k + t*k_step]
+ *
+ * for the taps t = 0 .. taps-1 of the phase that the output belongs to. A transposed convolution
+ * has one phase for each remainder modulo the stride, a convolution has one phase. Phases and
+ * taps are arithmetic progressions, so nothing is stored a phase: tc_phase_at works one out from
+ * a few numbers, and a lattice costs nothing to build, whatever its stride. */
+
+#include "problem.h"
+
+struct tc_axis {
+    ptrdiff_t in, out, kernel; /* lengths of x, y and w */
+    ptrdiff_t in_step, out_step;
+    ptrdiff_t phases;              /* phases with at least one output */
+    ptrdiff_t k_step, offset_step; /* from a tap to the next of its phase; offset_step < 0 */
+    /* Taps exist where (start + padding) is a multiple of `divisor`; `inverse` is dilation/divisor
+     * inverted modulo k_step. */
+    ptrdiff_t padding, dilation, divisor, inverse;
+};
+
+struct tc_lattice {
+    struct tc_axis axis[TC_SPATIAL];
+};
+
+/* A phase: `count` outputs from `start`, and its taps (there may be none). */
+struct tc_phase {
+    ptrdiff_t start, count;
+    ptrdiff_t taps, k, offset;
+};
+
+/* A run: the outputs begin <= j < end of a phase, all of which the taps first <= t < last reach
+ * and no other. */
+struct tc_run {
+    ptrdiff_t begin, end, first, last;
+};
+
+/* Positions begin <= at < end. */
+struct tc_range {
+    ptrdiff_t begin, end;
+};
+
+void tc_lattice_init(struct tc_lattice *lattice, const struct tc_problem *problem);
+
+/* Phase number `phase` < axis->phases. */
+struct tc_phase tc_phase_at(const struct tc_axis *axis, ptrdiff_t phase);
+
+/* The longest run that begins at output j < phase->count. Runs cut the borders off: inside one,
+ * no tap meets the padding. */
+struct tc_run tc_run_at(const struct tc_axis *axis, const struct tc_phase *phase, ptrdiff_t j);
+
+/* A range that holds all inputs which the outputs j in `grid`, of any phase, read. */
+struct tc_range tc_lattice_inputs(const struct tc_axis *axis, struct tc_range grid);
+
+/* How many (output, tap) pairs the axis has; those that meet the padding are not counted. */
+double tc_lattice_pairs(const struct tc_axis *axis);
+
+/* Multiply-adds of the whole problem, taps that the padding crops left out. */
+double tc_lattice_macs(const struct tc_lattice *lattice, const struct tc_problem *problem);
+
+#endif

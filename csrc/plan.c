@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "plan.h"
+
+#include "base/size.h"
+
+#include <string.h>
+
+/* A thread is worth waking for so many multiply-adds. */
+static const double THREAD_MACS = 100e3;
+
+const struct tc_engine *const tc_engines[] = {
+    &tc_engine_spread,
+    &tc_engine_gather,
+    &tc_engine_reference,
+    NULL,
+};
+
+static double nominal_macs(const struct tc_problem *problem)
+{
+    const bool spread = problem->operation->contraction == TC_LARGE_FROM_SMALL;
+    const ptrdiff_t *const length = spread ? problem->i : problem->o;
+    double macs = (double)problem->n * (double)problem->co * (double)tc_group_ci(problem);
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        macs *= (double)length[a] * (double)problem->k[a];
+    }
+    return macs;
+}
+
+static enum tc_code choose_kernels(struct tc_job *job, const char *isa, struct tc_status *status)
+{
+    const char *names[TC_MAX_ISAS];
+    job->kernels = tc_kernels_find(isa, job->problem->dtype, job->cpu);
+    if (job->kernels) {
+        return TC_OK;
+    }
+    tc_fail(status, TC_VALUE, "isa must be one of");
+    tc_kernels_list(job->cpu, names);
+    for (int i = 0; names[i]; i++) {
+        tc_say(status, "%s '%s'", i ? "," : "", names[i]);
+    }
+    tc_say(status, " on this machine, got '%s'", isa);
+    return TC_VALUE;
+}
+
+static enum tc_code choose_engine(struct tc_plan *plan, const char *name, struct tc_status *status)
+{
+    const char *refusal = NULL;
+    plan->job.forced = name != NULL;
+    for (int i = 0; tc_engines[i]; i++) {
+        const bool wanted = name == NULL || strcmp(name, tc_engines[i]->name) == 0;
+        plan->refusals[i] = wanted ? tc_engines[i]->accept(&plan->job) : NULL;
+        if (wanted && plan->refusals[i] == NULL) {
+            plan->engine = tc_engines[i];
+            return TC_OK;
+        }
+        refusal = wanted ? plan->refusals[i] : refusal;
+    }
+    if (refusal) {
+        return tc_fail(status, TC_VALUE, "engine '%s' cannot do this: %s", name, refusal);
+    }
+    tc_fail(status, TC_VALUE, "engine must be one of");
+    for (int i = 0; tc_engines[i]; i++) {
+        tc_say(status, "%s '%s'", i ? "," : "", tc_engines[i]->name);
+    }
+    tc_say(status, ", got '%s'", name);
+    return TC_VALUE;
+}
+
+/* Packed weights first, then a part for each thread. */
+static enum tc_code book_scratch(struct tc_plan *plan, struct tc_status *status)
+{
+    const struct tc_job *const job = &plan->job;
+    ptrdiff_t *const bytes = &plan->scratch_bytes;
+    ptrdiff_t packed = 0;
+    if ((!job->ahead && !tc_add(job->packed_bytes, TC_ALIGN, &packed)) ||
+        !tc_mul(job->thread_bytes, job->threads, bytes) || !tc_add(*bytes, packed, bytes)) {
+        return tc_fail(status, TC_MEMORY, "the packed weights are too big to be addressed");
+    }
+    return TC_OK;
+}
+
+enum tc_code tc_plan_make(struct tc_plan *plan, const struct tc_order *order,
+                          struct tc_status *status)
+{
+    struct tc_job *const job = &plan->job;
+    *plan = (struct tc_plan){
+        .job = {.problem = order->problem,
+                .cpu = order->cpu,
+                .x = order->x,
+                .y = order->y,
+                .w = order->w,
+                .b = order->b,
+                .ahead = order->ahead},
+        .macs = nominal_macs(order->problem),
+    };
+    const double worth = 1 + plan->macs / THREAD_MACS;
+    job->threads = worth < order->threads ? (int)worth : order->threads;
+    tc_lattice_init(&job->lattice, order->problem);
+    if (choose_kernels(job, order->isa, status) || choose_engine(plan, order->engine, status)) {
+        return status->code;
+    }
+    return book_scratch(plan, status);
+}
+
+void tc_plan_pack(const struct tc_plan *plan, void *packed, void *scratch)
+{
+    plan->engine->pack(&plan->job, packed, scratch);
+}
+
+void tc_plan_run(const struct tc_plan *plan, void *scratch)
+{
+    struct tc_job job = plan->job;
+    char *threads = scratch;
+    if (!job.ahead && job.packed_bytes > 0) {
+        threads += tc_round_up(job.packed_bytes, TC_ALIGN);
+        plan->engine->pack(&job, scratch, threads);
+        job.packed = scratch;
+    }
+    plan->engine->run(&job, threads);
+}

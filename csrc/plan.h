@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TC_PLAN_H
+#define TC_PLAN_H
+
+/* From a problem to a way of carrying it out. A plan names the engine, the kernels and the tasks,
+ * and books all memory in one number; making it touches no data and allocates nothing. */
+
+#include "engine/engine.h"
+
+enum { TC_MAX_ENGINES = 8 };
+
+/* What a plan is made from. Data pointers of the views are not looked at. */
+struct tc_order {
+    const struct tc_problem *problem;
+    const struct tc_cpu *cpu;
+    struct tc_image x, y;
+    struct tc_weight w;
+    struct tc_bias b;
+    const char *isa, *engine; /* NULL: the best */
+    int threads;              /* at most so many */
+    bool ahead;               /* the weights will come packed by tc_plan_pack */
+};
+
+struct tc_plan {
+    struct tc_job job;
+    const struct tc_engine *engine;
+    const char *refusals[TC_MAX_ENGINES]; /* why the engines before it in tc_engines did not */
+    double macs;              /* multiply-adds, those that padding crops included */
+    ptrdiff_t scratch_bytes;              /* for tc_plan_run and tc_plan_pack, TC_ALIGN-aligned */
+};
+
+/* The problem is referred to, not copied. */
+enum tc_code tc_plan_make(struct tc_plan *plan, const struct tc_order *order,
+                          struct tc_status *status);
+
+/* Packs weights and bias into plan->job.packed_bytes bytes; if those are 0, there is nothing to
+ * pack and the weights are read as they lie at every run. */
+void tc_plan_pack(const struct tc_plan *plan, void *packed, void *scratch);
+
+/* Computes y. The views of plan->job hold the data by now; so does job.packed if `ahead`. */
+void tc_plan_run(const struct tc_plan *plan, void *scratch);
+
+#endif

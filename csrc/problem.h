@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TC_PROBLEM_H
+#define TC_PROBLEM_H
+
+/* What is to be computed: the numbers of one operation, lifted to three spatial axes, and all
+ * checks of a caller's request.
+ *
+ * The glossary, the same in C, in Python, in the tests and in problem strings:
+ *
+ *   n  batch           ci id ih iw  input x: channels and lengths     sd sh sw  stride
+ *   g  groups          co od oh ow  output y                          pd ph pw  padding
+ *   x w b y            kd kh kw     kernel (weight w)                 dd dh dw  dilation
+ *
+ * Arrays here are indexed by TC_D, TC_H, TC_W: problem.i[TC_H] is ih. */
+
+#include "base/status.h"
+#include "tensor.h"
+
+#include <stdbool.h>
+
+/* The two contractions of one relation u = s*v + d*k - p between a position u on the large side
+ * of a convolution and a position v on its small side. */
+enum tc_contraction {
+    TC_LARGE_FROM_SMALL, /* transposed convolution; gradient of a convolution's input */
+    TC_SMALL_FROM_LARGE, /* convolution; gradient of a transposed convolution's input */
+};
+
+/* A row of the table of operations. */
+struct tc_operation {
+    const char *name;        /* the function's name in Python */
+    const char *code;        /* the problem string's first word */
+    const char *weight_axes; /* the names of the weight's axes, for messages */
+    int rank;
+    enum tc_contraction contraction;
+};
+
+/* The operation called `name`, or NULL. */
+const struct tc_operation *tc_operation_find(const char *name);
+
+struct tc_problem {
+    const struct tc_operation *operation;
+    enum tc_dtype dtype;
+    bool batched; /* whether the caller's arrays have a batch axis */
+    bool bias;
+    ptrdiff_t n, g, ci, co; /* ci and co count the channels of all groups */
+    ptrdiff_t i[TC_SPATIAL], o[TC_SPATIAL], k[TC_SPATIAL];
+    ptrdiff_t s[TC_SPATIAL], p[TC_SPATIAL], op[TC_SPATIAL], d[TC_SPATIAL];
+};
+
+/* A request as the caller wrote it. */
+struct tc_shape {
+    int ndim;
+    const ptrdiff_t *dims; /* NULL: no such array */
+};
+
+/* An integer argument: `count` values, of which the first TC_MAX_VALUES are kept. */
+enum { TC_MAX_VALUES = 5 };
+
+struct tc_values {
+    ptrdiff_t count, at[TC_MAX_VALUES];
+};
+
+struct tc_request {
+    const struct tc_operation *operation;
+    enum tc_dtype dtype;
+    struct tc_shape x, w, b;
+    struct tc_values stride, padding, output_padding, dilation;
+    struct tc_values output_size; /* count 0 where !has_output_size */
+    bool has_output_size;
+    ptrdiff_t groups;
+};
+
+/* Checks a request and fills the problem, or says what is wrong. */
+enum tc_code tc_problem_init(struct tc_problem *problem, const struct tc_request *request,
+                             struct tc_status *status);
+
+/* The same without an input, for weights that many inputs will meet: everything but n, i, o and
+ * output_size is checked and set; those describe the smallest image that gives an output. */
+enum tc_code tc_problem_init_weight(struct tc_problem *problem, const struct tc_request *request,
+                                    struct tc_status *status);
+
+/* The shape of the result in the caller's axes; returns its ndim (at most 5). */
+int tc_problem_shape(const struct tc_problem *problem, ptrdiff_t dims[]);
+
+/* Views of the caller's arrays, whose strides are given in the order of their axes. */
+struct tc_image tc_problem_image(const struct tc_problem *problem, void *data,
+                                 const ptrdiff_t strides[]);
+struct tc_weight tc_problem_weight(const struct tc_problem *problem, const void *data,
+                                   const ptrdiff_t strides[]);
+
+/* The problem's name, such as "ct2d_n16_ci64_ih32_iw32_co3_k4_s2_p1_f32"; without the input's part
+ * (n and lengths) unless `input`. */
+void tc_problem_string(const struct tc_problem *problem, bool input, struct tc_status *text);
+
+/* Channels of one group. */
+static inline ptrdiff_t tc_group_ci(const struct tc_problem *problem)
+{
+    return problem->ci / problem->g;
+}
+
+static inline ptrdiff_t tc_group_co(const struct tc_problem *problem)
+{
+    return problem->co / problem->g;
+}
+
+#endif

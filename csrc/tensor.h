@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TC_TENSOR_H
+#define TC_TENSOR_H
+
+/* Strided views of the caller's arrays. Strides count elements and may be anything: negative,
+ * zero, in any order. Lengths are the problem's. Missing axes have length 1 and stride 0. */
+
+#include <stddef.h>
+
+enum tc_dtype { TC_F32, TC_F64 };
+
+static inline ptrdiff_t tc_dtype_bytes(enum tc_dtype dtype)
+{
+    return dtype == TC_F32 ? 4 : 8;
+}
+
+/* Spatial axes: every problem has three, those of a 1-D or 2-D one come last. */
+enum { TC_D, TC_H, TC_W, TC_SPATIAL };
+
+/* An image batch: data[n*step.n + c*step.c + d*axis[0] + h*axis[1] + w*axis[2]]. */
+struct tc_image {
+    void *data;
+    ptrdiff_t n, c, axis[TC_SPATIAL];
+};
+
+/* A weight by role: ci is summed over, co is produced, whatever the order in memory. ci and co
+ * count channels within group g. */
+struct tc_weight {
+    const void *data;
+    ptrdiff_t g, ci, co, axis[TC_SPATIAL];
+};
+
+/* A bias of one element a channel; data is NULL where there is none. */
+struct tc_bias {
+    const void *data;
+    ptrdiff_t c;
+};
+
+/* The strides of a C-contiguous image (n, c, d, h, w). */
+static inline struct tc_image tc_contiguous_image(ptrdiff_t channels,
+                                                  const ptrdiff_t length[TC_SPATIAL])
+{
+    struct tc_image image = {.axis = {length[TC_H] * length[TC_W], length[TC_W], 1}};
+    image.c = length[TC_D] * image.axis[TC_D];
+    image.n = channels * image.c;
+    return image;
+}
+
+/* The element `index` elements behind `data`. */
+static inline void *tc_at(const void *data, ptrdiff_t index, ptrdiff_t bytes)
+{
+    return (char *)data + index * bytes;
+}
+
+#endif

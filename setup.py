@@ -1,0 +1,88 @@
+"""The build of the one extension, tconv._core; everything else is in pyproject.toml.
+
+Environment:
+    TCONV_SANITIZE=address,undefined    compile and link with these sanitizers
+    TCONV_DEBUG=1                       -O0 -g and assertions
+    TCONV_WERROR=1                      warnings are errors
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).parent
+
+# One place for what the numbers of the code rest on: no contraction of a*b + c beyond what is
+# written, no fast-math; only PyInit__core leaves the library.
+FLAGS = ["-std=c11", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-Wextra"]
+
+
+def sources():
+    files = [*(ROOT / "csrc").rglob("*.c"), *(ROOT / "tconvmod" / "binding").glob("*.c")]
+    return sorted(str(path.relative_to(ROOT)) for path in files)
+
+
+def headers():
+    files = [*(ROOT / "csrc").rglob("*.h"), *(ROOT / "tconvmod" / "binding").glob("*.h")]
+    return sorted(str(path.relative_to(ROOT)) for path in files)
+
+
+class Build(build_ext):
+    """Adds OpenMP where the compiler has it; without it everything works on one thread."""
+
+    def build_extensions(self):
+        for extension in self.extensions:
+            if self.has_openmp():
+                extension.extra_compile_args.append("-fopenmp")
+                extension.extra_link_args.append("-fopenmp")
+            else:
+                print("tconv: no OpenMP, building for one thread", file=sys.stderr)
+        super().build_extensions()
+
+    def has_openmp(self):
+        with tempfile.TemporaryDirectory() as folder:
+            probe = Path(folder) / "probe.c"
+            probe.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
+            try:
+                objects = self.compiler.compile(
+                    [str(probe)], output_dir=folder, extra_postargs=["-fopenmp"]
+                )
+                self.compiler.link_executable(
+                    objects, "probe", output_dir=folder, extra_postargs=["-fopenmp"]
+                )
+            except Exception:
+                return False
+        return True
+
+
+def compile_args():
+    args = list(FLAGS)
+    args += ["-O0", "-g", "-UNDEBUG"] if os.environ.get("TCONV_DEBUG") == "1" else ["-O3"]
+    if os.environ.get("TCONV_WERROR") == "1":
+        args.append("-Werror")
+    return args + sanitize_args()
+
+
+def sanitize_args():
+    names = os.environ.get("TCONV_SANITIZE")
+    return [f"-fsanitize={names}", "-fno-omit-frame-pointer", "-g"] if names else []
+
+
+setup(
+    ext_modules=[
+        Extension(
+            "tconv._core",
+            sources=sources(),
+            depends=headers(),
+            include_dirs=["csrc", "tconvmod/binding", numpy.get_include()],
+            extra_compile_args=compile_args(),
+            extra_link_args=sanitize_args(),
+        )
+    ],
+    cmdclass={"build_ext": Build},
+)

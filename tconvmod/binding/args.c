@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "args.h"
+#include "ndarray.h"
+
+#include <string.h>
+
+static const char *const names_of_args[ARG_COUNT] = {
+    [ARG_INPUT] = "input",
+    [ARG_WEIGHT] = "weight",
+    [ARG_BIAS] = "bias",
+    [ARG_STRIDE] = "stride",
+    [ARG_PADDING] = "padding",
+    [ARG_OUTPUT_PADDING] = "output_padding",
+    [ARG_GROUPS] = "groups",
+    [ARG_DILATION] = "dilation",
+    [ARG_OUTPUT_SIZE] = "output_size",
+    [ARG_OUT] = "out",
+    [ARG_THREADS] = "threads",
+    [ARG_OP] = "op",
+    [ARG_INPUT_SHAPE] = "input_shape",
+    [ARG_WEIGHT_SHAPE] = "weight_shape",
+    [ARG_DTYPE] = "dtype",
+    [ARG_ISA] = "isa",
+    [ARG_ENGINE] = "engine",
+};
+
+enum { MAX_THREADS = 1024 };
+
+int arg_names_init(struct arg_names *names)
+{
+    for (int arg = 0; arg < ARG_COUNT; arg++) {
+        names->name[arg] = PyUnicode_InternFromString(names_of_args[arg]);
+        if (names->name[arg] == NULL) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+void arg_names_clear(struct arg_names *names)
+{
+    for (int arg = 0; arg < ARG_COUNT; arg++) {
+        Py_CLEAR(names->name[arg]);
+    }
+}
+
+/* ---- binding ---- */
+
+/* The argument called `keyword`, or -1: interned names meet by identity, others by comparison. */
+static int find_arg(const struct arg_names *names, const struct signature *signature,
+                    PyObject *keyword)
+{
+    for (int i = 0; i < signature->count; i++) {
+        if (names->name[signature->args[i]] == keyword) {
+            return (int)signature->args[i];
+        }
+    }
+    for (int i = 0; i < signature->count; i++) {
+        if (PyUnicode_Compare(names->name[signature->args[i]], keyword) == 0) {
+            return (int)signature->args[i];
+        }
+    }
+    return -1;
+}
+
+static int bind_keywords(const struct arg_names *names, const struct signature *signature,
+                         PyObject *const *values, PyObject *keywords, PyObject *slots[ARG_COUNT])
+{
+    const Py_ssize_t count = keywords ? PyTuple_GET_SIZE(keywords) : 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *const keyword = PyTuple_GET_ITEM(keywords, i);
+        const int arg = find_arg(names, signature, keyword);
+        if (arg < 0) {
+            PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%U'",
+                         signature->name, keyword);
+            return -1;
+        }
+        if (slots[arg]) {
+            PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%U'",
+                         signature->name, keyword);
+            return -1;
+        }
+        slots[arg] = values[i];
+    }
+    return 0;
+}
+
+int bind_args(const struct arg_names *names, const struct signature *signature,
+              PyObject *const *args, Py_ssize_t given, PyObject *keywords,
+              PyObject *slots[ARG_COUNT])
+{
+    memset(slots, 0, sizeof(PyObject *) * ARG_COUNT);
+    if (given > signature->positional) {
+        PyErr_Format(PyExc_TypeError, "%s() takes at most %d positional arguments (%zd given)",
+                     signature->name, signature->positional, given);
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < given; i++) {
+        slots[signature->args[i]] = args[i];
+    }
+    if (bind_keywords(names, signature, args + given, keywords, slots)) {
+        return -1;
+    }
+    for (int i = 0; i < signature->required; i++) {
+        if (slots[signature->args[i]] == NULL) {
+            PyErr_Format(PyExc_TypeError, "%s() missing required argument '%s' (pos %d)",
+                         signature->name, names_of_args[signature->args[i]], i + 1);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* ---- reading ---- */
+
+/* Anything with __index__ but bool. */
+static int read_index(const char *function, const char *argument, PyObject *object,
+                      ptrdiff_t *value)
+{
+    if (!PyIndex_Check(object) || PyBool_Check(object)) {
+        PyErr_Format(PyExc_TypeError, "%s: %s must be an int or a sequence of ints, got %s%s",
+                     function, argument, PyUnicode_Check(object) ? "the string " : "",
+                     Py_TYPE(object)->tp_name);
+        return -1;
+    }
+    *value = PyNumber_AsSsize_t(object, PyExc_OverflowError);
+    if (*value == -1 && PyErr_Occurred()) {
+        if (PyErr_ExceptionMatches(PyExc_OverflowError)) {
+            PyErr_Format(PyExc_OverflowError, "%s: %s does not fit 64 bits", function, argument);
+        }
+        return -1;
+    }
+    return 0;
+}
+
+static int read_items(const char *function, const char *argument, PyObject *sequence,
+                      struct tc_values *values)
+{
+    for (ptrdiff_t i = 0; i < values->count && i < TC_MAX_VALUES; i++) {
+        PyObject *const item = PySequence_GetItem(sequence, i);
+        const int failed = item == NULL || read_index(function, argument, item, &values->at[i]);
+        Py_XDECREF(item);
+        if (failed) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* An int or a sequence of ints; a 0-d array is an int although it looks like a sequence. */
+static int read_values(const char *function, const char *argument, PyObject *object,
+                       struct tc_values *values)
+{
+    const bool text = PyUnicode_Check(object) || PyBytes_Check(object);
+    if (!PyLong_Check(object) && !text && PySequence_Check(object)) {
+        values->count = PySequence_Size(object);
+        if (values->count >= 0) {
+            return read_items(function, argument, object, values);
+        }
+        if (!PyErr_ExceptionMatches(PyExc_TypeError)) {
+            return -1;
+        }
+        PyErr_Clear();
+    }
+    values->count = 1;
+    return read_index(function, argument, object, &values->at[0]);
+}
+
+int read_options(const char *function, PyObject *const slots[ARG_COUNT],
+                 struct tc_request *request)
+{
+    const struct {
+        enum arg arg;
+        struct tc_values *values;
+        ptrdiff_t otherwise;
+    } rows[] = {
+        {ARG_STRIDE, &request->stride, 1},
+        {ARG_PADDING, &request->padding, 0},
+        {ARG_OUTPUT_PADDING, &request->output_padding, 0},
+        {ARG_DILATION, &request->dilation, 1},
+    };
+    for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
+        PyObject *const given = slots[rows[row].arg];
+        *rows[row].values = (struct tc_values){.count = 1, .at = {rows[row].otherwise}};
+        if (given && read_values(function, names_of_args[rows[row].arg], given, rows[row].values)) {
+            return -1;
+        }
+    }
+    request->groups = 1;
+    if (slots[ARG_GROUPS] && read_index(function, "groups", slots[ARG_GROUPS], &request->groups)) {
+        return -1;
+    }
+    return read_output_size(function, slots, request);
+}
+
+int read_output_size(const char *function, PyObject *const slots[ARG_COUNT],
+                     struct tc_request *request)
+{
+    const int rank = request->operation->rank;
+    PyObject *const size = slots[ARG_OUTPUT_SIZE];
+    request->has_output_size = size != NULL && size != Py_None;
+    if (!request->has_output_size) {
+        return 0;
+    }
+    if (PyArray_Check(size) && PyArray_NDIM((PyArrayObject *)size) > rank) {
+        const struct tc_shape shape = shape_of((PyArrayObject *)size); /* an image to be like */
+        request->output_size.count = rank;
+        memcpy(request->output_size.at, shape.dims + shape.ndim - rank,
+               sizeof(ptrdiff_t) * (size_t)rank);
+        return 0;
+    }
+    return read_values(function, "output_size", size, &request->output_size);
+}
+
+int read_threads(const char *function, PyObject *threads, int *result)
+{
+    ptrdiff_t value = 0;
+    if (threads != NULL && threads != Py_None) {
+        if (read_index(function, "threads", threads, &value)) {
+            return -1;
+        }
+        if (value < 1) {
+            PyErr_Format(PyExc_ValueError, "%s: threads must be >= 1, got %zd", function, value);
+            return -1;
+        }
+    }
+    *result = value < MAX_THREADS ? (int)value : MAX_THREADS;
+    return 0;
+}
+
+int read_shape(const char *function, const char *argument, PyObject *shape,
+               struct tc_values *values)
+{
+    if (!PyTuple_Check(shape) && !PyList_Check(shape)) {
+        PyErr_Format(PyExc_TypeError, "%s: %s must be a tuple of ints, got %s", function, argument,
+                     Py_TYPE(shape)->tp_name);
+        return -1;
+    }
+    if (read_values(function, argument, shape, values)) {
+        return -1;
+    }
+    if (values->count > TC_MAX_VALUES) {
+        PyErr_Format(PyExc_ValueError, "%s: %s must have at most %d dimensions, got %zd", function,
+                     argument, TC_MAX_VALUES, values->count);
+        return -1;
+    }
+    for (ptrdiff_t i = 0; i < values->count; i++) {
+        if (values->at[i] < 0) {
+            PyErr_Format(PyExc_ValueError, "%s: %s must not be negative, got %zd", function,
+                         argument, values->at[i]);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int read_string(const char *function, const char *argument, PyObject *string, const char **result)
+{
+    *result = NULL;
+    if (string == NULL || string == Py_None) {
+        return 0;
+    }
+    if (!PyUnicode_Check(string)) {
+        PyErr_Format(PyExc_TypeError, "%s: %s must be a string, got %s", function, argument,
+                     Py_TYPE(string)->tp_name);
+        return -1;
+    }
+    *result = PyUnicode_AsUTF8(string);
+    return *result ? 0 : -1;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TC_MODULE_H
+#define TC_MODULE_H
+
+/* What the files of the binding share. */
+
+#include "args.h"
+#include "plan.h"
+
+struct module_state {
+    struct arg_names names;
+    struct tc_cpu cpu;
+    const char *isa; /* TCONV_ISA, or NULL: the best */
+    PyTypeObject *plan_type;
+};
+
+/* Memory whose data is aligned to TC_ALIGN; zeroed, it is empty. */
+struct block {
+    void *memory, *data;
+};
+
+/* -1 with MemoryError set, or 0. */
+int block_init(struct block *block, ptrdiff_t bytes);
+void block_free(struct block *block);
+
+static inline struct module_state *state_of(PyObject *module)
+{
+    return PyModule_GetState(module);
+}
+
+/* Raises what the core said, behind the function's name if that is not NULL; returns -1. */
+int raise_status(const char *function, const struct tc_status *status);
+
+/* The operation called `op`; NULL with an exception set if there is none. */
+const struct tc_operation *read_operation(const char *function, PyObject *op);
+
+/* The threads of a call that does not say how many. */
+int default_threads(void);
+
+/* ops.c: the operations. */
+PyObject *conv_transpose1d(PyObject *module, PyObject *const *args, Py_ssize_t given,
+                           PyObject *keywords);
+PyObject *conv_transpose2d(PyObject *module, PyObject *const *args, Py_ssize_t given,
+                           PyObject *keywords);
+PyObject *conv_transpose3d(PyObject *module, PyObject *const *args, Py_ssize_t given,
+                           PyObject *keywords);
+PyObject *set_num_threads(PyObject *module, PyObject *threads);
+PyObject *get_num_threads(PyObject *module, PyObject *unused);
+
+/* Plans and computes order->y from the other views of the order, in one block of scratch and
+ * without the GIL where that is worth it. `packed`, if not NULL, are the weights packed ahead.
+ * Returns -1 with an exception set, or 0. */
+int compute(const char *function, const struct tc_order *order, const void *packed);
+
+/* plan_type.c: plans as objects. */
+extern PyType_Spec plan_type_spec;
+PyObject *make_plan(PyObject *module, PyObject *const *args, Py_ssize_t given, PyObject *keywords);
+
+/* explain.c: what would be done, as a dict. */
+PyObject *explain(PyObject *module, PyObject *const *args, Py_ssize_t given, PyObject *keywords);
+
+#endif

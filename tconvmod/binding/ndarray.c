@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ndarray.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+/* ---- dtypes ---- */
+
+static const struct {
+    const char *name;
+    int typenum;
+} dtypes[] = {
+    [TC_F32] = {"float32", NPY_FLOAT32},
+    [TC_F64] = {"float64", NPY_FLOAT64},
+};
+
+enum { DTYPES = sizeof dtypes / sizeof dtypes[0] };
+
+static bool is_supported(PyArrayObject *array)
+{
+    for (int i = 0; i < DTYPES; i++) {
+        if (PyArray_TYPE(array) == dtypes[i].typenum) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum tc_dtype dtype_of(PyArrayObject *array)
+{
+    return PyArray_TYPE(array) == NPY_FLOAT64 ? TC_F64 : TC_F32;
+}
+
+int typenum_of(enum tc_dtype dtype)
+{
+    return dtypes[dtype].typenum;
+}
+
+int dtype_from_name(const char *function, const char *name, enum tc_dtype *dtype)
+{
+    for (int i = 0; i < DTYPES; i++) {
+        if (strcmp(name, dtypes[i].name) == 0) {
+            *dtype = (enum tc_dtype)i;
+            return 0;
+        }
+    }
+    PyErr_Format(PyExc_TypeError, "%s: dtype must be float32 or float64, got %s", function, name);
+    return -1;
+}
+
+int check_same_dtype(const char *function, const char *argument, PyArrayObject *array,
+                     const char *other_argument, PyArrayObject *other)
+{
+    if (other == NULL || PyArray_TYPE(array) == PyArray_TYPE(other)) {
+        return 0;
+    }
+    const char *const wanted = dtypes[dtype_of(array)].name;
+    PyErr_Format(PyExc_TypeError,
+                 "%s: %s is %s but %s is %s; convert one of them, as in %s.astype('%s')", function,
+                 argument, wanted, other_argument, dtypes[dtype_of(other)].name, other_argument,
+                 wanted);
+    return -1;
+}
+
+int check_dtype(const char *function, const char *argument, PyArrayObject *array,
+                enum tc_dtype dtype)
+{
+    if (dtype_of(array) == dtype) {
+        return 0;
+    }
+    PyErr_Format(PyExc_TypeError, "%s: %s is %s but the plan's weight is %s; convert it, as in "
+                 "%s.astype('%s')", function, argument, dtypes[dtype_of(array)].name,
+                 dtypes[dtype].name, argument, dtypes[dtype].name);
+    return -1;
+}
+
+/* ---- inputs ---- */
+
+/* Computing with what a mask hides would be wrong without a word. */
+static int refuse_masked(const char *function, const char *argument, PyObject *object)
+{
+    if (PyArray_CheckExact(object)) {
+        return 0;
+    }
+    PyObject *const module = PyImport_ImportModule("numpy.ma");
+    PyObject *const masked =
+        module ? PyObject_CallMethod(module, "is_masked", "O", object) : NULL;
+    const int answer = masked ? PyObject_IsTrue(masked) : -1;
+    Py_XDECREF(masked);
+    Py_XDECREF(module);
+    if (answer > 0) {
+        PyErr_Format(PyExc_TypeError,
+                     "%s: %s is a masked array, and its mask would be lost; pass %s.filled(value)",
+                     function, argument, argument);
+    }
+    return answer ? -1 : 0;
+}
+
+static bool has_whole_strides(PyArrayObject *array)
+{
+    for (int axis = 0; axis < PyArray_NDIM(array); axis++) {
+        if (PyArray_STRIDE(array, axis) % PyArray_ITEMSIZE(array) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static PyArrayObject *as_array(const char *function, const char *argument, PyObject *object)
+{
+    if (object == NULL || object == Py_None) {
+        PyErr_Format(PyExc_TypeError, "%s: %s must be an array, got None", function, argument);
+        return NULL;
+    }
+    if (PyArray_Check(object)) {
+        return refuse_masked(function, argument, object)
+                   ? NULL
+                   : (PyArrayObject *)Py_NewRef(object);
+    }
+    return (PyArrayObject *)PyArray_FromAny(object, NULL, 0, 0, 0, NULL);
+}
+
+PyArrayObject *take_array(const char *function, const char *argument, PyObject *object)
+{
+    PyArrayObject *const array = as_array(function, argument, object);
+    if (array == NULL) {
+        return NULL;
+    }
+    if (!is_supported(array)) {
+        PyErr_Format(PyExc_TypeError,
+                     "%s: %s has dtype %S, which is not supported (float32 and float64 are); "
+                     "convert it, as in %s.astype('float32')",
+                     function, argument, PyArray_DESCR(array), argument);
+        Py_DECREF(array);
+        return NULL;
+    }
+    if (PyArray_ISALIGNED(array) && PyArray_ISNOTSWAPPED(array) && has_whole_strides(array)) {
+        return array;
+    }
+    PyArrayObject *const copy = (PyArrayObject *)PyArray_FromArray(
+        array, PyArray_DescrFromType(PyArray_TYPE(array)),
+        NPY_ARRAY_CARRAY | NPY_ARRAY_ENSURECOPY);
+    Py_DECREF(array);
+    return copy;
+}
+
+int take_optional(const char *function, const char *argument, PyObject *object,
+                  PyArrayObject **array)
+{
+    *array = NULL;
+    if (object == NULL || object == Py_None) {
+        return 0;
+    }
+    *array = take_array(function, argument, object);
+    return *array ? 0 : -1;
+}
+
+/* ---- views ---- */
+
+/* At most TC_MAX_VALUES strides, in elements. */
+static void element_strides(PyArrayObject *array, ptrdiff_t strides[])
+{
+    for (int axis = 0; axis < PyArray_NDIM(array); axis++) {
+        strides[axis] = PyArray_STRIDE(array, axis) / PyArray_ITEMSIZE(array);
+    }
+}
+
+struct tc_image image_of(PyArrayObject *array, const struct tc_problem *problem)
+{
+    ptrdiff_t strides[TC_MAX_VALUES];
+    element_strides(array, strides);
+    return tc_problem_image(problem, PyArray_DATA(array), strides);
+}
+
+struct tc_weight weight_of(PyArrayObject *array, const struct tc_problem *problem)
+{
+    ptrdiff_t strides[TC_MAX_VALUES];
+    element_strides(array, strides);
+    return tc_problem_weight(problem, PyArray_DATA(array), strides);
+}
+
+struct tc_bias bias_of(PyArrayObject *array)
+{
+    struct tc_bias bias = {NULL, 0};
+    if (array) {
+        bias.data = PyArray_DATA(array);
+        element_strides(array, &bias.c);
+    }
+    return bias;
+}
+
+/* ---- output ---- */
+
+/* The bytes that an array spans, from its lowest element to behind its highest. */
+struct span {
+    const char *begin, *end;
+};
+
+static struct span span_of(PyArrayObject *array)
+{
+    struct span span = {PyArray_BYTES(array), PyArray_BYTES(array)};
+    for (int axis = 0; axis < PyArray_NDIM(array); axis++) {
+        const npy_intp reach = (PyArray_DIM(array, axis) - 1) * PyArray_STRIDE(array, axis);
+        if (PyArray_DIM(array, axis) == 0) {
+            return (struct span){NULL, NULL};
+        }
+        *(reach < 0 ? &span.begin : &span.end) += reach;
+    }
+    span.end += PyArray_ITEMSIZE(array);
+    return span;
+}
+
+static bool may_overlap(PyArrayObject *a, PyArrayObject *b)
+{
+    const struct span of_a = span_of(a), of_b = span_of(b);
+    return of_a.begin < of_b.end && of_b.begin < of_a.end;
+}
+
+/* Marks every element's bytes: exact, for the rare strides that the sufficient test cannot tell. */
+static int marks_collide(PyArrayObject *array)
+{
+    const struct span span = span_of(array);
+    const size_t extent = (size_t)(span.end - span.begin);
+    char *const marks = PyMem_RawCalloc(extent, 1);
+    PyObject *const iterator = marks ? PyArray_IterNew((PyObject *)array) : NULL;
+    int collide = 0;
+    while (iterator && !collide && PyArray_ITER_NOTDONE(iterator)) {
+        char *const mark = marks + ((const char *)PyArray_ITER_DATA(iterator) - span.begin);
+        const size_t bytes = (size_t)PyArray_ITEMSIZE(array);
+        collide = memchr(mark, 1, bytes) != NULL;
+        memset(mark, 1, bytes);
+        PyArray_ITER_NEXT(iterator);
+    }
+    collide = iterator ? collide : -1;
+    Py_XDECREF(iterator);
+    PyMem_RawFree(marks);
+    return marks ? collide : (PyErr_NoMemory(), -1);
+}
+
+/* Whether two elements share memory. Surely not if every stride steps over all that the shorter
+ * ones reach. */
+static int overlaps_itself(PyArrayObject *array)
+{
+    bool used[TC_MAX_VALUES] = {false};
+    npy_intp reach = PyArray_ITEMSIZE(array);
+    for (int round = 0; round < PyArray_NDIM(array); round++) {
+        npy_intp stride = NPY_MAX_INTP;
+        int shortest = 0;
+        for (int axis = 0; axis < PyArray_NDIM(array); axis++) {
+            const npy_intp length = Py_ABS(PyArray_STRIDE(array, axis));
+            if (!used[axis] && length < stride) {
+                stride = length;
+                shortest = axis;
+            }
+        }
+        used[shortest] = true;
+        if (PyArray_DIM(array, shortest) > 1) {
+            if (stride < reach) {
+                return stride == 0 ? 1 : marks_collide(array);
+            }
+            reach += (PyArray_DIM(array, shortest) - 1) * stride;
+        }
+    }
+    return 0;
+}
+
+static int check_output(const char *function, PyObject *object, const struct tc_problem *problem)
+{
+    PyArrayObject *const out = (PyArrayObject *)object;
+    npy_intp dims[TC_MAX_VALUES];
+    const int ndim = tc_problem_shape(problem, dims);
+    if (!PyArray_Check(object)) {
+        PyErr_Format(PyExc_TypeError, "%s: out must be a numpy.ndarray, got %s", function,
+                     Py_TYPE(object)->tp_name);
+        return -1;
+    }
+    if (PyArray_TYPE(out) != typenum_of(problem->dtype) || !PyArray_ISNOTSWAPPED(out)) {
+        PyErr_Format(PyExc_TypeError, "%s: out must have dtype %s, got %S", function,
+                     dtypes[problem->dtype].name, PyArray_DESCR(out));
+        return -1;
+    }
+    if (PyArray_NDIM(out) != ndim || !PyArray_CompareLists(PyArray_DIMS(out), dims, ndim)) {
+        PyObject *const wanted = PyArray_IntTupleFromIntp(ndim, dims);
+        PyObject *const got = PyObject_GetAttrString(object, "shape");
+        PyErr_Format(PyExc_ValueError, "%s: out must have shape %S, got %S", function, wanted, got);
+        Py_XDECREF(wanted);
+        Py_XDECREF(got);
+        return -1;
+    }
+    if (!PyArray_ISWRITEABLE(out)) {
+        PyErr_Format(PyExc_ValueError, "%s: output array is read-only", function);
+        return -1;
+    }
+    const int overlaps = overlaps_itself(out);
+    if (overlaps > 0) {
+        PyErr_Format(PyExc_ValueError, "%s: elements of out share memory", function);
+    }
+    return overlaps ? -1 : 0;
+}
+
+PyArrayObject *start_output(const char *function, PyObject *out, const struct tc_problem *problem,
+                            PyArrayObject *const inputs[], int count)
+{
+    npy_intp dims[TC_MAX_VALUES];
+    const int ndim = tc_problem_shape(problem, dims);
+    if (out != NULL && out != Py_None) {
+        PyArrayObject *const array = (PyArrayObject *)out;
+        if (check_output(function, out, problem)) {
+            return NULL;
+        }
+        bool usable = PyArray_ISALIGNED(array) && has_whole_strides(array);
+        for (int i = 0; i < count; i++) {
+            usable = usable && (inputs[i] == NULL || !may_overlap(array, inputs[i]));
+        }
+        if (usable) {
+            return (PyArrayObject *)Py_NewRef(out);
+        }
+    }
+    return (PyArrayObject *)PyArray_SimpleNew(ndim, dims, typenum_of(problem->dtype));
+}
+
+PyObject *finish_output(PyObject *out, PyArrayObject *y)
+{
+    if (out == NULL || out == Py_None || out == (PyObject *)y) {
+        return (PyObject *)y;
+    }
+    const int failed = PyArray_CopyInto((PyArrayObject *)out, y);
+    Py_DECREF(y);
+    return failed ? NULL : Py_NewRef(out);
+}

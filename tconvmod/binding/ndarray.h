@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TC_NDARRAY_H
+#define TC_NDARRAY_H
+
+/* Between NumPy arrays and the core's views. Views borrow: the array must outlive them. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "problem.h"
+
+/* numpy.h first includes NumPy's headers for all files but module.c, which imports the API. */
+#define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
+#define NPY_TARGET_VERSION NPY_2_0_API_VERSION
+#define PY_ARRAY_UNIQUE_SYMBOL tc_numpy_api
+#ifndef TC_IMPORTS_NUMPY
+#define NO_IMPORT_ARRAY
+#endif
+#include <numpy/arrayobject.h>
+
+/* A new reference to `object` as an array of a supported dtype in native byte order, aligned, with
+ * strides of whole elements. An array that is so already is not copied. */
+PyArrayObject *take_array(const char *function, const char *argument, PyObject *object);
+
+/* The same for an optional argument: None and NULL give *array = NULL. */
+int take_optional(const char *function, const char *argument, PyObject *object,
+                  PyArrayObject **array);
+
+enum tc_dtype dtype_of(PyArrayObject *array);
+int typenum_of(enum tc_dtype dtype);
+
+/* The dtype called `name` ("float32", "float64"). */
+int dtype_from_name(const char *function, const char *name, enum tc_dtype *dtype);
+
+/* TypeError unless the two arrays have one dtype; the second may be NULL. */
+int check_same_dtype(const char *function, const char *argument, PyArrayObject *array,
+                     const char *other_argument, PyArrayObject *other);
+
+/* TypeError unless the array has the dtype of a plan's weight. */
+int check_dtype(const char *function, const char *argument, PyArrayObject *array,
+                enum tc_dtype dtype);
+
+static inline struct tc_shape shape_of(PyArrayObject *array)
+{
+    return array ? (struct tc_shape){PyArray_NDIM(array), PyArray_DIMS(array)}
+                 : (struct tc_shape){0, NULL};
+}
+
+struct tc_image image_of(PyArrayObject *array, const struct tc_problem *problem);
+struct tc_weight weight_of(PyArrayObject *array, const struct tc_problem *problem);
+struct tc_bias bias_of(PyArrayObject *array);
+
+/* The array to compute into, a new reference: a new one if `out` is NULL or None; `out` itself; or,
+ * if it overlaps one of the inputs or is laid out in a way that the core does not take, a new one
+ * from which finish_output copies. Fails if out has not the problem's shape and dtype, is
+ * read-only, or overlaps itself. */
+PyArrayObject *start_output(const char *function, PyObject *out, const struct tc_problem *problem,
+                            PyArrayObject *const inputs[], int count);
+
+/* The result to return, a new reference: y, or `out` after y was copied into it if need be. Takes
+ * over the reference to y. */
+PyObject *finish_output(PyObject *out, PyArrayObject *y);
+
+#endif

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Plans as objects: an operation with its options and a snapshot of its weights, packed once in
+ * the order of the engine that was chosen for them. A plan does not change after it is made, so
+ * threads may share it. */
+#include "docs.h"
+#include "module.h"
+#include "ndarray.h"
+
+#include <stddef.h>
+#include <structmember.h>
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    struct tc_request request; /* the options; its shapes point to the dims below */
+    npy_intp weight_dims[TC_MAX_VALUES], bias_dims[1];
+    struct tc_problem problem;     /* of the smallest image */
+    PyArrayObject *weight, *bias;  /* copies, for an engine that reads them as they lie */
+    struct block packed;           /* else the weights in the engine's order */
+    const char *isa, *engine;      /* the choices, which every call keeps */
+    int threads;                   /* 0: the default of the moment */
+} plan_object;
+
+/* ---- calling ---- */
+
+static const enum arg call_args[] = {ARG_INPUT, ARG_OUTPUT_SIZE, ARG_OUT, ARG_THREADS};
+static const struct signature call_signature = {"Plan", call_args, 4, 1, 1};
+
+static PyObject *call_plan(PyObject *object, PyObject *const *args, size_t flags,
+                           PyObject *keywords)
+{
+    const plan_object *const self = (plan_object *)object;
+    const struct module_state *const state = PyType_GetModuleState(Py_TYPE(object));
+    const char *const name = self->request.operation->name;
+    struct tc_request request = self->request;
+    struct tc_problem problem;
+    struct tc_status status;
+    PyObject *slots[ARG_COUNT], *result = NULL;
+    PyArrayObject *input = NULL, *y = NULL;
+    int threads;
+
+    if (bind_args(&state->names, &call_signature, args, PyVectorcall_NARGS(flags), keywords,
+                  slots) ||
+        read_output_size(name, slots, &request) ||
+        read_threads(name, slots[ARG_THREADS], &threads) ||
+        !(input = take_array(name, "input", slots[ARG_INPUT])) ||
+        check_dtype(name, "input", input, request.dtype)) {
+        goto done;
+    }
+    request.x = shape_of(input);
+    if (tc_problem_init(&problem, &request, &status)) {
+        raise_status(NULL, &status);
+        goto done;
+    }
+    y = start_output(name, slots[ARG_OUT], &problem, &input, 1);
+    if (y == NULL) {
+        goto done;
+    }
+    threads = threads ? threads : self->threads;
+    const struct tc_order order = {
+        .problem = &problem,
+        .cpu = &state->cpu,
+        .x = image_of(input, &problem),
+        .w = self->weight ? weight_of(self->weight, &problem) : (struct tc_weight){NULL},
+        .b = bias_of(self->bias),
+        .y = image_of(y, &problem),
+        .isa = self->isa,
+        .engine = self->engine,
+        .threads = threads ? threads : default_threads(),
+        .ahead = self->packed.data != NULL,
+    };
+    if (problem.n > 0 && compute(name, &order, self->packed.data)) {
+        goto done;
+    }
+    result = finish_output(slots[ARG_OUT], y);
+    y = NULL;
+done:
+    Py_XDECREF(input);
+    Py_XDECREF(y);
+    return result;
+}
+
+/* ---- making ---- */
+
+static const enum arg plan_args[] = {
+    ARG_OP,       ARG_WEIGHT,     ARG_BIAS, ARG_STRIDE, ARG_PADDING, ARG_OUTPUT_PADDING,
+    ARG_GROUPS,   ARG_DILATION,   ARG_ISA,  ARG_ENGINE, ARG_THREADS,
+};
+static const struct signature plan_signature = {"plan", plan_args, 11, 3, 2};
+
+/* Chooses the engine and packs the weights, or keeps copies. */
+static int prepare(plan_object *self, const struct module_state *state, PyArrayObject *weight,
+                   PyArrayObject *bias)
+{
+    struct tc_status status;
+    struct tc_plan plan;
+    const struct tc_order order = {
+        .problem = &self->problem,
+        .cpu = &state->cpu,
+        .x = tc_contiguous_image(self->problem.ci, self->problem.i),
+        .w = weight_of(weight, &self->problem),
+        .b = bias_of(bias),
+        .y = tc_contiguous_image(self->problem.co, self->problem.o),
+        .isa = self->isa ? self->isa : state->isa,
+        .engine = self->engine,
+        .threads = 1,
+        .ahead = true,
+    };
+    if (tc_plan_make(&plan, &order, &status)) {
+        return raise_status("plan", &status);
+    }
+    self->engine = plan.engine->name;
+    self->isa = plan.job.kernels->isa;
+    if (plan.job.packed_bytes == 0) {
+        self->weight = (PyArrayObject *)PyArray_NewCopy(weight, NPY_CORDER);
+        self->bias = bias ? (PyArrayObject *)PyArray_NewCopy(bias, NPY_CORDER) : NULL;
+        return self->weight && (self->bias || !bias) ? 0 : -1;
+    }
+    struct block scratch;
+    if (block_init(&self->packed, plan.job.packed_bytes)) {
+        return -1;
+    }
+    if (block_init(&scratch, plan.scratch_bytes)) {
+        return -1;
+    }
+    tc_plan_pack(&plan, self->packed.data, scratch.data);
+    block_free(&scratch);
+    return 0;
+}
+
+/* Takes over the shapes, so that the request outlives the arrays. */
+static void keep_shapes(plan_object *self, PyArrayObject *weight, PyArrayObject *bias)
+{
+    memcpy(self->weight_dims, PyArray_DIMS(weight),
+           sizeof(npy_intp) * (size_t)PyArray_NDIM(weight));
+    self->request.w = (struct tc_shape){PyArray_NDIM(weight), self->weight_dims};
+    if (bias) {
+        self->bias_dims[0] = PyArray_DIM(bias, 0);
+        self->request.b = (struct tc_shape){1, self->bias_dims};
+    }
+}
+
+static int fill(plan_object *self, const struct module_state *state,
+                PyObject *const slots[ARG_COUNT])
+{
+    struct tc_request *const request = &self->request;
+    struct tc_status status;
+    const char *name;
+    PyArrayObject *weight = NULL, *bias = NULL;
+    int failed = -1;
+
+    request->operation = read_operation("plan", slots[ARG_OP]);
+    if (request->operation == NULL) {
+        return -1;
+    }
+    name = request->operation->name;
+    if (read_options(name, slots, request) ||
+        read_threads("plan", slots[ARG_THREADS], &self->threads) ||
+        read_string("plan", "isa", slots[ARG_ISA], &self->isa) ||
+        read_string("plan", "engine", slots[ARG_ENGINE], &self->engine) ||
+        !(weight = take_array(name, "weight", slots[ARG_WEIGHT])) ||
+        take_optional(name, "bias", slots[ARG_BIAS], &bias) ||
+        check_same_dtype(name, "weight", weight, "bias", bias)) {
+        goto done;
+    }
+    request->dtype = dtype_of(weight);
+    request->w = shape_of(weight);
+    request->b = shape_of(bias);
+    if (tc_problem_init_weight(&self->problem, request, &status)) {
+        raise_status(NULL, &status);
+        goto done;
+    }
+    keep_shapes(self, weight, bias);
+    failed = prepare(self, state, weight, bias);
+done:
+    Py_XDECREF(weight);
+    Py_XDECREF(bias);
+    return failed;
+}
+
+PyObject *make_plan(PyObject *module, PyObject *const *args, Py_ssize_t given, PyObject *keywords)
+{
+    const struct module_state *const state = state_of(module);
+    PyObject *slots[ARG_COUNT];
+    if (bind_args(&state->names, &plan_signature, args, given, keywords, slots)) {
+        return NULL;
+    }
+    plan_object *const self = PyObject_New(plan_object, state->plan_type);
+    if (self == NULL) {
+        return NULL;
+    }
+    memset((char *)self + sizeof(PyObject), 0, sizeof *self - sizeof(PyObject));
+    self->vectorcall = call_plan;
+    if (fill(self, state, slots)) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+/* ---- the type ---- */
+
+static void dealloc_plan(PyObject *object)
+{
+    plan_object *const self = (plan_object *)object;
+    PyTypeObject *const type = Py_TYPE(object);
+    Py_XDECREF(self->weight);
+    Py_XDECREF(self->bias);
+    block_free(&self->packed);
+    PyObject_Free(object);
+    Py_DECREF(type);
+}
+
+static PyObject *problem_of(PyObject *object, void *unused)
+{
+    struct tc_status text;
+    (void)unused;
+    tc_problem_string(&((plan_object *)object)->problem, false, &text);
+    return PyUnicode_FromString(text.text);
+}
+
+static PyObject *engine_of(PyObject *object, void *unused)
+{
+    (void)unused;
+    return PyUnicode_FromString(((plan_object *)object)->engine);
+}
+
+static PyObject *isa_of(PyObject *object, void *unused)
+{
+    (void)unused;
+    return PyUnicode_FromString(((plan_object *)object)->isa);
+}
+
+static PyObject *repr_plan(PyObject *object)
+{
+    const plan_object *const self = (plan_object *)object;
+    struct tc_status text;
+    tc_problem_string(&self->problem, false, &text);
+    return PyUnicode_FromFormat("<tconv.Plan %s: %s, %s>", text.text, self->engine, self->isa);
+}
+
+static PyGetSetDef plan_getset[] = {
+    {"problem", problem_of, NULL, PyDoc_STR("The problem string, without the input's part."), NULL},
+    {"engine", engine_of, NULL, PyDoc_STR("The engine that carries the plan out."), NULL},
+    {"isa", isa_of, NULL, PyDoc_STR("The instruction set that its kernels use."), NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef plan_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(plan_object, vectorcall), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot plan_slots[] = {
+    {Py_tp_dealloc, dealloc_plan},
+    {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_repr, repr_plan},
+    {Py_tp_getset, plan_getset},
+    {Py_tp_members, plan_members},
+    {Py_tp_doc, (void *)plan_doc},
+    {0, NULL},
+};
+
+PyType_Spec plan_type_spec = {
+    .name = "tconv.Plan",
+    .basicsize = sizeof(plan_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = plan_slots,
+};

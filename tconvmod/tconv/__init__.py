@@ -1,0 +1,2 @@
+"""stub"""
+from ._core import *

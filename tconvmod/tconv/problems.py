@@ -1,0 +1,107 @@
+"""Problem strings: one name for a problem in tests, benchmarks, plans and on the command line.
+
+A string such as ``ct2d_n16_ci64_ih32_iw32_co3_k4_s2_p1_f32`` says operation, batch, channels,
+lengths, kernel, stride, padding and dtype; ``op`` (output padding), ``d`` (dilation) and ``g``
+(groups) appear where they are not 0, 1 and 1, and ``k3x5`` where axes differ.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from math import prod
+
+__all__ = ["Problem", "parse", "read_file"]
+
+_OPERATIONS = {"ct": "conv_transpose"}
+_DTYPES = {"f32": "float32", "f64": "float64"}
+_OPTIONS = {"s": "stride", "p": "padding", "op": "output_padding", "d": "dilation"}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A problem in the terms of the function that solves it.
+
+    Attributes
+    ----------
+    string : str
+        The problem string.
+    op : str
+        The function's name, such as ``"conv_transpose2d"``.
+    input_shape, weight_shape : tuple of int
+    dtype : str
+    options : dict
+        Keyword arguments of the function that are not at their defaults.
+    """
+
+    string: str
+    op: str
+    input_shape: tuple[int, ...]
+    weight_shape: tuple[int, ...]
+    dtype: str
+    options: dict = field(hash=False)
+
+    @property
+    def rank(self) -> int:
+        return len(self.input_shape) - 2
+
+    @property
+    def output_channels(self) -> int:
+        return self.weight_shape[1] * self.options.get("groups", 1)
+
+
+def parse(string: str) -> Problem:
+    """Read a problem string.
+
+    Examples
+    --------
+    >>> p = parse("ct2d_n1_ci8_ih5_iw6_co4_k3_s2x1_p1_op1x0_g2_f32")
+    >>> p.op, p.input_shape, p.weight_shape
+    ('conv_transpose2d', (1, 8, 5, 6), (8, 2, 3, 3))
+    >>> p.options
+    {'stride': (2, 1), 'padding': 1, 'output_padding': (1, 0), 'groups': 2}
+    """
+    head, *words = string.split("_")
+    match = re.fullmatch(r"([a-z]+)([123])d", head)
+    if match is None or match[1] not in _OPERATIONS or not words or words[-1] not in _DTYPES:
+        raise ValueError(f"not a problem string: {string!r}")
+    rank = int(match[2])
+    values: dict[str, tuple[int, ...]] = {}
+    for word in words[:-1]:
+        part = re.fullmatch(r"([a-z]+)(\d+(?:x\d+)*)", word)
+        if part is None:
+            raise ValueError(f"not a problem string: {word!r} in {string!r}")
+        values[part[1]] = tuple(int(number) for number in part[2].split("x"))
+    try:
+        ci, co, n = (values[name][0] for name in ("ci", "co", "n"))
+        lengths = tuple(values[name][0] for name in ("id", "ih", "iw")[3 - rank :])
+        kernel = values["k"] * rank if len(values["k"]) == 1 else values["k"]
+    except KeyError as missing:
+        raise ValueError(f"not a problem string: no {missing} in {string!r}") from None
+    options: dict = {}
+    for short, name in _OPTIONS.items():
+        value = values.get(short, (1,) if short in "sd" else (0,))
+        if set(value) != ({1} if short in "sd" else {0}):
+            options[name] = value[0] if len(value) == 1 else value
+    groups = values.get("g", (1,))[0]
+    if groups != 1:
+        options["groups"] = groups
+    return Problem(
+        string=string,
+        op=f"{_OPERATIONS[match[1]]}{rank}d",
+        input_shape=(n, ci, *lengths),
+        weight_shape=(ci, co // groups, *kernel),
+        dtype=_DTYPES[words[-1]],
+        options=options,
+    )
+
+
+def read_file(path) -> dict[str, Problem]:
+    """Read a file of lines ``name problem-string remark``; ``#`` begins a comment."""
+    problems = {}
+    with open(path, encoding="utf-8") as lines:
+        for line in lines:
+            words = line.split("#")[0].split()
+            if words:
+                problems[words[0]] = parse(words[1])
+    return problems
