@@ -110,7 +110,7 @@ def packed_call(problem, x, w, b):
         groups,
     )
     ops = torch.ops.mkldnn
-    packed = ops._reorder_convolution_transpose_weight(w.to_mkldnn(), *geometry, list(x.shape))
+    packed = ops._reorder_convolution_transpose_weight(w, *geometry, list(x.shape))
     return functools.partial(
         ops._convolution_transpose_pointwise, x, packed, b, *geometry, "none", [], ""
     )

@@ -102,9 +102,9 @@ enum tc_code tc_plan_make(struct tc_plan *plan, const struct tc_order *order,
     return book_scratch(plan, status);
 }
 
-void tc_plan_pack(const struct tc_plan *plan, void *packed, void *scratch)
+void tc_plan_pack(const struct tc_plan *plan, void *packed)
 {
-    plan->engine->pack(&plan->job, packed, scratch);
+    plan->engine->pack(&plan->job, packed);
 }
 
 void tc_plan_run(const struct tc_plan *plan, void *scratch)
@@ -113,7 +113,7 @@ void tc_plan_run(const struct tc_plan *plan, void *scratch)
     char *threads = scratch;
     if (!job.ahead && job.packed_bytes > 0) {
         threads += tc_round_up(job.packed_bytes, TC_ALIGN);
-        plan->engine->pack(&job, scratch, threads);
+        plan->engine->pack(&job, scratch);
         job.packed = scratch;
     }
     plan->engine->run(&job, threads);

@@ -25,17 +25,17 @@ struct tc_plan {
     struct tc_job job;
     const struct tc_engine *engine;
     const char *refusals[TC_MAX_ENGINES]; /* why the engines before it in tc_engines did not */
-    double macs;              /* multiply-adds, those that padding crops included */
-    ptrdiff_t scratch_bytes;              /* for tc_plan_run and tc_plan_pack, TC_ALIGN-aligned */
+    double macs;                          /* multiply-adds, those that padding crops included */
+    ptrdiff_t scratch_bytes;              /* for tc_plan_run, TC_ALIGN-aligned */
 };
 
 /* The problem is referred to, not copied. */
 enum tc_code tc_plan_make(struct tc_plan *plan, const struct tc_order *order,
                           struct tc_status *status);
 
-/* Packs weights and bias into plan->job.packed_bytes bytes; if those are 0, there is nothing to
+/* Packs the weights into plan->job.packed_bytes bytes; if those are 0, there is nothing to
  * pack and the weights are read as they lie at every run. */
-void tc_plan_pack(const struct tc_plan *plan, void *packed, void *scratch);
+void tc_plan_pack(const struct tc_plan *plan, void *packed);
 
 /* Computes y. The views of plan->job hold the data by now; so does job.packed if `ahead`. */
 void tc_plan_run(const struct tc_plan *plan, void *scratch);

@@ -50,7 +50,7 @@ static enum tc_code say_given(const struct tc_request *request, struct tc_status
     static const char *const axes[] = {"NCL", "NCHW", "NCDHW"};
     const int rank = request->operation->rank;
     tc_say(status, ". Got ");
-    if (request->x.dims) {
+    if (request->x.given) {
         const bool labelled = request->x.ndim == rank + 1 || request->x.ndim == rank + 2;
         tc_say(status, "input ");
         say_shape(status, request->x);
@@ -64,7 +64,7 @@ static enum tc_code say_given(const struct tc_request *request, struct tc_status
     if (request->w.ndim == rank + 2) {
         tc_say(status, " [%s]", request->operation->weight_axes);
     }
-    if (request->b.dims) {
+    if (request->b.given) {
         tc_say(status, ", bias ");
         say_shape(status, request->b);
     }
@@ -153,7 +153,7 @@ static enum tc_code check_ranks(const struct tc_request *request, struct tc_stat
 {
     const int rank = request->operation->rank;
     const struct tc_shape x = request->x, w = request->w;
-    if (x.dims && x.ndim != rank + 1 && x.ndim != rank + 2) {
+    if (x.given && x.ndim != rank + 1 && x.ndim != rank + 2) {
         return refuse(request, status,
                       "input must have %d dimensions, or %d without a batch, got %d", rank + 2,
                       rank + 1, x.ndim);
@@ -167,7 +167,7 @@ static enum tc_code check_ranks(const struct tc_request *request, struct tc_stat
             return refuse(request, status, "weight must not have an axis of length 0");
         }
     }
-    if (request->b.dims && request->b.ndim != 1) {
+    if (request->b.given && request->b.ndim != 1) {
         return refuse(request, status, "bias must have 1 dimension (out channels), got %d",
                       request->b.ndim);
     }
@@ -188,7 +188,7 @@ static enum tc_code set_channels(struct tc_problem *problem, const struct tc_req
         return refuse(request, status, "the number of output channels overflows");
     }
     problem->ci = w[0];
-    if (request->x.dims) {
+    if (request->x.given) {
         const ptrdiff_t ci = request->x.dims[request->x.ndim - rank - 1];
         if (ci != w[0]) {
             const bool swapped = w[1] * groups == ci;
@@ -197,12 +197,12 @@ static enum tc_code set_channels(struct tc_problem *problem, const struct tc_req
                 swapped ? " (a weight of conv has its first two axes the other way round)" : "");
         }
     }
-    if (request->b.dims && request->b.dims[0] != problem->co) {
+    if (request->b.given && request->b.dims[0] != problem->co) {
         return refuse(request, status,
                       "bias must have %td elements, one an output channel, got %td", problem->co,
                       request->b.dims[0]);
     }
-    problem->bias = request->b.dims != NULL;
+    problem->bias = request->b.given;
     for (int axis = 0; axis < TC_SPATIAL; axis++) {
         const int given = axis - (TC_SPATIAL - rank);
         problem->k[axis] = given < 0 ? 1 : w[2 + given];

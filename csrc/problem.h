@@ -49,8 +49,9 @@ struct tc_problem {
 
 /* A request as the caller wrote it. */
 struct tc_shape {
+    bool given; /* false: no such array */
     int ndim;
-    const ptrdiff_t *dims; /* NULL: no such array */
+    const ptrdiff_t *dims;
 };
 
 /* An integer argument: `count` values, of which the first TC_MAX_VALUES are kept. */

@@ -43,9 +43,9 @@ struct tc_engine {
     const char *name;
     /* Books the job and returns NULL, or returns why not. */
     const char *(*accept)(struct tc_job *job);
-    /* Packs weights and bias; NULL where they are read as they lie. Scratch, here and below, holds
-     * threads * thread_bytes, aligned to TC_ALIGN. */
-    void (*pack)(const struct tc_job *job, void *packed, void *scratch);
+    /* Packs the weights into packed_bytes, if those are not 0: then they are read as they lie. */
+    void (*pack)(const struct tc_job *job, void *packed);
+    /* Carries out the job; scratch holds threads * thread_bytes, aligned to TC_ALIGN. */
     void (*run)(const struct tc_job *job, void *scratch);
     /* The tile in words, for explain. */
     void (*describe)(const struct tc_job *job, struct tc_status *text);

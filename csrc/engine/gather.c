@@ -1,30 +1,35 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* gather: lanes are output channels.
  *
- * Every output sums over the taps of its phase and over the input channels, all in registers: a
- * tile of some pixels times 16 to 64 channels broadcasts the pixels' inputs and reads the weights
- * from a panel. The pixels of a tile lie in one run of the lattice along every axis, so the same
- * taps reach all of them; taps that the padding crops are never computed and borders need no zeros.
+ * Every output sums over the taps of its phase and over the input channels in registers: a tile of
+ * some pixels times 16 to 64 channels broadcasts the pixels' inputs and reads the weights from a
+ * panel. The pixels of a tile lie in one run of the lattice along every axis, so the same taps
+ * reach all of them; taps that the padding crops are never computed and borders need no zeros.
  *
  *     for block of pixels (a task)
  *       copy its inputs to [ci][pixel], unless their channels are contiguous
- *       for part of the channels, for phase
- *         for chunk of ci                a panel of weights in L2
- *           for box of runs, for tile    registers
- *         write the buffer to y
+ *       for part of the output channels, for chunk of the input channels
+ *         pack the weights' panel, unless it was packed ahead
+ *         for phase, for box of runs, for tile
+ *       write the buffer to y
  *
  * Where y's channels are contiguous, tiles are stored to y itself and the interleave of the phases
  * is nothing but y's stride. Elsewhere they go to a buffer of whole output rows [pixel][lanes],
- * which is transposed into y from the cache. */
+ * which is transposed into y from the cache.
+ *
+ * Weights are packed by each task for itself, right before their use, if no other task needs them;
+ * else once for all tasks. */
 #include "base/parallel.h"
 #include "base/size.h"
 #include "engine/blocks.h"
 #include "engine/pack.h"
 #include "engine/panels.h"
 
+#include <string.h>
+
 enum {
     INPUT_BYTES = 256 << 10,  /* the copy of a block's inputs */
-    BUFFER_BYTES = 128 << 10, /* output rows of a block */
+    BUFFER_BYTES = 256 << 10, /* output rows of a block */
     MAX_POINTS = 512,         /* grid points of a block */
 };
 
@@ -37,19 +42,26 @@ struct walk {
 struct state {
     const struct tc_job *job;
     struct tc_block block;
-    struct tc_image x;         /* the job's, or the copy */
-    ptrdiff_t origin[TC_GRID]; /* the position of its first element */
-    struct tc_part part;       /* output channels within the group */
+    struct tc_image x;                /* the job's, or the copy */
+    ptrdiff_t origin[TC_GRID];        /* the position of its first element */
+    struct tc_part part;              /* output channels within the group */
+    struct tc_range held[TC_SPATIAL]; /* phases that are computed, and buffered, at once */
     struct tc_phase phase[TC_SPATIAL];
-    struct tc_range columns; /* phases along the width that the buffer holds at once */
-    struct walk a, c;        /* where a phase's points read and write */
+    struct walk a, c; /* where a phase's points read and write */
     ptrdiff_t *a_row, *c_row;
-    void *copy, *buffer;
+    void *copy, *buffer, *panel, *bias;
 };
+
+/* ---- booking ---- */
 
 static bool stores_directly(const struct tc_job *job)
 {
     return job->y.c == 1;
+}
+
+static ptrdiff_t widest_bytes(const struct tc_job *job)
+{
+    return job->kernels->widths * job->kernels->lanes * job->kernels->bytes;
 }
 
 /* Elements between two channels of the copy: whole lines, an odd number of them, so that channels
@@ -66,23 +78,56 @@ static ptrdiff_t copy_bytes(const struct tc_job *job)
     return in_place ? 0 : copy_pitch(job) * tc_group_ci(job->problem) * job->kernels->bytes;
 }
 
-static ptrdiff_t lane_bytes(const struct tc_job *job)
+/* How many phases are held at once along each axis: all; or, if that is too much for one point of
+ * the grid, one of depth and height and as many of width as fit. */
+static void count_held(const struct tc_job *job, ptrdiff_t held[TC_SPATIAL])
 {
-    return job->kernels->widths * job->kernels->lanes * job->kernels->bytes;
+    const struct tc_axis *const axis = job->lattice.axis;
+    const ptrdiff_t fit = tc_max(BUFFER_BYTES / widest_bytes(job), 1);
+    const bool all =
+        stores_directly(job) || axis[TC_W].phases <= fit / axis[TC_D].phases / axis[TC_H].phases;
+    held[TC_D] = all ? axis[TC_D].phases : 1;
+    held[TC_H] = all ? axis[TC_H].phases : 1;
+    held[TC_W] = all ? axis[TC_W].phases : tc_min(axis[TC_W].phases, fit);
 }
 
-/* Phases along the width that the buffer holds at once: all of them unless the stride is huge. */
-static ptrdiff_t buffer_phases(const struct tc_job *job)
+static ptrdiff_t held_at_once(const struct tc_job *job)
 {
-    const ptrdiff_t fit = BUFFER_BYTES / lane_bytes(job);
-    return tc_clamp(fit, 1, job->lattice.axis[TC_W].phases);
+    ptrdiff_t held[TC_SPATIAL];
+    count_held(job, held);
+    return held[TC_D] * held[TC_H] * held[TC_W];
 }
 
 static ptrdiff_t buffer_bytes(const struct tc_job *job)
 {
     const ptrdiff_t *const size = job->blocking.size;
-    const ptrdiff_t rows = size[0] * size[1] * size[2] * size[3] * buffer_phases(job);
-    return stores_directly(job) ? 0 : rows * lane_bytes(job);
+    const ptrdiff_t points = size[0] * size[1] * size[2] * size[3];
+    return stores_directly(job) ? 0 : points * held_at_once(job) * widest_bytes(job);
+}
+
+/* Whether each panel has just one task that needs it. */
+static bool packs_in_tasks(const struct tc_job *job)
+{
+    const ptrdiff_t *const count = job->blocking.count;
+    return !job->ahead && count[0] * count[1] * count[2] * count[3] == 1;
+}
+
+static const char *accept(struct tc_job *job)
+{
+    const struct tc_problem *const problem = job->problem;
+    const ptrdiff_t channel_bytes = tc_group_ci(problem) * job->kernels->bytes;
+    const ptrdiff_t fit = BUFFER_BYTES / (widest_bytes(job) * held_at_once(job));
+    const ptrdiff_t points = stores_directly(job) ? MAX_POINTS : tc_clamp(fit, 1, MAX_POINTS);
+    const ptrdiff_t inputs = job->x.c == 1 ? PTRDIFF_MAX : tc_max(INPUT_BYTES / channel_bytes, 1);
+    tc_blocking_set(job, points, inputs, tc_part_count(job->kernels, tc_group_co(problem)));
+    job->packed_bytes = packs_in_tasks(job) ? 0 : tc_panels_bytes(job);
+    job->thread_bytes = copy_bytes(job) + buffer_bytes(job) + widest_bytes(job) +
+                        2 * MAX_POINTS * (ptrdiff_t)sizeof(ptrdiff_t);
+    job->thread_bytes = tc_round_up(job->thread_bytes, TC_ALIGN);
+    if (packs_in_tasks(job)) {
+        job->thread_bytes += tc_round_up(tc_panel_bytes(job), TC_ALIGN);
+    }
+    return NULL;
 }
 
 /* ---- tiles ---- */
@@ -106,7 +151,7 @@ static ptrdiff_t list_points(const struct walk *walk, const struct tc_range box[
 }
 
 /* All tiles of a box of grid points that the taps of `run` reach. `tile` holds what the boxes of
- * a chunk share. */
+ * a phase share. */
 static void run_box(const struct state *s, const struct tc_range box[TC_GRID],
                     const struct tc_run run[TC_SPATIAL], struct tc_tile tile)
 {
@@ -159,125 +204,169 @@ static void run_boxes(const struct state *s, const struct tc_tile *tile)
 
 /* ---- phases ---- */
 
+/* Where the points of a phase read x and write y or the buffer. The buffer is [n][od][oh][ow] of
+ * what is held, with the phases of a grid point side by side. */
 static void set_walks(struct state *s)
 {
     const struct tc_job *const job = s->job;
-    const struct tc_range *const grid = s->block.grid;
-    const ptrdiff_t lanes = s->part.width * job->kernels->lanes;
+    const bool direct = stores_directly(job);
+    ptrdiff_t step = s->part.width * job->kernels->lanes;
     s->a = (struct walk){.from = -s->origin[0] * s->x.n, .step = {s->x.n}};
     s->c = (struct walk){.from = 0, .step = {job->y.n}};
-    for (int a = 0; a < TC_SPATIAL; a++) {
+    for (int a = TC_SPATIAL - 1; a >= 0; a--) {
         const struct tc_axis *const axis = &job->lattice.axis[a];
+        const struct tc_range grid = s->block.grid[a + 1], held = s->held[a];
+        const ptrdiff_t start = s->phase[a].start;
         s->a.from += (s->phase[a].offset - s->origin[a + 1]) * s->x.axis[a];
         s->a.step[a + 1] = axis->in_step * s->x.axis[a];
-        s->c.from += s->phase[a].start * job->y.axis[a];
-        s->c.step[a + 1] = axis->out_step * job->y.axis[a];
-    }
-    if (!stores_directly(job)) { /* rows of the buffer, counted from the block's first point */
-        ptrdiff_t step = tc_range_length(s->columns) * lanes;
-        s->c.from = (s->phase[TC_W].start - s->columns.begin) * lanes;
-        for (int g = TC_GRID - 1; g >= 0; g--) {
-            s->c.step[g] = step;
-            s->c.from -= grid[g].begin * step;
-            step *= tc_range_length(grid[g]);
+        if (direct) {
+            s->c.from += start * job->y.axis[a];
+            s->c.step[a + 1] = axis->out_step * job->y.axis[a];
+        } else {
+            s->c.step[a + 1] = tc_range_length(held) * step;
+            s->c.from += (start - held.begin) * step - grid.begin * s->c.step[a + 1];
+            step *= tc_range_length(held) * tc_range_length(grid);
         }
+    }
+    if (!direct) {
+        s->c.step[0] = step;
+        s->c.from -= s->block.grid[0].begin * step;
     }
 }
 
-static void run_phase(struct state *s)
+/* Adds what the channels and weights of a panel give to the outputs of a phase. */
+static void run_phase(struct state *s, const struct tc_panel *panel)
 {
     const struct tc_job *const job = s->job;
     const struct tc_axis *const axis = job->lattice.axis;
-    const ptrdiff_t ci = tc_group_ci(job->problem), bytes = job->kernels->bytes;
     const ptrdiff_t k[TC_SPATIAL] = {s->phase[0].k, s->phase[1].k, s->phase[2].k};
     const ptrdiff_t taps = s->phase[0].taps * s->phase[1].taps * s->phase[2].taps;
-    const ptrdiff_t lanes = s->part.width * job->kernels->lanes;
-    struct tc_panel panel = {.lanes = lanes, .chunk = ci}; /* of a phase without taps */
-    if (taps > 0) {
-        panel = tc_panel_at(job, s->block.group, s->part, k);
+    const ptrdiff_t rows = tc_range_length(panel->ci), bytes = job->kernels->bytes;
+    const ptrdiff_t first = taps > 0 ? tc_panel_tap(job, k) * rows * panel->lanes : 0;
+    const ptrdiff_t channel = panel->group * tc_group_co(job->problem) + s->part.first;
+    struct tc_tile tile = {
+        .lanes = s->part.lanes,
+        .k = rows,
+        .a = tc_at(s->x.data, panel->ci.begin * s->x.c, bytes),
+        .a_k = s->x.c,
+        .b = tc_at(panel->data, first, bytes),
+        .b_k = panel->lanes,
+        .bias = job->problem->bias ? s->bias : NULL,
+        .add = panel->ci.begin > 0,
+        .c = stores_directly(job) ? tc_at(job->y.data, channel, bytes) : s->buffer,
+    };
+    ptrdiff_t step = rows * panel->lanes;
+    for (int a = TC_SPATIAL - 1; a >= 0; a--) {
+        tile.a_tap[a] = axis[a].offset_step * s->x.axis[a];
+        tile.b_tap[a] = step;
+        step *= s->phase[a].taps;
     }
     set_walks(s);
-    for (ptrdiff_t c = 0; c < ci; c += panel.chunk) {
-        struct tc_tile tile = {
-            .lanes = s->part.lanes,
-            .k = tc_min(panel.chunk, ci - c),
-            .a = tc_at(s->x.data, c * s->x.c, bytes),
-            .a_k = s->x.c,
-            .b = taps ? tc_panel_row(job, &panel, 0, c) : NULL,
-            .b_k = lanes,
-            .bias = tc_panel_bias(job, s->block.group, s->part),
-            .add = c > 0,
-            .c = s->buffer,
-        };
-        if (stores_directly(job)) {
-            const ptrdiff_t channel = s->block.group * tc_group_co(job->problem) + s->part.first;
-            tile.c = tc_at(job->y.data, channel, bytes);
-        }
-        ptrdiff_t step = tile.k * lanes;
-        for (int a = TC_SPATIAL - 1; a >= 0; a--) {
-            tile.a_tap[a] = axis[a].offset_step * s->x.axis[a];
-            tile.b_tap[a] = step;
-            step *= s->phase[a].taps;
-        }
-        run_boxes(s, &tile);
-    }
+    run_boxes(s, &tile);
 }
 
-/* Writes the buffer to y: outputs in rows along the width. */
+/* Writes a row of the buffer, the outputs (n, od, oh) of the held columns, to y. */
+static void flush_row(const struct state *s, const void *row, ptrdiff_t n, ptrdiff_t od,
+                      ptrdiff_t oh)
+{
+    const struct tc_job *const job = s->job;
+    const struct tc_image *const y = &job->y;
+    const struct tc_axis *const axis = &job->lattice.axis[TC_W];
+    const struct tc_range grid = s->block.grid[TC_W + 1], held = s->held[TC_W];
+    const ptrdiff_t ow = axis->out_step * grid.begin + held.begin;
+    const ptrdiff_t width = tc_range_length(grid) * tc_range_length(held);
+    const ptrdiff_t channel = s->block.group * tc_group_co(job->problem) + s->part.first;
+    const ptrdiff_t at =
+        n * y->n + channel * y->c + od * y->axis[TC_D] + oh * y->axis[TC_H] + ow * y->axis[TC_W];
+    const struct tc_matrix dst = {tc_at(y->data, at, job->kernels->bytes), y->axis[TC_W], y->c};
+    const struct tc_matrix src = {(void *)row, s->part.width * job->kernels->lanes, 1};
+    tc_copy(job->kernels, tc_min(width, axis->out - ow), s->part.lanes, dst, src);
+}
+
 static void flush_buffer(const struct state *s)
 {
     const struct tc_job *const job = s->job;
     const struct tc_axis *const axis = job->lattice.axis;
-    const struct tc_range *const grid = s->block.grid;
-    const ptrdiff_t lanes = s->part.width * job->kernels->lanes, bytes = job->kernels->bytes;
-    const ptrdiff_t channel = s->block.group * tc_group_co(job->problem) + s->part.first;
-    const ptrdiff_t w = axis[TC_W].out_step * grid[3].begin + s->columns.begin;
-    const ptrdiff_t held = tc_range_length(grid[3]) * tc_range_length(s->columns);
-    const ptrdiff_t width = tc_min(held, axis[TC_W].out - w);
-    const struct tc_matrix to = {NULL, job->y.axis[TC_W], job->y.c};
-    struct tc_matrix row = {s->buffer, lanes, 1};
+    const struct tc_range *const grid = s->block.grid, *const held = s->held;
+    const ptrdiff_t width = tc_range_length(grid[3]) * tc_range_length(held[TC_W]);
+    const ptrdiff_t row_bytes = width * s->part.width * job->kernels->lanes * job->kernels->bytes;
+    const char *row = s->buffer;
     for (ptrdiff_t n = grid[0].begin; n < grid[0].end; n++) {
         for (ptrdiff_t jd = grid[1].begin; jd < grid[1].end; jd++) {
-            for (ptrdiff_t jh = grid[2].begin; jh < grid[2].end; jh++) {
-                const ptrdiff_t d = s->phase[TC_D].start + axis[TC_D].out_step * jd;
-                const ptrdiff_t h = s->phase[TC_H].start + axis[TC_H].out_step * jh;
-                const ptrdiff_t at = n * job->y.n + channel * job->y.c + d * job->y.axis[TC_D] +
-                                     h * job->y.axis[TC_H] + w * job->y.axis[TC_W];
-                struct tc_matrix dst = to;
-                dst.data = tc_at(job->y.data, at, bytes);
-                if (d < axis[TC_D].out && h < axis[TC_H].out) {
-                    tc_copy(job->kernels, width, s->part.lanes, dst, row);
+            for (ptrdiff_t rd = held[TC_D].begin; rd < held[TC_D].end; rd++) {
+                const ptrdiff_t od = axis[TC_D].out_step * jd + rd;
+                for (ptrdiff_t jh = grid[2].begin; jh < grid[2].end; jh++) {
+                    for (ptrdiff_t rh = held[TC_H].begin; rh < held[TC_H].end; rh++) {
+                        const ptrdiff_t oh = axis[TC_H].out_step * jh + rh;
+                        if (od < axis[TC_D].out && oh < axis[TC_H].out) {
+                            flush_row(s, row, n, od, oh);
+                        }
+                        row += row_bytes;
+                    }
                 }
-                row.data = tc_at(row.data, held * lanes, bytes);
             }
         }
+    }
+}
+
+/* All chunks of the input channels into the outputs of the held phases. */
+static void run_held(struct state *s)
+{
+    const struct tc_job *const job = s->job;
+    const struct tc_axis *const axis = job->lattice.axis;
+    const bool packs = packs_in_tasks(job);
+    struct tc_panel panel;
+    for (ptrdiff_t ci = 0; ci < tc_group_ci(job->problem); ci = panel.ci.end) {
+        panel = tc_panel_at(job, job->packed, s->block.group, s->part, ci);
+        if (packs) {
+            panel.data = s->panel;
+            tc_panel_pack(job, &panel, panel.ci);
+        }
+        for (ptrdiff_t d = s->held[TC_D].begin; d < s->held[TC_D].end; d++) {
+            s->phase[TC_D] = tc_phase_at(&axis[TC_D], d);
+            for (ptrdiff_t h = s->held[TC_H].begin; h < s->held[TC_H].end; h++) {
+                s->phase[TC_H] = tc_phase_at(&axis[TC_H], h);
+                for (ptrdiff_t w = s->held[TC_W].begin; w < s->held[TC_W].end; w++) {
+                    s->phase[TC_W] = tc_phase_at(&axis[TC_W], w);
+                    run_phase(s, &panel);
+                }
+            }
+        }
+    }
+    if (!stores_directly(job)) {
+        flush_buffer(s);
     }
 }
 
 static void run_part(struct state *s)
 {
     const struct tc_axis *const axis = s->job->lattice.axis;
-    const bool direct = stores_directly(s->job);
-    const ptrdiff_t columns = direct ? axis[TC_W].phases : buffer_phases(s->job);
-    for (ptrdiff_t d = 0; d < axis[TC_D].phases; d++) {
-        s->phase[TC_D] = tc_phase_at(&axis[TC_D], d);
-        for (ptrdiff_t h = 0; h < axis[TC_H].phases; h++) {
-            s->phase[TC_H] = tc_phase_at(&axis[TC_H], h);
-            for (ptrdiff_t w = 0; w < axis[TC_W].phases; w += columns) {
-                s->columns = (struct tc_range){w, tc_min(w + columns, axis[TC_W].phases)};
-                for (ptrdiff_t c = w; c < s->columns.end; c++) {
-                    s->phase[TC_W] = tc_phase_at(&axis[TC_W], c);
-                    run_phase(s);
-                }
-                if (!direct) {
-                    flush_buffer(s);
-                }
+    struct tc_range *const held = s->held;
+    ptrdiff_t step[TC_SPATIAL];
+    count_held(s->job, step);
+    for (ptrdiff_t d = 0; d < axis[TC_D].phases; d += step[TC_D]) {
+        held[TC_D] = (struct tc_range){d, tc_min(d + step[TC_D], axis[TC_D].phases)};
+        for (ptrdiff_t h = 0; h < axis[TC_H].phases; h += step[TC_H]) {
+            held[TC_H] = (struct tc_range){h, tc_min(h + step[TC_H], axis[TC_H].phases)};
+            for (ptrdiff_t w = 0; w < axis[TC_W].phases; w += step[TC_W]) {
+                held[TC_W] = (struct tc_range){w, tc_min(w + step[TC_W], axis[TC_W].phases)};
+                run_held(s);
             }
         }
     }
 }
 
 /* ---- blocks ---- */
+
+static void load_bias(struct state *s)
+{
+    const struct tc_job *const job = s->job;
+    const ptrdiff_t channel = s->block.group * tc_group_co(job->problem) + s->part.first;
+    const ptrdiff_t bytes = job->kernels->bytes;
+    const struct tc_matrix src = {tc_at(job->b.data, channel * job->b.c, bytes), 0, job->b.c};
+    memset(s->bias, 0, (size_t)widest_bytes(job));
+    tc_copy(job->kernels, 1, s->part.lanes, (struct tc_matrix){s->bias, 0, 1}, src);
+}
 
 struct run {
     const struct tc_job *job;
@@ -289,15 +378,13 @@ static void run_block(const void *context, ptrdiff_t task, int thread)
     const struct run *const run = context;
     const struct tc_job *const job = run->job;
     const struct tc_problem *const problem = job->problem;
-    char *const scratch = run->scratch + thread * job->thread_bytes;
-    struct state s = {
-        .job = job,
-        .block = tc_block_at(job, task),
-        .copy = scratch,
-        .buffer = scratch + copy_bytes(job),
-    };
-    s.a_row = (ptrdiff_t *)((char *)s.buffer + buffer_bytes(job));
+    struct state s = {.job = job, .block = tc_block_at(job, task)};
+    s.copy = run->scratch + thread * job->thread_bytes;
+    s.buffer = (char *)s.copy + copy_bytes(job);
+    s.bias = (char *)s.buffer + buffer_bytes(job);
+    s.a_row = (ptrdiff_t *)((char *)s.bias + widest_bytes(job));
     s.c_row = s.a_row + MAX_POINTS;
+    s.panel = s.c_row + MAX_POINTS;
     s.x = tc_block_input(job, &s.block);
     if (copy_bytes(job) > 0) {
         s.x = tc_block_copy(job, &s.block, copy_pitch(job), s.copy);
@@ -309,6 +396,9 @@ static void run_block(const void *context, ptrdiff_t task, int thread)
     const struct tc_range mine = tc_share_of(parts, s.block.share, job->blocking.shares);
     for (ptrdiff_t part = mine.begin; part < mine.end; part++) {
         s.part = tc_part_at(job->kernels, tc_group_co(problem), part);
+        if (problem->bias) {
+            load_bias(&s);
+        }
         run_part(&s);
     }
 }
@@ -317,24 +407,6 @@ static void run(const struct tc_job *job, void *scratch)
 {
     const struct run context = {job, scratch};
     tc_parallel(job->tasks, job->threads, run_block, &context);
-}
-
-/* ---- booking ---- */
-
-static const char *accept(struct tc_job *job)
-{
-    const struct tc_problem *const problem = job->problem;
-    const ptrdiff_t channel_bytes = tc_group_ci(problem) * job->kernels->bytes;
-    const ptrdiff_t rows = BUFFER_BYTES / (lane_bytes(job) * job->lattice.axis[TC_W].phases);
-    const ptrdiff_t points = stores_directly(job) ? MAX_POINTS : tc_clamp(rows, 1, MAX_POINTS);
-    const ptrdiff_t inputs = job->x.c == 1 ? PTRDIFF_MAX : tc_max(INPUT_BYTES / channel_bytes, 1);
-    tc_blocking_set(job, points, inputs, tc_part_count(job->kernels, tc_group_co(problem)));
-    job->packed_bytes = tc_panels_bytes(job);
-    job->thread_bytes =
-        tc_max(tc_panels_thread_bytes(job),
-               copy_bytes(job) + buffer_bytes(job) + 2 * MAX_POINTS * (ptrdiff_t)sizeof(ptrdiff_t));
-    job->thread_bytes = tc_round_up(job->thread_bytes, TC_ALIGN);
-    return NULL;
 }
 
 static void describe(const struct tc_job *job, struct tc_status *text)

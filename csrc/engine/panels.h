@@ -2,35 +2,37 @@
 #ifndef TC_PANELS_H
 #define TC_PANELS_H
 
-/* Weights packed for lanes of output channels: a panel for each group, part of the channels and
- * class of taps, in the order [chunk][tap][ci][lanes], lanes padded with zeros to whole vectors;
- * behind them the bias. Classes depend on the kernel, stride and dilation alone, so packed weights
+/* Weights packed for lanes of output channels: for each group, part of the output channels and
+ * chunk of the input channels a panel [tap][ci][lanes], lanes padded with zeros to whole vectors.
+ * The taps that meet in one phase lie together, whatever padding and sizes are, so packed weights
  * fit every input. */
 
 #include "engine/blocks.h"
 
 struct tc_panel {
-    const void *data;
-    ptrdiff_t lanes, taps;
-    ptrdiff_t chunk; /* input channels of a chunk; the last may be shorter */
+    void *data;
+    ptrdiff_t group;
+    struct tc_part part;
+    ptrdiff_t lanes;    /* of the part, with their padding */
+    struct tc_range ci; /* the chunk, within the group */
 };
 
+/* The panel whose chunk begins at ci; the packed weights of all panels begin at `packed`. */
+struct tc_panel tc_panel_at(const struct tc_job *job, const void *packed, ptrdiff_t group,
+                            struct tc_part part, ptrdiff_t ci);
+
+/* Where a kernel element stands among the taps of a panel. Those of a phase follow each other as
+ * [d][h][w], from its first on. */
+ptrdiff_t tc_panel_tap(const struct tc_job *job, const ptrdiff_t k[TC_SPATIAL]);
+
+/* Fills the rows of input channels `ci`, which are some of the panel's. */
+void tc_panel_pack(const struct tc_job *job, const struct tc_panel *panel, struct tc_range ci);
+
+/* Bytes of the longest panel, and of all; PTRDIFF_MAX if they cannot be counted. */
+ptrdiff_t tc_panel_bytes(const struct tc_job *job);
 ptrdiff_t tc_panels_bytes(const struct tc_job *job);
 
-/* The scratch that packing needs a thread. */
-ptrdiff_t tc_panels_thread_bytes(const struct tc_job *job);
-
-void tc_panels_pack(const struct tc_job *job, void *packed, void *scratch);
-
-/* The panel of the class whose first kernel elements are k; its data is job->packed's. */
-struct tc_panel tc_panel_at(const struct tc_job *job, ptrdiff_t group, struct tc_part part,
-                            const ptrdiff_t k[TC_SPATIAL]);
-
-/* The row of tap number `tap` and input channel `ci`, with the rest of the chunk behind it. */
-const void *tc_panel_row(const struct tc_job *job, const struct tc_panel *panel, ptrdiff_t tap,
-                         ptrdiff_t ci);
-
-/* The bias of a part, padded with zeros, or NULL if the problem has none. */
-const void *tc_panel_bias(const struct tc_job *job, ptrdiff_t group, struct tc_part part);
+/* Packs all panels. */
+void tc_panels_pack(const struct tc_job *job, void *packed);
 
 #endif

@@ -353,6 +353,9 @@ static const char *accept(struct tc_job *job)
     if (refusal) {
         return refusal;
     }
+    if (!job->forced && tc_group_co(job->problem) >= job->kernels->lanes) {
+        return "the output channels fill vectors";
+    }
     const ptrdiff_t by_x = INPUT_BYTES / (tc_group_ci(job->problem) * bytes);
     const ptrdiff_t by_t = T_BYTES / (kernel_volume(job) * bytes);
     tc_blocking_set(job, MAX_POINTS, tc_max(tc_min(by_x, by_t), 1), tc_group_co(job->problem));

@@ -35,13 +35,15 @@ struct tc_tile {
     const ptrdiff_t *c_row;
 };
 
-/* dst[c*dst_row + r] = src[r*src_row + c] for r < rows, c < columns. */
+/* dst[c*dst_row + r] = src[r*src_row + c] for r < rows, c < columns; with a table dst_rows,
+ * dst[dst_rows[c] + r] = src[r*src_row + c]. */
 struct tc_transpose {
     ptrdiff_t rows, columns;
     const void *src;
     ptrdiff_t src_row;
     void *dst;
     ptrdiff_t dst_row;
+    const ptrdiff_t *dst_rows;
 };
 
 /* dst[i] = start + sum over t0, t1, t2 of src[t0*tap[0] + t1*tap[1] + t2*tap[2] + i], in that

@@ -133,16 +133,21 @@ static ptrdiff_t T(interleave)(const struct tc_transpose *args)
     return c;
 }
 
+/* Where column c of the source goes. */
+static INLINE REAL *T(row_of)(const struct tc_transpose *args, ptrdiff_t c)
+{
+    return (REAL *)args->dst + (args->dst_rows ? args->dst_rows[c] : c * args->dst_row);
+}
+
 /* At most LANES rows and columns. */
 static void T(transpose_part)(const struct tc_transpose *args)
 {
     const REAL *const src = args->src;
-    REAL *const dst = args->dst;
     VECTOR v[LANES];
     if (args->rows < LANES / 4 || args->columns < LANES / 4) {
-        for (ptrdiff_t r = 0; r < args->rows; r++) {
-            for (ptrdiff_t c = 0; c < args->columns; c++) {
-                dst[c * args->dst_row + r] = src[r * args->src_row + c];
+        for (ptrdiff_t c = 0; c < args->columns; c++) {
+            for (ptrdiff_t r = 0; r < args->rows; r++) {
+                T(row_of)(args, c)[r] = src[r * args->src_row + c];
             }
         }
         return;
@@ -155,15 +160,14 @@ static void T(transpose_part)(const struct tc_transpose *args)
 #pragma GCC unroll 16
     for (int c = 0; c < LANES; c++) {
         if (c < args->columns) {
-            T(store_part)(dst + c * args->dst_row, v[c], args->rows);
+            T(store_part)(T(row_of)(args, c), v[c], args->rows);
         }
     }
 }
 
-static void T(transpose_whole)(const struct tc_transpose *args)
+static INLINE void T(transpose_whole)(const struct tc_transpose *args)
 {
     const REAL *const src = args->src;
-    REAL *const dst = args->dst;
     VECTOR v[LANES];
 #pragma GCC unroll 16
     for (int r = 0; r < LANES; r++) {
@@ -172,20 +176,21 @@ static void T(transpose_whole)(const struct tc_transpose *args)
     T(transpose_vectors)(v);
 #pragma GCC unroll 16
     for (int c = 0; c < LANES; c++) {
-        T(store)(dst + c * args->dst_row, v[c]);
+        T(store)(T(row_of)(args, c), v[c]);
     }
 }
 
 static void T(transpose)(const struct tc_transpose *args)
 {
-    ptrdiff_t c = args->dst_row == args->rows ? T(interleave)(args) : 0;
+    ptrdiff_t c = args->dst_row == args->rows && !args->dst_rows ? T(interleave)(args) : 0;
     for (; c < args->columns; c += LANES) {
         for (ptrdiff_t r = 0; r < args->rows; r += LANES) {
             struct tc_transpose part = *args;
             part.rows = args->rows - r < LANES ? args->rows - r : LANES;
             part.columns = args->columns - c < LANES ? args->columns - c : LANES;
             part.src = (const REAL *)args->src + r * args->src_row + c;
-            part.dst = (REAL *)args->dst + c * args->dst_row + r;
+            part.dst = (REAL *)args->dst + (args->dst_rows ? 0 : c * args->dst_row) + r;
+            part.dst_rows = args->dst_rows ? args->dst_rows + c : NULL;
             if (part.rows == LANES && part.columns == LANES) {
                 T(transpose_whole)(&part);
             } else {
@@ -203,8 +208,7 @@ static INLINE void T(sum_vector)(const struct tc_sum *args, ptrdiff_t at, ptrdif
     VECTOR acc = args->bias ? T(broadcast)(*(const REAL *)args->bias) : T(zero)();
     for (ptrdiff_t t0 = 0; t0 < args->taps[0]; t0++) {
         for (ptrdiff_t t1 = 0; t1 < args->taps[1]; t1++) {
-            const REAL *src =
-                (const REAL *)args->src + t0 * args->tap[0] + t1 * args->tap[1] + at;
+            const REAL *src = (const REAL *)args->src + t0 * args->tap[0] + t1 * args->tap[1] + at;
             for (ptrdiff_t t2 = 0; t2 < args->taps[2]; t2++, src += args->tap[2]) {
                 acc = T(add)(acc, part < LANES ? T(load_part)(src, part) : T(load)(src));
             }

@@ -166,8 +166,7 @@ static int read_values(const char *function, const char *argument, PyObject *obj
     return read_index(function, argument, object, &values->at[0]);
 }
 
-int read_options(const char *function, PyObject *const slots[ARG_COUNT],
-                 struct tc_request *request)
+int read_options(const char *function, PyObject *const slots[ARG_COUNT], struct tc_request *request)
 {
     const struct {
         enum arg arg;

@@ -67,7 +67,6 @@ int read_shape(const char *function, const char *argument, PyObject *shape,
                struct tc_values *values);
 
 /* A string, or NULL if absent or None. */
-int read_string(const char *function, const char *argument, PyObject *string,
-                const char **result);
+int read_string(const char *function, const char *argument, PyObject *string, const char **result);
 
 #endif

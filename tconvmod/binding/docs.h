@@ -59,8 +59,7 @@
     "--------\n"
 
 #define conv_transpose1d_doc                                                                       \
-    "conv_transpose1d" OPTIONS_SIGNATURE                                                           \
-    "Transposed convolution of signals.\n"                                                         \
+    "conv_transpose1d" OPTIONS_SIGNATURE "Transposed convolution of signals.\n"                    \
     "\n"                                                                                           \
     "Each input sample adds a copy of the kernel, times its value, to the output,\n"               \
     "`stride` apart.\n"                                                                            \
@@ -81,8 +80,7 @@
     "array([[ 1., 10.,  2., 20.,  3., 30.]], dtype=float32)\n"
 
 #define conv_transpose2d_doc                                                                       \
-    "conv_transpose2d" OPTIONS_SIGNATURE                                                           \
-    "Transposed convolution of images.\n"                                                          \
+    "conv_transpose2d" OPTIONS_SIGNATURE "Transposed convolution of images.\n"                     \
     "\n"                                                                                           \
     "Each input pixel adds a copy of the kernel, times its value, to the output,\n"                \
     "`stride` apart.\n"                                                                            \
@@ -103,8 +101,7 @@
     "        [4., 6., 6., 9.]]], dtype=float32)\n"
 
 #define conv_transpose3d_doc                                                                       \
-    "conv_transpose3d" OPTIONS_SIGNATURE                                                           \
-    "Transposed convolution of volumes.\n"                                                         \
+    "conv_transpose3d" OPTIONS_SIGNATURE "Transposed convolution of volumes.\n"                    \
     "\n"                                                                                           \
     "Each input voxel adds a copy of the kernel, times its value, to the output,\n"                \
     "`stride` apart.\n"                                                                            \

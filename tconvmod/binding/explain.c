@@ -6,9 +6,9 @@
 #include "ndarray.h"
 
 static const enum arg explain_args[] = {
-    ARG_OP,      ARG_INPUT_SHAPE, ARG_WEIGHT_SHAPE,   ARG_DTYPE,  ARG_BIAS,
-    ARG_STRIDE,  ARG_PADDING,     ARG_OUTPUT_PADDING, ARG_GROUPS, ARG_DILATION,
-    ARG_OUTPUT_SIZE, ARG_ISA,     ARG_ENGINE,         ARG_THREADS,
+    ARG_OP,          ARG_INPUT_SHAPE, ARG_WEIGHT_SHAPE,   ARG_DTYPE,   ARG_BIAS,
+    ARG_STRIDE,      ARG_PADDING,     ARG_OUTPUT_PADDING, ARG_GROUPS,  ARG_DILATION,
+    ARG_OUTPUT_SIZE, ARG_ISA,         ARG_ENGINE,         ARG_THREADS,
 };
 static const struct signature explain_signature = {"explain", explain_args, 14, 4, 3};
 
@@ -108,8 +108,8 @@ static int read_problem(const char *name, PyObject *const slots[ARG_COUNT],
         dtype_from_name(name, dtype ? dtype : "float32", &request.dtype)) {
         return -1;
     }
-    request.x = (struct tc_shape){(int)input.count, input.at};
-    request.w = (struct tc_shape){(int)weight->count, weight->at};
+    request.x = (struct tc_shape){true, (int)input.count, input.at};
+    request.w = (struct tc_shape){true, (int)weight->count, weight->at};
     if (tc_problem_init(problem, &request, &status)) {
         return raise_status(NULL, &status);
     }

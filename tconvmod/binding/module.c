@@ -56,12 +56,11 @@ static PyObject *config(PyObject *module, PyObject *unused)
     for (int i = 0; tc_engines[i]; i++) {
         engines[i] = tc_engines[i]->name;
     }
-    return Py_BuildValue("{s:s,s:N,s:N,s:O,s:s,s:n,s:n,s:n}", "isa",
-                         tc_kernels_find(state->isa, TC_F32, cpu)->isa, "isas", tuple_of(isas),
-                         "engines", tuple_of(engines), "openmp",
-                         tc_parallel_available() ? Py_True : Py_False, "compiler", __VERSION__,
-                         "l1_bytes", cpu->l1_bytes, "l2_bytes", cpu->l2_bytes, "l3_bytes",
-                         cpu->l3_bytes);
+    return Py_BuildValue(
+        "{s:s,s:N,s:N,s:O,s:s,s:n,s:n,s:n}", "isa", tc_kernels_find(state->isa, TC_F32, cpu)->isa,
+        "isas", tuple_of(isas), "engines", tuple_of(engines), "openmp",
+        tc_parallel_available() ? Py_True : Py_False, "compiler", __VERSION__, "l1_bytes",
+        cpu->l1_bytes, "l2_bytes", cpu->l2_bytes, "l3_bytes", cpu->l3_bytes);
 }
 
 /* ---- the module ---- */

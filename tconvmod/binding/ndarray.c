@@ -68,9 +68,11 @@ int check_dtype(const char *function, const char *argument, PyArrayObject *array
     if (dtype_of(array) == dtype) {
         return 0;
     }
-    PyErr_Format(PyExc_TypeError, "%s: %s is %s but the plan's weight is %s; convert it, as in "
-                 "%s.astype('%s')", function, argument, dtypes[dtype_of(array)].name,
-                 dtypes[dtype].name, argument, dtypes[dtype].name);
+    PyErr_Format(PyExc_TypeError,
+                 "%s: %s is %s but the plan's weight is %s; convert it, as in "
+                 "%s.astype('%s')",
+                 function, argument, dtypes[dtype_of(array)].name, dtypes[dtype].name, argument,
+                 dtypes[dtype].name);
     return -1;
 }
 
@@ -83,8 +85,7 @@ static int refuse_masked(const char *function, const char *argument, PyObject *o
         return 0;
     }
     PyObject *const module = PyImport_ImportModule("numpy.ma");
-    PyObject *const masked =
-        module ? PyObject_CallMethod(module, "is_masked", "O", object) : NULL;
+    PyObject *const masked = module ? PyObject_CallMethod(module, "is_masked", "O", object) : NULL;
     const int answer = masked ? PyObject_IsTrue(masked) : -1;
     Py_XDECREF(masked);
     Py_XDECREF(module);
@@ -113,9 +114,8 @@ static PyArrayObject *as_array(const char *function, const char *argument, PyObj
         return NULL;
     }
     if (PyArray_Check(object)) {
-        return refuse_masked(function, argument, object)
-                   ? NULL
-                   : (PyArrayObject *)Py_NewRef(object);
+        return refuse_masked(function, argument, object) ? NULL
+                                                         : (PyArrayObject *)Py_NewRef(object);
     }
     return (PyArrayObject *)PyArray_FromAny(object, NULL, 0, 0, 0, NULL);
 }
@@ -138,8 +138,7 @@ PyArrayObject *take_array(const char *function, const char *argument, PyObject *
         return array;
     }
     PyArrayObject *const copy = (PyArrayObject *)PyArray_FromArray(
-        array, PyArray_DescrFromType(PyArray_TYPE(array)),
-        NPY_ARRAY_CARRAY | NPY_ARRAY_ENSURECOPY);
+        array, PyArray_DescrFromType(PyArray_TYPE(array)), NPY_ARRAY_CARRAY | NPY_ARRAY_ENSURECOPY);
     Py_DECREF(array);
     return copy;
 }
@@ -243,6 +242,9 @@ static int overlaps_itself(PyArrayObject *array)
 {
     bool used[TC_MAX_VALUES] = {false};
     npy_intp reach = PyArray_ITEMSIZE(array);
+    if (PyArray_SIZE(array) == 0) {
+        return 0;
+    }
     for (int round = 0; round < PyArray_NDIM(array); round++) {
         npy_intp stride = NPY_MAX_INTP;
         int shortest = 0;

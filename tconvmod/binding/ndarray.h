@@ -42,8 +42,8 @@ int check_dtype(const char *function, const char *argument, PyArrayObject *array
 
 static inline struct tc_shape shape_of(PyArrayObject *array)
 {
-    return array ? (struct tc_shape){PyArray_NDIM(array), PyArray_DIMS(array)}
-                 : (struct tc_shape){0, NULL};
+    return array ? (struct tc_shape){true, PyArray_NDIM(array), PyArray_DIMS(array)}
+                 : (struct tc_shape){false, 0, NULL};
 }
 
 struct tc_image image_of(PyArrayObject *array, const struct tc_problem *problem);

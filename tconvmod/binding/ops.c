@@ -97,8 +97,8 @@ int compute(const char *function, const struct tc_order *order, const void *pack
     return 0;
 }
 
-static PyObject *run_op(PyObject *module, const struct signature *signature,
-                        PyObject *const *args, Py_ssize_t given, PyObject *keywords)
+static PyObject *run_op(PyObject *module, const struct signature *signature, PyObject *const *args,
+                        Py_ssize_t given, PyObject *keywords)
 {
     enum { INPUT, WEIGHT, BIAS, INPUTS };
     const char *const name = signature->name;
@@ -156,9 +156,8 @@ done:
 /* ---- functions ---- */
 
 static const enum arg conv_transpose_args[] = {
-    ARG_INPUT,          ARG_WEIGHT, ARG_BIAS,     ARG_STRIDE,      ARG_PADDING,
-    ARG_OUTPUT_PADDING, ARG_GROUPS, ARG_DILATION, ARG_OUTPUT_SIZE, ARG_OUT,
-    ARG_THREADS,
+    ARG_INPUT,  ARG_WEIGHT,   ARG_BIAS,        ARG_STRIDE, ARG_PADDING, ARG_OUTPUT_PADDING,
+    ARG_GROUPS, ARG_DILATION, ARG_OUTPUT_SIZE, ARG_OUT,    ARG_THREADS,
 };
 
 static const struct signature conv_transposes[] = {

@@ -10,15 +10,15 @@
 #include <structmember.h>
 
 typedef struct {
-    PyObject_HEAD
-    vectorcallfunc vectorcall;
+    PyObject_HEAD vectorcallfunc vectorcall;
     struct tc_request request; /* the options; its shapes point to the dims below */
     npy_intp weight_dims[TC_MAX_VALUES], bias_dims[1];
-    struct tc_problem problem;     /* of the smallest image */
-    PyArrayObject *weight, *bias;  /* copies, for an engine that reads them as they lie */
-    struct block packed;           /* else the weights in the engine's order */
-    const char *isa, *engine;      /* the choices, which every call keeps */
-    int threads;                   /* 0: the default of the moment */
+    struct tc_problem problem; /* of the smallest image */
+    PyArrayObject *bias;       /* a copy */
+    PyArrayObject *weight;     /* a copy, for an engine that reads weights as they lie */
+    struct block packed;       /* else the weights in the engine's order */
+    const char *isa, *engine;  /* the choices, which every call keeps */
+    int threads;               /* 0: the default of the moment */
 } plan_object;
 
 /* ---- calling ---- */
@@ -83,8 +83,8 @@ done:
 /* ---- making ---- */
 
 static const enum arg plan_args[] = {
-    ARG_OP,       ARG_WEIGHT,     ARG_BIAS, ARG_STRIDE, ARG_PADDING, ARG_OUTPUT_PADDING,
-    ARG_GROUPS,   ARG_DILATION,   ARG_ISA,  ARG_ENGINE, ARG_THREADS,
+    ARG_OP,     ARG_WEIGHT,   ARG_BIAS, ARG_STRIDE, ARG_PADDING, ARG_OUTPUT_PADDING,
+    ARG_GROUPS, ARG_DILATION, ARG_ISA,  ARG_ENGINE, ARG_THREADS,
 };
 static const struct signature plan_signature = {"plan", plan_args, 11, 3, 2};
 
@@ -111,20 +111,17 @@ static int prepare(plan_object *self, const struct module_state *state, PyArrayO
     }
     self->engine = plan.engine->name;
     self->isa = plan.job.kernels->isa;
+    if (bias && !(self->bias = (PyArrayObject *)PyArray_NewCopy(bias, NPY_CORDER))) {
+        return -1;
+    }
     if (plan.job.packed_bytes == 0) {
         self->weight = (PyArrayObject *)PyArray_NewCopy(weight, NPY_CORDER);
-        self->bias = bias ? (PyArrayObject *)PyArray_NewCopy(bias, NPY_CORDER) : NULL;
-        return self->weight && (self->bias || !bias) ? 0 : -1;
+        return self->weight ? 0 : -1;
     }
-    struct block scratch;
     if (block_init(&self->packed, plan.job.packed_bytes)) {
         return -1;
     }
-    if (block_init(&scratch, plan.scratch_bytes)) {
-        return -1;
-    }
-    tc_plan_pack(&plan, self->packed.data, scratch.data);
-    block_free(&scratch);
+    tc_plan_pack(&plan, self->packed.data);
     return 0;
 }
 
@@ -133,10 +130,10 @@ static void keep_shapes(plan_object *self, PyArrayObject *weight, PyArrayObject 
 {
     memcpy(self->weight_dims, PyArray_DIMS(weight),
            sizeof(npy_intp) * (size_t)PyArray_NDIM(weight));
-    self->request.w = (struct tc_shape){PyArray_NDIM(weight), self->weight_dims};
+    self->request.w = (struct tc_shape){true, PyArray_NDIM(weight), self->weight_dims};
     if (bias) {
         self->bias_dims[0] = PyArray_DIM(bias, 0);
-        self->request.b = (struct tc_shape){1, self->bias_dims};
+        self->request.b = (struct tc_shape){true, 1, self->bias_dims};
     }
 }
 

@@ -1,0 +1,66 @@
+"""Two pictures of a run: every contender's time as a share of the limit, and the roofline."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+COLOURS = {
+    "tconv": "#c0392b",
+    "plan": "#e67e22",
+    "torch": "#7f8c8d",
+    "torch_cl": "#b2bec3",
+    "packed": "#2c3e50",
+    "packed_cl": "#5d6d7e",
+    "onnxruntime": "#2980b9",
+}
+
+
+def draw(results, path):
+    counts = sorted({result["threads"] for result in results})
+    figure, axes = plt.subplots(
+        2, len(counts), figsize=(9 * len(counts), 14), squeeze=False, height_ratios=(3, 2)
+    )
+    for column, threads in enumerate(counts):
+        chosen = [r for r in results if r["threads"] == threads and r["flops"] > 1e5]
+        draw_bars(axes[0, column], chosen, threads)
+        draw_roofline(axes[1, column], chosen)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    print(f"wrote {path}")
+
+
+def draw_bars(axis, results, threads):
+    names = [c for c in COLOURS if any(c in r["seconds"] for r in results)]
+    height = 0.8 / len(names)
+    for i, name in enumerate(names):
+        places = [y + (i - (len(names) - 1) / 2) * height for y in range(len(results))]
+        shares = [100 * r["limit"] / r["seconds"].get(name, np.inf) for r in results]
+        axis.barh(places, shares, height, color=COLOURS[name], label=name)
+    axis.set_yticks(range(len(results)), [r["name"] for r in results], fontsize=8)
+    axis.invert_yaxis()
+    axis.axvline(100, color="black", linewidth=0.8)
+    axis.set_xlabel("% of what the machine can do")
+    axis.set_title(f"{threads} thread{'s' if threads > 1 else ''}: longer is faster")
+    axis.legend(fontsize=8, loc="lower right")
+
+
+def draw_roofline(axis, results):
+    peak = results[0]["peak"] / 1e9
+    memory = min(r["bandwidth"] for r in results) / 1e9
+    intensities = np.geomspace(0.3, 500, 100)
+    axis.plot(intensities, np.minimum(peak, intensities * memory), color="black")
+    for name in ("torch", "tconv"):
+        x = [r["flops"] / r["bytes"] for r in results if name in r["seconds"]]
+        y = [r["flops"] / r["seconds"][name] / 1e9 for r in results if name in r["seconds"]]
+        axis.scatter(x, y, s=18, color=COLOURS[name], label=name)
+    for r in results:
+        place = r["flops"] / r["bytes"], r["flops"] / r["seconds"]["tconv"] / 1e9
+        axis.annotate(r["name"], place, fontsize=6, xytext=(3, 2), textcoords="offset points")
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_xlabel("flop / byte")
+    axis.set_ylabel("GFLOP/s")
+    axis.set_title(f"roofline: {peak:.0f} GFLOP/s, {memory:.0f} GB/s from memory")
+    axis.legend(fontsize=8)
