@@ -130,21 +130,22 @@ struct tc_run tc_run_at(const struct tc_axis *axis, const struct tc_phase *phase
     return run;
 }
 
+struct tc_range tc_lattice_offsets(const struct tc_axis *axis)
+{
+    const ptrdiff_t span = axis->dilation * (axis->kernel - 1), p = axis->padding;
+    if (axis->k_step < 0) { /* small from large */
+        return (struct tc_range){-p, span - p + 1};
+    }
+    return (struct tc_range){tc_ceil_div(p - span, axis->out_step),
+                             tc_ceil_div(p, axis->out_step) + 1};
+}
+
 struct tc_range tc_lattice_inputs(const struct tc_axis *axis, struct tc_range grid)
 {
-    const ptrdiff_t span = axis->dilation * (axis->kernel - 1);
-    const ptrdiff_t end = tc_min(grid.end, (axis->out - 1) / axis->out_step + 1);
+    const struct tc_range offsets = tc_lattice_offsets(axis);
     struct tc_range inputs;
-    if (axis->k_step < 0) { /* small from large */
-        inputs.begin = axis->in_step * grid.begin - axis->padding;
-        inputs.end = axis->in_step * (end - 1) - axis->padding + span + 1;
-    } else {
-        const ptrdiff_t s = axis->out_step, first = s * grid.begin;
-        const ptrdiff_t last = tc_min(s * end, axis->out) - 1;
-        inputs.begin = tc_ceil_div(first + axis->padding - span, s);
-        inputs.end = tc_floor_div(last + axis->padding, s) + 1;
-    }
-    inputs.begin = tc_clamp(inputs.begin, 0, axis->in);
+    inputs.begin = tc_clamp(axis->in_step * grid.begin + offsets.begin, 0, axis->in);
+    inputs.end = axis->in_step * (grid.end - 1) + offsets.end;
     inputs.end = tc_clamp(inputs.end, inputs.begin, axis->in);
     return inputs;
 }

@@ -53,6 +53,9 @@ struct tc_phase tc_phase_at(const struct tc_axis *axis, ptrdiff_t phase);
  * no tap meets the padding. */
 struct tc_run tc_run_at(const struct tc_axis *axis, const struct tc_phase *phase, ptrdiff_t j);
 
+/* The offsets of all taps: output j of some phase reads input in_step*j + offset. */
+struct tc_range tc_lattice_offsets(const struct tc_axis *axis);
+
 /* A range that holds all inputs which the outputs j in `grid`, of any phase, read. */
 struct tc_range tc_lattice_inputs(const struct tc_axis *axis, struct tc_range grid);
 

@@ -36,15 +36,15 @@ static ptrdiff_t grid_length(const struct tc_job *job, int g)
     return g == 0 ? job->problem->n : (axis->out - 1) / axis->out_step + 1;
 }
 
+/* The most inputs that `size` grid points in a row read. */
 static ptrdiff_t input_length(const struct tc_job *job, int g, ptrdiff_t size)
 {
     if (g == 0) {
         return size;
     }
     const struct tc_axis *const axis = &job->lattice.axis[g - 1];
-    const ptrdiff_t span = axis->dilation * (axis->kernel - 1);
-    const ptrdiff_t length = axis->in_step * (size - 1) + tc_ceil_div(span, axis->out_step) + 1;
-    return tc_min(axis->in, length);
+    const ptrdiff_t reach = tc_range_length(tc_lattice_offsets(axis));
+    return tc_min(axis->in, axis->in_step * (size - 1) + reach);
 }
 
 static void set_size(struct tc_job *job, int g, ptrdiff_t size)

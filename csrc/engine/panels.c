@@ -144,6 +144,19 @@ static ptrdiff_t row_offset(const struct tc_job *job, const struct tc_panel *pan
     return row * panel->lanes;
 }
 
+/* The weights come in pieces too short for the processor to see where it goes on. */
+static void prefetch_channel(const struct tc_job *job, const struct tc_panel *panel, ptrdiff_t ci,
+                             ptrdiff_t f, ptrdiff_t taps)
+{
+    const ptrdiff_t bytes = job->kernels->bytes, row = job->w.co * bytes;
+    const char *const from = weights_at(job, panel, ci, f);
+    for (ptrdiff_t r = 0; r < panel->part.lanes; r++) {
+        for (ptrdiff_t at = 0; at < taps * bytes; at += TC_ALIGN) {
+            __builtin_prefetch(from + r * row + at);
+        }
+    }
+}
+
 /* Kernel elements f to f + taps, which are contiguous in the weights. */
 static void pack_contiguous(const struct tc_job *job, const struct tc_panel *panel,
                             struct tc_range ci, ptrdiff_t f, ptrdiff_t taps)
@@ -154,6 +167,9 @@ static void pack_contiguous(const struct tc_job *job, const struct tc_panel *pan
         rows[t] = row_offset(job, panel, ci.begin, f + t);
     }
     for (ptrdiff_t c = ci.begin; c < ci.end; c++) {
+        if (c + 1 < ci.end) {
+            prefetch_channel(job, panel, c + 1, f, taps);
+        }
         const struct tc_transpose transpose = {
             .rows = panel->part.lanes,
             .columns = taps,

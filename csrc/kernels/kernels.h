@@ -18,10 +18,10 @@
  *   B[t, k][l] = b[           t0*b_tap[0] + t1*b_tap[1] + t2*b_tap[2] + k*b_k + l]
  *   C[r][l]    = c[c_row[r] + l]
  *
- * in that order, one accumulator an element. start is C itself if `add`, else bias[l], else 0.
- * The kernel of width v takes lanes in ((v-1)*L, v*L], L lanes a vector, and reads B and bias in
- * whole vectors: v*L elements; a, c and everything else as far as rows and lanes go. taps and k
- * may be 0. */
+ * in that order, one accumulator an element. start is C itself if `add`, else bias[l], or bias[r]
+ * if `bias_by_row`, else 0. The kernel of width v takes lanes in ((v-1)*L, v*L], L lanes a vector,
+ * and reads B and a bias by lane in whole vectors: v*L elements; a, c and everything else as far
+ * as rows and lanes go. taps and k may be 0. */
 struct tc_tile {
     ptrdiff_t rows, lanes, k, taps[TC_SPATIAL];
     const void *a;
@@ -30,7 +30,7 @@ struct tc_tile {
     const void *b;
     ptrdiff_t b_k, b_tap[TC_SPATIAL];
     const void *bias;
-    bool add;
+    bool bias_by_row, add;
     void *c;
     const ptrdiff_t *c_row;
 };

@@ -35,6 +35,8 @@ static INLINE void T(tile_of)(const struct tc_tile *tile, const int rows, const 
             if (tile->add) {
                 acc[r][v] =
                     v < width - 1 ? T(load)(c + v * LANES) : T(load_part)(c + v * LANES, part);
+            } else if (bias && tile->bias_by_row) {
+                acc[r][v] = T(broadcast)(bias[r]);
             } else {
                 acc[r][v] = bias ? T(load)(bias + v * LANES) : T(zero)();
             }
@@ -103,19 +105,38 @@ static INLINE void T(tile_up_to)(const struct tc_tile *tile, const int most, con
 
 /* ---- transpose ---- */
 
-/* Interleaves two or four rows by zips, whole vectors of columns; returns the columns done. */
-static ptrdiff_t T(interleave)(const struct tc_transpose *args)
+/* Two rows interleaved. */
+static void T(interleave_2)(const struct tc_transpose *args)
+{
+    const REAL *const src = args->src;
+    REAL *const dst = args->dst;
+    for (ptrdiff_t c = 0; c < args->columns; c += LANES) {
+        const ptrdiff_t part = args->columns - c;
+        const bool whole = part >= LANES;
+        const REAL *const a = src + c, *const b = src + args->src_row + c;
+        VECTOR v[2] = {whole ? T(load)(a) : T(load_part)(a, part),
+                       whole ? T(load)(b) : T(load_part)(b, part)};
+        T(zip)(&v[0], &v[1]);
+        if (2 * part >= LANES) {
+            T(store)(dst + 2 * c, v[0]);
+        } else {
+            T(store_part)(dst + 2 * c, v[0], 2 * part);
+        }
+        if (whole) {
+            T(store)(dst + 2 * c + LANES, v[1]);
+        } else if (2 * part > LANES) {
+            T(store_part)(dst + 2 * c + LANES, v[1], 2 * part - LANES);
+        }
+    }
+}
+
+/* Four rows interleaved, whole vectors of columns; returns the columns done. */
+static ptrdiff_t T(interleave_4)(const struct tc_transpose *args)
 {
     const REAL *const src = args->src;
     REAL *const dst = args->dst;
     ptrdiff_t c = 0;
-    for (; args->rows == 2 && c + LANES <= args->columns; c += LANES) {
-        VECTOR v[2] = {T(load)(src + c), T(load)(src + args->src_row + c)};
-        T(zip)(&v[0], &v[1]);
-        T(store)(dst + 2 * c, v[0]);
-        T(store)(dst + 2 * c + LANES, v[1]);
-    }
-    for (; args->rows == 4 && c + LANES <= args->columns; c += LANES) {
+    for (; c + LANES <= args->columns; c += LANES) {
         VECTOR v[4];
 #pragma GCC unroll 4
         for (int r = 0; r < 4; r++) {
@@ -131,6 +152,19 @@ static ptrdiff_t T(interleave)(const struct tc_transpose *args)
         }
     }
     return c;
+}
+
+/* Columns done by interleaving: `rows` columns of the result side by side in memory. */
+static ptrdiff_t T(interleave)(const struct tc_transpose *args)
+{
+    if (args->dst_rows || args->dst_row != args->rows) {
+        return 0;
+    }
+    if (args->rows == 2) {
+        T(interleave_2)(args);
+        return args->columns;
+    }
+    return args->rows == 4 ? T(interleave_4)(args) : 0;
 }
 
 /* Where column c of the source goes. */
@@ -182,8 +216,7 @@ static INLINE void T(transpose_whole)(const struct tc_transpose *args)
 
 static void T(transpose)(const struct tc_transpose *args)
 {
-    ptrdiff_t c = args->dst_row == args->rows && !args->dst_rows ? T(interleave)(args) : 0;
-    for (; c < args->columns; c += LANES) {
+    for (ptrdiff_t c = T(interleave)(args); c < args->columns; c += LANES) {
         for (ptrdiff_t r = 0; r < args->rows; r += LANES) {
             struct tc_transpose part = *args;
             part.rows = args->rows - r < LANES ? args->rows - r : LANES;
