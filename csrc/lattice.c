@@ -31,11 +31,11 @@ static ptrdiff_t greatest_common_divisor(ptrdiff_t a, ptrdiff_t b)
 /* a*b modulo m for 0 <= a, b < m, also where the product would overflow. */
 static ptrdiff_t multiply_modulo(ptrdiff_t a, ptrdiff_t b, ptrdiff_t m)
 {
-    ptrdiff_t product = 0;
-    if (tc_mul(a, b, &product)) {
-        return product % m;
+    if (m <= INT32_MAX) {
+        return a * b % m;
     }
-    for (product = 0; b > 0; b /= 2) {
+    ptrdiff_t product = 0;
+    for (; b > 0; b /= 2) {
         if (b % 2) {
             product = product >= m - a ? product - (m - a) : product + a;
         }

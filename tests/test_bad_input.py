@@ -431,15 +431,17 @@ import resource, numpy as np, tconv
 limit = int(open("/proc/self/statm").read().split()[0]) * 4096 + (1 << 30)
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 one = np.float32(1)
-for x, w, options in (
-    (np.broadcast_to(one, (1, 1, 2**40)), np.ones((1, 1, 1), "f"), {}),
-    (np.ones((1, 1, 3), "f"), np.ones((1, 1, 3), "f"), {"dilation": 1879048192}),
-    (np.ones((1, 1, 3), "f"), np.ones((1, 1, 2), "f"), {"dilation": 2**31 - 1}),
-    (np.ones((1, 1, 1), "f"), np.broadcast_to(one, (1, 1, 2**40 + 1)), {"padding": 2**39}),
-    (np.broadcast_to(one, (1, 2**20, 1)), np.broadcast_to(one, (2**20, 2**20, 1)), {}),
+def ones(*shape):
+    return np.broadcast_to(one, shape)
+for call in (
+    lambda: tconv.conv_transpose1d(ones(1, 1, 2**40), ones(1, 1, 1)),
+    lambda: tconv.conv_transpose1d(ones(1, 1, 3), ones(1, 1, 3), dilation=1879048192),
+    lambda: tconv.conv_transpose1d(ones(1, 1, 3), ones(1, 1, 2), dilation=2**31 - 1),
+    lambda: tconv.plan("conv_transpose1d", ones(2**20, 2**20, 1)),
+    lambda: tconv.plan("conv_transpose1d", ones(2**20, 2**20, 2**20)),
 ):
     try:
-        tconv.conv_transpose1d(x, w, **options)
+        call()
     except MemoryError:
         print("MemoryError")
 print(tconv.conv_transpose1d(np.ones((1, 1, 2), "f"), np.ones((1, 1, 2), "f")).tolist())

@@ -36,8 +36,7 @@ static ptrdiff_t grid_length(const struct tc_job *job, int g)
     return g == 0 ? job->problem->n : (axis->out - 1) / axis->out_step + 1;
 }
 
-/* The most inputs that `size` grid points in a row read. */
-static ptrdiff_t input_length(const struct tc_job *job, int g, ptrdiff_t size)
+ptrdiff_t tc_block_input_length(const struct tc_job *job, int g, ptrdiff_t size)
 {
     if (g == 0) {
         return size;
@@ -80,17 +79,17 @@ void tc_blocking_set(struct tc_job *job, ptrdiff_t points, ptrdiff_t inputs, ptr
     struct tc_blocking *const blocking = &job->blocking;
     ptrdiff_t others = 1; /* inputs along the axes that follow */
     for (int axis = 0; axis < TC_SPATIAL; axis++) {
-        others *= input_length(job, axis + 1, 1);
+        others *= tc_block_input_length(job, axis + 1, 1);
     }
     for (int g = TC_GRID - 1; g >= 0; g--) {
-        others /= input_length(job, g, 1);
+        others /= tc_block_input_length(job, g, 1);
         ptrdiff_t size = tc_clamp(points, 1, tc_max(grid_length(job, g), 1));
-        while (size > 1 && input_length(job, g, size) * others > inputs) {
+        while (size > 1 && tc_block_input_length(job, g, size) * others > inputs) {
             size = tc_ceil_div(size, 2);
         }
         set_size(job, g, size);
-        points /= blocking->size[g];
-        others *= input_length(job, g, blocking->size[g]);
+        points = points == PTRDIFF_MAX ? points : points / blocking->size[g];
+        others *= tc_block_input_length(job, g, blocking->size[g]);
     }
     const ptrdiff_t wanted = job->threads > 1 ? (ptrdiff_t)job->threads * TASKS_PER_THREAD : 1;
     const ptrdiff_t blocks = tc_max(block_count(blocking) * job->problem->g, 1);
@@ -121,7 +120,7 @@ ptrdiff_t tc_block_inputs(const struct tc_job *job)
 {
     ptrdiff_t inputs = 1;
     for (int g = 0; g < TC_GRID; g++) {
-        inputs *= input_length(job, g, job->blocking.size[g]);
+        inputs *= tc_block_input_length(job, g, job->blocking.size[g]);
     }
     return inputs;
 }

@@ -30,6 +30,9 @@ void tc_blocking_set(struct tc_job *job, ptrdiff_t points, ptrdiff_t inputs, ptr
 
 struct tc_block tc_block_at(const struct tc_job *job, ptrdiff_t task);
 
+/* The most inputs along axis g of the grid that `size` points read. */
+ptrdiff_t tc_block_input_length(const struct tc_job *job, int g, ptrdiff_t size);
+
 /* The most inputs any block has. */
 ptrdiff_t tc_block_inputs(const struct tc_job *job);
 

@@ -28,9 +28,9 @@
 #include <string.h>
 
 enum {
-    INPUT_BYTES = 1024 << 10,  /* the copy of a block's inputs */
+    INPUT_BYTES = 1024 << 10, /* the copy of a block's inputs */
     BUFFER_BYTES = 512 << 10, /* output rows of a block */
-    MAX_POINTS = 1024,         /* grid points of a block */
+    MAX_POINTS = 1024,        /* grid points of a block */
 };
 
 /* Offsets of grid points: point j lies from + sum of step*j elements behind the data. */

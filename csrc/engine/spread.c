@@ -7,40 +7,55 @@
  *     T[(co, kd, kh, kw)][pixel] = sum over ci of  w[ci][(co, kd, kh, kw)] * x[ci][pixel],
  *
  * for which the weights of a transposed convolution are read as they lie: row ci of the array is a
- * contiguous row of (co, kd, kh, kw). T is made in pieces that stay in the cache, some output
- * channels at a time, and added up into the outputs there:
+ * contiguous row of (co, kd, kh, kw). T exists only in pieces that stay in the cache: some output
+ * channels of a chunk of inputs, and of the chunks before it that the same outputs need, in a ring.
  *
- *     for block of outputs (a task)
- *       copy its inputs to panels [ci][lanes of pixels]
- *       for some output channels
- *         for tile of rows               weights to [ci][rows], where they are used again
- *           for panel                    registers
- *         for output row                 sum T over the taps of each phase, interleave, store
+ *     for block of outputs (a task), for some output channels
+ *       for chunk of inputs, along one axis
+ *         copy them to [ci][pixel]
+ *         for pixels of a tile, for rows of a tile       registers
+ *         for output row that is now complete            sum T over its taps, store
  *
- * Outputs belong to one block; inputs near a block's edge are in two blocks, and are multiplied
- * twice. */
+ * The ring runs along the outermost axis whose steps are small enough: images, planes, rows; if
+ * even a row is too long, each block is one chunk, and the inputs near its edges are multiplied in
+ * two blocks. */
 #include "base/parallel.h"
 #include "base/size.h"
 #include "engine/blocks.h"
 #include "engine/pack.h"
 
 enum {
-    INPUT_BYTES = 256 << 10, /* the panels of inputs */
-    T_BYTES = 256 << 10,
-    WEIGHT_BYTES = 128 << 10, /* the weights of some output channels */
-    MAX_POINTS = 4096,        /* grid points of a block */
-    MAX_STRIDE = 4096,        /* along the width */
+    CHUNK_PIXELS = 256,     /* about so many inputs at once */
+    STEP_BYTES = 512 << 10, /* T for one output channel and one step of the ring, at most */
+    T_BYTES = 128 << 10,    /* T for some output channels, if one needs less */
+    MAX_STRIDE = 4096,      /* along the width */
+};
+
+/* How T is held. Axes are numbered as in a grid: 0 is the batch. */
+struct layout {
+    int along;          /* the axis of the ring; TC_W + 1: none, a block is a chunk */
+    ptrdiff_t line;     /* pixels of a step along it */
+    ptrdiff_t steps;    /* steps of a chunk */
+    ptrdiff_t chunks;   /* that the ring holds */
+    ptrdiff_t pitch;    /* elements of a row of T */
+    ptrdiff_t channels; /* output channels at once */
 };
 
 /* A block at work. */
 struct state {
     const struct tc_job *job;
+    struct layout layout;
     struct tc_block block;
-    struct tc_image x;        /* the copy of the inputs, [ci][pixel] */
-    ptrdiff_t pixels, pitch;  /* of the block's inputs; elements between rows of T */
-    ptrdiff_t *a_row, *t_row; /* offsets of T's rows, in the weights and in T */
+    ptrdiff_t image;              /* the first image of the ring */
+    ptrdiff_t channel, channels;  /* output channels in T, within the group */
+    struct tc_image step;         /* pixels from a position to the next, within T */
+    struct tc_overlap row_of_all; /* what all rows of outputs share */
+    ptrdiff_t *a_row, *t_row;     /* offsets of T's rows, in the weights and in T */
+    ptrdiff_t *taps;              /* offsets of the taps of depth and height, in T */
     void *copy, *weights, *t, *row;
 };
+
+/* ---- booking ---- */
 
 static ptrdiff_t kernel_volume(const struct tc_job *job)
 {
@@ -48,250 +63,406 @@ static ptrdiff_t kernel_volume(const struct tc_job *job)
 }
 
 /* Whole vectors, in an odd number of lines. */
-static ptrdiff_t padded_pixels(const struct tc_job *job, ptrdiff_t pixels)
+static ptrdiff_t padded(const struct tc_job *job, ptrdiff_t elements)
 {
     const ptrdiff_t line = TC_ALIGN / job->kernels->bytes;
-    return (tc_ceil_div(pixels, line) | 1) * line;
+    return (tc_ceil_div(elements, line) | 1) * line;
 }
 
-/* Output channels that T holds at once. */
-static ptrdiff_t channels_at_once(const struct tc_job *job)
+/* The axis along which a step has few enough pixels. */
+static int choose_axis(const struct tc_job *job)
 {
-    const ptrdiff_t bytes = kernel_volume(job) * job->kernels->bytes;
-    const ptrdiff_t pixels = padded_pixels(job, tc_block_inputs(job));
-    const ptrdiff_t by_t = T_BYTES / (bytes * pixels);
-    const ptrdiff_t by_w = WEIGHT_BYTES / (bytes * tc_group_ci(job->problem));
-    return tc_clamp(tc_min(by_t, by_w), 1, tc_group_co(job->problem));
+    const ptrdiff_t *const i = job->problem->i;
+    const ptrdiff_t most = STEP_BYTES / (kernel_volume(job) * job->kernels->bytes);
+    const ptrdiff_t plane = i[TC_H] * i[TC_W];
+    if (i[TC_D] * plane <= tc_min(most, CHUNK_PIXELS)) {
+        return 0;
+    }
+    if (i[TC_D] > 1) {
+        return plane <= most ? TC_D + 1 : TC_W + 1;
+    }
+    return i[TC_W] <= most ? TC_H + 1 : TC_W + 1;
 }
 
-static ptrdiff_t copy_bytes(const struct tc_job *job)
+static struct layout layout_of(const struct tc_job *job)
 {
-    const ptrdiff_t pitch = padded_pixels(job, tc_block_inputs(job));
-    return pitch * tc_group_ci(job->problem) * job->kernels->bytes;
+    struct layout layout = {.along = choose_axis(job), .line = 1, .chunks = 1};
+    const ptrdiff_t *const size = job->blocking.size;
+    for (int g = TC_GRID - 1; g > layout.along; g--) {
+        layout.line *= tc_block_input_length(job, g, size[g]);
+    }
+    if (layout.along == TC_W + 1) {
+        layout.line = tc_block_inputs(job);
+        layout.steps = 1;
+    } else {
+        const ptrdiff_t length = tc_block_input_length(job, layout.along, size[layout.along]);
+        layout.steps = tc_clamp(CHUNK_PIXELS / layout.line, 1, tc_max(length, 1));
+        if (layout.along > 0) {
+            const struct tc_axis *const axis = &job->lattice.axis[layout.along - 1];
+            const ptrdiff_t reach = tc_range_length(tc_lattice_offsets(axis));
+            layout.chunks = 1 + tc_ceil_div(reach - 1, layout.steps);
+        }
+    }
+    layout.pitch = padded(job, layout.chunks * layout.steps * layout.line);
+    const ptrdiff_t bytes = kernel_volume(job) * layout.pitch * job->kernels->bytes;
+    layout.channels = tc_clamp(T_BYTES / bytes, 1, tc_group_co(job->problem));
+    return layout;
 }
 
-static ptrdiff_t rows_at_once(const struct tc_job *job)
+/* Bytes of the parts of a thread's scratch. */
+struct scratch {
+    ptrdiff_t copy, weights, t, row, lists;
+};
+
+static struct scratch scratch_of(const struct tc_job *job, const struct layout *layout)
 {
-    return channels_at_once(job) * kernel_volume(job);
+    const ptrdiff_t bytes = job->kernels->bytes, ci = tc_group_ci(job->problem);
+    const ptrdiff_t rows = layout->channels * kernel_volume(job);
+    const ptrdiff_t outputs = job->blocking.size[TC_W + 1] * job->lattice.axis[TC_W].out_step;
+    const ptrdiff_t taps = job->problem->k[TC_D] * job->problem->k[TC_H];
+    return (struct scratch){
+        .copy = padded(job, layout->steps * layout->line) * ci * bytes,
+        .weights = padded(job, rows) * ci * bytes,
+        .t = rows * layout->pitch * bytes,
+        .row = padded(job, outputs) * bytes,
+        .lists = tc_round_up((2 * rows + taps) * (ptrdiff_t)sizeof(ptrdiff_t), TC_ALIGN),
+    };
 }
 
-static ptrdiff_t weight_bytes(const struct tc_job *job)
+static const char *refuse(const struct tc_job *job)
 {
-    return padded_pixels(job, rows_at_once(job)) * tc_group_ci(job->problem) * job->kernels->bytes;
+    const struct tc_problem *const problem = job->problem;
+    if (problem->operation->contraction != TC_LARGE_FROM_SMALL) {
+        return "it spreads inputs over larger outputs only";
+    }
+    if (kernel_volume(job) * job->kernels->bytes > STEP_BYTES / 16) {
+        return "the products of a few inputs and one output channel do not fit the cache";
+    }
+    if (problem->s[TC_W] > MAX_STRIDE) {
+        return "an output row of one input does not fit the cache";
+    }
+    if (!job->forced && tc_group_co(problem) >= job->kernels->lanes) {
+        return "the output channels fill vectors";
+    }
+    return NULL;
 }
 
-static ptrdiff_t t_bytes(const struct tc_job *job)
+static const char *accept(struct tc_job *job)
 {
-    return rows_at_once(job) * padded_pixels(job, tc_block_inputs(job)) * job->kernels->bytes;
-}
-
-/* An output row along the width, phase by phase. */
-static ptrdiff_t row_bytes(const struct tc_job *job)
-{
-    const ptrdiff_t outputs = job->blocking.size[3] * job->lattice.axis[TC_W].phases;
-    return padded_pixels(job, outputs) * job->kernels->bytes;
+    const char *const refusal = refuse(job);
+    if (refusal) {
+        return refusal;
+    }
+    const bool ring = choose_axis(job) <= TC_W;
+    const ptrdiff_t most = STEP_BYTES / (kernel_volume(job) * job->kernels->bytes);
+    const ptrdiff_t inputs = ring ? PTRDIFF_MAX : tc_min(most, CHUNK_PIXELS);
+    tc_blocking_set(job, inputs, inputs, tc_group_co(job->problem));
+    const struct layout layout = layout_of(job);
+    const struct scratch scratch = scratch_of(job, &layout);
+    job->packed_bytes = 0;
+    job->thread_bytes = scratch.copy + scratch.weights + scratch.t + scratch.row + scratch.lists;
+    return NULL;
 }
 
 /* ---- the product ---- */
 
-/* Lists where the rows of T for `channels` output channels begin: in the weights, as they lie or
- * copied, and in T. */
-static void list_rows(const struct state *s, ptrdiff_t channels, bool copied)
+/* Lists where the rows of T begin: in the copied weights, and in T. */
+static void list_rows(const struct state *s)
 {
-    const struct tc_weight *const w = &s->job->w;
-    const ptrdiff_t *const k = s->job->problem->k;
-    ptrdiff_t row = 0;
-    for (ptrdiff_t c = 0; c < channels; c++) {
-        for (ptrdiff_t kd = 0; kd < k[TC_D]; kd++) {
-            for (ptrdiff_t kh = 0; kh < k[TC_H]; kh++) {
-                const ptrdiff_t from = c * w->co + kd * w->axis[TC_D] + kh * w->axis[TC_H];
-                for (ptrdiff_t kw = 0; kw < k[TC_W]; kw++, row++) {
-                    s->a_row[row] = copied ? row : from + kw * w->axis[TC_W];
-                    s->t_row[row] = row * s->pitch;
-                }
-            }
-        }
+    for (ptrdiff_t row = 0; row < s->channels * kernel_volume(s->job); row++) {
+        s->a_row[row] = row;
+        s->t_row[row] = row * s->layout.pitch;
     }
 }
 
-/* Copies the weights of `channels` output channels to [ci][rows]. */
-static void copy_weights(const struct state *s, const void *weights, ptrdiff_t channels,
-                         ptrdiff_t pitch)
+/* Copies the weights of T's channels to [ci][rows]. */
+static void copy_weights(const struct state *s, const void *weights)
 {
     const struct tc_job *const job = s->job;
     const struct tc_weight *const w = &job->w;
     const ptrdiff_t *const k = job->problem->k;
     const ptrdiff_t ci = tc_group_ci(job->problem), bytes = job->kernels->bytes;
+    const ptrdiff_t volume = kernel_volume(job), pitch = padded(job, s->channels * volume);
     const bool flat = w->axis[TC_W] == 1 && w->axis[TC_H] == k[TC_W] &&
-                      w->axis[TC_D] == k[TC_H] * k[TC_W] && w->co == kernel_volume(job);
-    const ptrdiff_t row = flat ? channels * kernel_volume(job) : k[TC_W];
-    for (ptrdiff_t r = 0; r < channels * kernel_volume(job); r += row) {
+                      w->axis[TC_D] == k[TC_H] * k[TC_W] && w->co == volume;
+    const ptrdiff_t row = flat ? s->channels * volume : k[TC_W];
+    for (ptrdiff_t r = 0; r < s->channels * volume; r += row) {
         const ptrdiff_t kh = r / k[TC_W] % k[TC_H], kd = r / k[TC_W] / k[TC_H] % k[TC_D];
-        const ptrdiff_t from =
-            r / kernel_volume(job) * w->co + kd * w->axis[TC_D] + kh * w->axis[TC_H];
+        const ptrdiff_t from = r / volume * w->co + kd * w->axis[TC_D] + kh * w->axis[TC_H];
         const struct tc_matrix src = {tc_at(weights, from, bytes), w->ci, w->axis[TC_W]};
         const struct tc_matrix dst = {tc_at(s->weights, r, bytes), pitch, 1};
         tc_copy(job->kernels, ci, row, dst, src);
     }
 }
 
-/* T for `channels` output channels from `first` on. */
-static void multiply(const struct state *s, ptrdiff_t first, ptrdiff_t channels)
+/* The width of tile that keeps most accumulators busy for so many rows. */
+static int choose_width(const struct tc_kernels *kernels, ptrdiff_t rows)
+{
+    int best = 1;
+    ptrdiff_t most = 0;
+    for (int width = 1; width <= kernels->widths; width++) {
+        const ptrdiff_t tiles = tc_ceil_div(rows, kernels->rows[width - 1]);
+        const ptrdiff_t busy = 64 * rows * width / tiles;
+        if (busy >= most) {
+            most = busy;
+            best = width;
+        }
+    }
+    return best;
+}
+
+/* T's columns [at, at + pixels), from the copied inputs. */
+static void multiply(const struct state *s, ptrdiff_t at, ptrdiff_t pixels, ptrdiff_t pitch)
 {
     const struct tc_job *const job = s->job;
     const struct tc_kernels *const kernels = job->kernels;
-    const ptrdiff_t rows = channels * kernel_volume(job), bytes = kernels->bytes;
-    const ptrdiff_t parts = tc_part_count(kernels, s->pixels), pitch = padded_pixels(job, rows);
-    const bool copied = parts > 1;
-    const ptrdiff_t from = s->block.group * job->w.g + first * job->w.co;
-    const void *const weights = tc_at(job->w.data, from, bytes);
-    list_rows(s, channels, copied);
-    if (copied) {
-        copy_weights(s, weights, channels, pitch);
-    }
+    const ptrdiff_t rows = s->channels * kernel_volume(job), bytes = kernels->bytes;
+    const ptrdiff_t vectors = tc_ceil_div(pixels, kernels->lanes);
+    const ptrdiff_t parts = tc_ceil_div(vectors, choose_width(kernels, rows));
     for (ptrdiff_t p = 0; p < parts; p++) {
-        const struct tc_part part = tc_part_at(kernels, s->pixels, p);
+        const struct tc_range share = tc_share_of(vectors, p, parts);
+        const int width = (int)tc_range_length(share);
+        const ptrdiff_t first = share.begin * kernels->lanes;
+        const ptrdiff_t tiles = tc_ceil_div(rows, kernels->rows[width - 1]);
         struct tc_tile tile = {
-            .lanes = part.width * kernels->lanes,
+            .lanes = tc_min(width * kernels->lanes, pixels - first),
             .k = tc_group_ci(job->problem),
             .taps = {1, 1, 1},
-            .a = copied ? s->weights : weights,
-            .a_k = copied ? pitch : job->w.ci,
-            .b = tc_at(s->x.data, part.first, bytes),
-            .b_k = s->x.c,
-            .c = tc_at(s->t, part.first, bytes),
+            .a = s->weights,
+            .a_k = padded(job, rows),
+            .b = tc_at(s->copy, first, bytes),
+            .b_k = pitch,
+            .c = tc_at(s->t, at + first, bytes),
         };
-        for (ptrdiff_t row = 0; row < rows; row += tile.rows) {
-            tile.rows = tc_min(kernels->rows[part.width - 1], rows - row);
-            tile.a_row = s->a_row + row;
-            tile.c_row = s->t_row + row;
-            kernels->tile[part.width - 1](&tile);
+        for (ptrdiff_t t = 0; t < tiles; t++) {
+            const struct tc_range mine = tc_share_of(rows, t, tiles);
+            tile.rows = tc_range_length(mine);
+            tile.a_row = s->a_row + mine.begin;
+            tile.c_row = s->t_row + mine.begin;
+            kernels->tile[width - 1](&tile);
         }
     }
 }
 
 /* ---- the sums ---- */
 
-/* Outputs of block `grid` along the axis. */
-static struct tc_range outputs_of(const struct tc_axis *axis, struct tc_range grid)
+/* The pixel of T that holds input `at` of axis g, counted along that axis alone. */
+static ptrdiff_t pixel_of(const struct state *s, int g, ptrdiff_t at)
 {
-    return (struct tc_range){axis->out_step * grid.begin,
-                             tc_min(axis->out_step * grid.end, axis->out)};
-}
-
-/* Adds to a sum what axis `a` says: the taps of a run, and where the first of them lies in T for
- * the run's first output. */
-static void add_axis(const struct state *s, int a, const struct tc_phase *phase,
-                     const struct tc_run *run, struct tc_sum *sum)
-{
-    const struct tc_axis *const axis = &s->job->lattice.axis[a];
-    ptrdiff_t row = s->pitch; /* of T, from one kernel element to the next */
-    for (int b = TC_SPATIAL - 1; b > a; b--) {
-        row *= s->job->problem->k[b];
+    const struct layout *const layout = &s->layout;
+    const ptrdiff_t relative = at - (g == 0 ? s->image : s->block.input[g].begin);
+    if (g != layout->along) {
+        const ptrdiff_t steps[TC_GRID] = {s->step.n, s->step.axis[0], s->step.axis[1], 1};
+        return relative * steps[g];
     }
-    const ptrdiff_t k = phase->k + run->first * axis->k_step;
-    const ptrdiff_t x = run->begin + phase->offset + run->first * axis->offset_step;
-    const ptrdiff_t from = k * row + (x - s->block.input[a + 1].begin) * s->x.axis[a];
-    sum->taps[a] = run->last - run->first;
-    sum->tap[a] = axis->k_step * row + axis->offset_step * s->x.axis[a];
-    sum->src = tc_at(sum->src, from, s->job->kernels->bytes);
+    const ptrdiff_t chunk = relative / layout->steps % layout->chunks;
+    return (chunk * layout->steps + relative % layout->steps) * layout->line;
 }
 
-static void add_output(const struct state *s, int a, ptrdiff_t u, struct tc_sum *sum)
+/* Elements of T from a kernel element to the next along an axis. */
+static ptrdiff_t kernel_step(const struct state *s, int a)
 {
-    const struct tc_axis *const axis = &s->job->lattice.axis[a];
-    const struct tc_phase phase = tc_phase_at(axis, u % axis->out_step);
-    const struct tc_run run = tc_run_at(axis, &phase, u / axis->out_step);
-    add_axis(s, a, &phase, &run, sum);
+    ptrdiff_t step = s->layout.pitch;
+    for (int b = TC_SPATIAL - 1; b > a; b--) {
+        step *= s->job->problem->k[b];
+    }
+    return step;
 }
 
-/* Sums an output row, phase by phase, each `pitch` elements behind the one before. */
-static void sum_row(const struct state *s, struct tc_sum row, void *dst, ptrdiff_t pitch)
+/* Lists where the taps of depth and height lie in T for outputs (od, oh); returns how many. */
+static ptrdiff_t list_taps(const struct state *s, ptrdiff_t od, ptrdiff_t oh)
+{
+    const ptrdiff_t u[] = {od, oh};
+    struct tc_phase phase[2];
+    struct tc_run run[2];
+    ptrdiff_t count = 0;
+    for (int a = TC_D; a <= TC_H; a++) {
+        const struct tc_axis *const axis = &s->job->lattice.axis[a];
+        phase[a] = tc_phase_at(axis, u[a] % axis->out_step);
+        run[a] = tc_run_at(axis, &phase[a], u[a] / axis->out_step);
+    }
+    const struct tc_axis *const d = &s->job->lattice.axis[TC_D], *const h = d + 1;
+    for (ptrdiff_t td = run[TC_D].first; td < run[TC_D].last; td++) {
+        const ptrdiff_t id = run[TC_D].begin + phase[TC_D].offset + td * d->offset_step;
+        const ptrdiff_t from =
+            (phase[TC_D].k + td * d->k_step) * kernel_step(s, TC_D) + pixel_of(s, TC_D + 1, id);
+        for (ptrdiff_t th = run[TC_H].first; th < run[TC_H].last; th++) {
+            const ptrdiff_t ih = run[TC_H].begin + phase[TC_H].offset + th * h->offset_step;
+            s->taps[count++] = from + (phase[TC_H].k + th * h->k_step) * kernel_step(s, TC_H) +
+                               pixel_of(s, TC_H + 1, ih);
+        }
+    }
+    return count;
+}
+
+/* Phase `number` of the width as the row's phase r. */
+static void set_phase(const struct state *s, ptrdiff_t number, int r, struct tc_overlap *row)
+{
+    const struct tc_axis *const axis = &s->job->lattice.axis[TC_W];
+    const struct tc_phase phase = tc_phase_at(axis, number);
+    row->phase[r].taps = phase.taps;
+    row->phase[r].offset =
+        s->block.grid[TC_W + 1].begin + phase.offset - s->block.input[TC_W + 1].begin;
+    row->phase[r].src = phase.k * s->layout.pitch + row->phase[r].offset;
+}
+
+/* Whether the kernel takes all phases of a row together. */
+static bool takes_all_phases(const struct tc_axis *axis)
+{
+    const ptrdiff_t s = axis->out_step;
+    return (s == 1 || s == 2 || s == 4) && axis->phases == s;
+}
+
+/* A row of outputs to y, which begins at `y` there. */
+static void sum_row(const struct state *s, struct tc_overlap *row, void *y)
 {
     const struct tc_kernels *const kernels = s->job->kernels;
     const struct tc_axis *const axis = &s->job->lattice.axis[TC_W];
     const struct tc_range grid = s->block.grid[TC_W + 1];
-    for (ptrdiff_t number = 0; number < axis->phases; number++) {
-        const struct tc_phase phase = tc_phase_at(axis, number);
-        const ptrdiff_t end = tc_min(grid.end, phase.count);
-        struct tc_run run;
-        for (ptrdiff_t j = grid.begin; j < end; j = run.end) {
-            struct tc_sum sum = row;
-            run = tc_run_at(axis, &phase, j);
-            run.end = tc_min(run.end, end);
-            add_axis(s, TC_W, &phase, &run, &sum);
-            sum.n = run.end - j;
-            sum.dst = tc_at(dst, number * pitch + j - grid.begin, kernels->bytes);
-            kernels->sum(&sum);
+    const ptrdiff_t s_w = axis->out_step, step = s->job->y.axis[TC_W];
+    const ptrdiff_t outputs = tc_min(s_w * grid.end, axis->out) - s_w * grid.begin;
+    if (takes_all_phases(axis)) {
+        row->outputs = outputs;
+        row->dst = step == 1 ? y : s->row;
+        kernels->overlap(row);
+        if (step != 1) {
+            const struct tc_matrix dst = {y, 0, step}, src = {s->row, 0, 1};
+            tc_copy(kernels, 1, outputs, dst, src);
         }
+        return;
     }
+    const ptrdiff_t whole = outputs / s_w, rest = outputs % s_w, pitch = tc_range_length(grid);
+    for (ptrdiff_t number = 0; number < axis->phases; number++) {
+        row->outputs = whole + (number < rest);
+        row->dst = tc_at(s->row, number * pitch, kernels->bytes);
+        set_phase(s, number, 0, row);
+        kernels->overlap(row);
+    }
+    const struct tc_matrix dst = {y, step, s_w * step}, src = {s->row, pitch, 1};
+    tc_copy(kernels, axis->phases, whole, dst, src);
+    const struct tc_matrix end = {tc_at(y, whole * s_w * step, kernels->bytes), step, step};
+    const struct tc_matrix last = {tc_at(s->row, whole, kernels->bytes), pitch, 1};
+    tc_copy(kernels, rest, 1, end, last);
 }
 
-/* Interleaves the phases of a row into y, which begins at `y` there. */
-static void store_row(const struct state *s, void *y, ptrdiff_t pitch)
+/* What all rows of the block's outputs share. */
+static void set_row(struct state *s)
 {
-    const struct tc_kernels *const kernels = s->job->kernels;
     const struct tc_axis *const axis = &s->job->lattice.axis[TC_W];
-    const struct tc_range outputs = outputs_of(axis, s->block.grid[TC_W + 1]);
-    const ptrdiff_t whole = tc_range_length(outputs) / axis->out_step;
-    const ptrdiff_t rest = tc_range_length(outputs) % axis->out_step;
-    const ptrdiff_t step = s->job->y.axis[TC_W], next = axis->out_step * step;
-    const struct tc_matrix dst = {y, step, next}, src = {s->row, pitch, 1};
-    const struct tc_matrix dst_rest = {tc_at(y, whole * next, kernels->bytes), step, next};
-    const struct tc_matrix src_rest = {tc_at(s->row, whole, kernels->bytes), pitch, 1};
-    if (whole > 0) {
-        tc_copy(kernels, axis->out_step, whole, dst, src);
-    }
-    if (rest > 0) {
-        tc_copy(kernels, rest, 1, dst_rest, src_rest);
+    s->row_of_all = (struct tc_overlap){
+        .phases = takes_all_phases(axis) ? (int)axis->out_step : 1,
+        .in = tc_range_length(s->block.input[TC_W + 1]),
+        .fall = -axis->offset_step,
+        .src_tap = axis->k_step * s->layout.pitch + axis->offset_step,
+        .src_at = s->taps,
+    };
+    for (int r = 0; r < s->row_of_all.phases; r++) {
+        set_phase(s, r, r, &s->row_of_all);
     }
 }
 
-/* Rows (od, oh) of some output channels and of all images of the block. */
-static void add_up_rows(const struct state *s, ptrdiff_t first, ptrdiff_t channels, ptrdiff_t od,
-                        ptrdiff_t oh)
+/* Rows (od, oh) of all channels in T, of some images. */
+static void sum_rows(const struct state *s, struct tc_range images, ptrdiff_t od, ptrdiff_t oh)
 {
     const struct tc_job *const job = s->job;
     const struct tc_image *const y = &job->y;
-    const struct tc_range images = s->block.grid[0];
     const struct tc_axis *const axis = &job->lattice.axis[TC_W];
-    const ptrdiff_t ow = outputs_of(axis, s->block.grid[TC_W + 1]).begin;
-    const ptrdiff_t bytes = job->kernels->bytes, pitch = job->blocking.size[TC_W + 1];
-    const bool direct = axis->out_step == 1 && y->axis[TC_W] == 1;
-    struct tc_sum rows = {.src = s->t};
-    add_output(s, TC_D, od, &rows);
-    add_output(s, TC_H, oh, &rows);
-    for (ptrdiff_t c = 0; c < channels; c++) {
-        const ptrdiff_t channel = s->block.group * tc_group_co(job->problem) + first + c;
-        const ptrdiff_t plane = c * kernel_volume(job) * s->pitch;
-        rows.bias = job->b.data ? tc_at(job->b.data, channel * job->b.c, bytes) : NULL;
+    const ptrdiff_t ow = axis->out_step * s->block.grid[TC_W + 1].begin;
+    const ptrdiff_t bytes = job->kernels->bytes;
+    struct tc_overlap row = s->row_of_all;
+    row.sums = list_taps(s, od, oh);
+    for (ptrdiff_t c = 0; c < s->channels; c++) {
+        const ptrdiff_t channel = s->block.group * tc_group_co(job->problem) + s->channel + c;
+        row.bias = job->b.data ? tc_at(job->b.data, channel * job->b.c, bytes) : NULL;
         for (ptrdiff_t n = images.begin; n < images.end; n++) {
-            struct tc_sum row = rows;
-            row.src = tc_at(rows.src, plane + (n - images.begin) * s->x.n, bytes);
+            const ptrdiff_t t = c * kernel_volume(job) * s->layout.pitch + pixel_of(s, 0, n);
             const ptrdiff_t at = n * y->n + channel * y->c + od * y->axis[TC_D] +
                                  oh * y->axis[TC_H] + ow * y->axis[TC_W];
-            void *const to = tc_at(y->data, at, bytes);
-            sum_row(s, row, direct ? to : s->row, pitch);
-            if (!direct) {
-                store_row(s, to, pitch);
-            }
+            row.src = tc_at(s->t, t, bytes);
+            sum_row(s, &row, tc_at(y->data, at, bytes));
         }
     }
 }
 
-static void add_up(const struct state *s, ptrdiff_t first, ptrdiff_t channels)
+/* ---- the ring ---- */
+
+/* Outputs of the block along spatial axis a. */
+static struct tc_range outputs_of(const struct state *s, int a)
 {
-    const struct tc_axis *const axis = s->job->lattice.axis;
-    const struct tc_range depth = outputs_of(&axis[TC_D], s->block.grid[TC_D + 1]);
-    const struct tc_range height = outputs_of(&axis[TC_H], s->block.grid[TC_H + 1]);
+    const struct tc_axis *const axis = &s->job->lattice.axis[a];
+    const struct tc_range grid = s->block.grid[a + 1];
+    return (struct tc_range){axis->out_step * grid.begin,
+                             tc_min(axis->out_step * grid.end, axis->out)};
+}
+
+/* Whether output u of axis a needs no input from `end` on. */
+static bool is_complete(const struct tc_axis *axis, ptrdiff_t u, ptrdiff_t end)
+{
+    const struct tc_phase phase = tc_phase_at(axis, u % axis->out_step);
+    const struct tc_run run = tc_run_at(axis, &phase, u / axis->out_step);
+    return run.first == run.last || run.begin + phase.offset + run.first * axis->offset_step < end;
+}
+
+/* Sums the outputs that have become complete now that inputs before `end` are in the ring; those
+ * before *done are already. */
+static void sum_complete(const struct state *s, struct tc_range images, ptrdiff_t end,
+                         ptrdiff_t *done)
+{
+    struct tc_range depth = outputs_of(s, TC_D), height = outputs_of(s, TC_H);
+    const int a = s->layout.along - 1;
+    if (a == TC_D || a == TC_H) {
+        struct tc_range *const along = a == TC_D ? &depth : &height;
+        const ptrdiff_t all = along->end;
+        along->begin = *done;
+        while (*done < all && (end == s->block.input[a + 1].end ||
+                               is_complete(&s->job->lattice.axis[a], *done, end))) {
+            ++*done;
+        }
+        along->end = *done;
+    }
     for (ptrdiff_t od = depth.begin; od < depth.end; od++) {
         for (ptrdiff_t oh = height.begin; oh < height.end; oh++) {
-            add_up_rows(s, first, channels, od, oh);
+            sum_rows(s, images, od, oh);
         }
     }
 }
 
-/* ---- blocks ---- */
+/* Copies a chunk of inputs, multiplies it into T, and sums what it completes. */
+static void run_chunk(const struct state *s, const struct tc_block *chunk, struct tc_range along,
+                      ptrdiff_t *done)
+{
+    const bool ring = s->layout.along <= TC_W;
+    ptrdiff_t pixels = 1;
+    for (int g = 0; g < TC_GRID; g++) {
+        pixels *= tc_range_length(chunk->input[g]);
+    }
+    const ptrdiff_t pitch = padded(s->job, pixels);
+    tc_block_copy(s->job, chunk, pitch, s->copy);
+    multiply(s, ring ? pixel_of(s, s->layout.along, along.begin) : 0, pixels, pitch);
+    sum_complete(s, chunk->input[0], ring ? along.end : 0, done);
+}
+
+/* One ring: some images, all outputs of the block. */
+static void run_ring(struct state *s, struct tc_range images)
+{
+    const int along = s->layout.along;
+    const bool spatial = along == TC_D + 1 || along == TC_H + 1;
+    struct tc_block chunk = s->block;
+    ptrdiff_t done = spatial ? outputs_of(s, along - 1).begin : 0;
+    s->image = images.begin;
+    chunk.input[0] = images;
+    if (along > TC_W) {
+        run_chunk(s, &chunk, (struct tc_range){0, 1}, &done);
+        return;
+    }
+    const struct tc_range all = chunk.input[along];
+    struct tc_range step = {all.begin, all.begin};
+    do { /* at least once: there may be outputs that no input reaches */
+        step = (struct tc_range){step.end, tc_min(step.end + s->layout.steps, all.end)};
+        chunk.input[along] = step;
+        run_chunk(s, &chunk, step, &done);
+    } while (step.end < all.end);
+}
 
 struct run {
     const struct tc_job *job;
@@ -302,24 +473,38 @@ static void run_block(const void *context, ptrdiff_t task, int thread)
 {
     const struct run *const run = context;
     const struct tc_job *const job = run->job;
-    struct state s = {.job = job, .block = tc_block_at(job, task), .pixels = 1};
+    struct state s = {.job = job, .layout = layout_of(job), .block = tc_block_at(job, task)};
+    const struct scratch scratch = scratch_of(job, &s.layout);
+    const struct tc_range *const in = s.block.input;
     s.copy = run->scratch + thread * job->thread_bytes;
-    s.weights = (char *)s.copy + copy_bytes(job);
-    s.t = (char *)s.weights + weight_bytes(job);
-    s.row = (char *)s.t + t_bytes(job);
-    s.a_row = (ptrdiff_t *)((char *)s.row + row_bytes(job));
-    s.t_row = s.a_row + rows_at_once(job);
-    for (int g = 0; g < TC_GRID; g++) {
-        s.pixels *= tc_range_length(s.block.input[g]);
+    s.weights = (char *)s.copy + scratch.copy;
+    s.t = (char *)s.weights + scratch.weights;
+    s.row = (char *)s.t + scratch.t;
+    s.a_row = (ptrdiff_t *)((char *)s.row + scratch.row);
+    s.t_row = s.a_row + s.layout.channels * kernel_volume(job);
+    s.taps = s.t_row + s.layout.channels * kernel_volume(job);
+    s.step.axis[1] = tc_range_length(in[3]);
+    s.step.axis[0] = s.step.axis[1] * tc_range_length(in[2]);
+    s.step.n = s.step.axis[0] * tc_range_length(in[1]);
+    s.layout.line = 1;
+    for (int g = TC_GRID - 1; g > s.layout.along; g--) {
+        s.layout.line *= tc_range_length(in[g]);
     }
-    s.pitch = padded_pixels(job, s.pixels);
-    s.x = tc_block_copy(job, &s.block, s.pitch, s.copy);
+    set_row(&s);
     const struct tc_range mine =
         tc_share_of(tc_group_co(job->problem), s.block.share, job->blocking.shares);
-    for (ptrdiff_t c = mine.begin, channels; c < mine.end; c += channels) {
-        channels = tc_min(channels_at_once(job), mine.end - c);
-        multiply(&s, c, channels);
-        add_up(&s, c, channels);
+    for (s.channel = mine.begin; s.channel < mine.end; s.channel += s.channels) {
+        s.channels = tc_min(s.layout.channels, mine.end - s.channel);
+        const ptrdiff_t from = s.block.group * job->w.g + s.channel * job->w.co;
+        list_rows(&s);
+        copy_weights(&s, tc_at(job->w.data, from, job->kernels->bytes));
+        if (s.layout.along == 0) {
+            run_ring(&s, s.block.grid[0]);
+        } else {
+            for (ptrdiff_t n = s.block.grid[0].begin; n < s.block.grid[0].end; n++) {
+                run_ring(&s, (struct tc_range){n, n + 1});
+            }
+        }
     }
 }
 
@@ -329,48 +514,12 @@ static void run(const struct tc_job *job, void *scratch)
     tc_parallel(job->tasks, job->threads, run_block, &context);
 }
 
-/* ---- booking ---- */
-
-static const char *refuse(const struct tc_job *job)
-{
-    const struct tc_problem *const problem = job->problem;
-    if (problem->operation->contraction != TC_LARGE_FROM_SMALL) {
-        return "it spreads inputs over larger outputs only";
-    }
-    if (kernel_volume(job) * job->kernels->bytes > T_BYTES / 4) {
-        return "the products of one input and one output channel do not fit the cache";
-    }
-    if (problem->s[TC_W] > MAX_STRIDE) {
-        return "an output row of one input does not fit the cache";
-    }
-    return NULL;
-}
-
-static const char *accept(struct tc_job *job)
-{
-    const ptrdiff_t bytes = job->kernels->bytes;
-    const char *const refusal = refuse(job);
-    if (refusal) {
-        return refusal;
-    }
-    if (!job->forced && tc_group_co(job->problem) >= job->kernels->lanes) {
-        return "the output channels fill vectors";
-    }
-    const ptrdiff_t by_x = INPUT_BYTES / (tc_group_ci(job->problem) * bytes);
-    const ptrdiff_t by_t = T_BYTES / (kernel_volume(job) * bytes);
-    tc_blocking_set(job, MAX_POINTS, tc_max(tc_min(by_x, by_t), 1), tc_group_co(job->problem));
-    job->packed_bytes = 0;
-    job->thread_bytes = copy_bytes(job) + weight_bytes(job) + t_bytes(job) + row_bytes(job) +
-                        2 * rows_at_once(job) * (ptrdiff_t)sizeof(ptrdiff_t);
-    job->thread_bytes = tc_round_up(job->thread_bytes, TC_ALIGN);
-    return NULL;
-}
-
 static void describe(const struct tc_job *job, struct tc_status *text)
 {
-    const struct tc_part part = tc_part_at(job->kernels, tc_block_inputs(job), 0);
-    tc_say(text, "%d (channel, tap) rows x %td pixels", job->kernels->rows[part.width - 1],
-           (ptrdiff_t)part.width * job->kernels->lanes);
+    const struct layout layout = layout_of(job);
+    const int width = choose_width(job->kernels, layout.channels * kernel_volume(job));
+    tc_say(text, "%d (channel, tap) rows x %td pixels", job->kernels->rows[width - 1],
+           (ptrdiff_t)width * job->kernels->lanes);
 }
 
 const struct tc_engine tc_engine_spread = {

@@ -11,6 +11,8 @@
 #include "base/cpu.h"
 #include "tensor.h"
 
+#include <stdint.h>
+
 /* The one microkernel. C (rows x lanes) is a sum over taps and k,
  *
  *   C[r][l] = start + sum over t0, t1, t2, k of  A[r][t, k] * B[t, k][l]
@@ -46,11 +48,26 @@ struct tc_transpose {
     const ptrdiff_t *dst_rows;
 };
 
-/* dst[i] = start + sum over t0, t1, t2 of src[t0*tap[0] + t1*tap[1] + t2*tap[2] + i], in that
- * order, for i < n. start is *bias, or 0 if bias is NULL. */
-struct tc_sum {
-    ptrdiff_t n, taps[TC_SPATIAL], tap[TC_SPATIAL];
-    const void *src, *bias;
+/* One row of outputs, up to four phases of it side by side, each output a sum over taps:
+ *
+ *   dst[phases*j + r] = bias + sum over o < sums, t < phase[r].taps of  weight * element
+ *   element = src[phase[r].src + src_at[o] + t*src_tap + j]
+ *   weight  = weights[phase[r].weight + weight_at[o] + t*weight_tap], or 1 if weights is NULL
+ *
+ * in that order, where tap t of phase r counts for those j only whose column j + offset - t*fall
+ * lies in [0, in); elements elsewhere are not read. bias is *bias, or 0 if NULL. */
+enum { TC_OVERLAP_PHASES = 4 };
+
+struct tc_overlap {
+    ptrdiff_t outputs; /* elements of dst */
+    int phases;        /* 1, 2 or 4 */
+    struct {
+        ptrdiff_t taps, offset, src, weight;
+    } phase[TC_OVERLAP_PHASES];
+    ptrdiff_t in, fall, src_tap, weight_tap;
+    ptrdiff_t sums;
+    const ptrdiff_t *src_at, *weight_at;
+    const void *src, *weights, *bias;
     void *dst;
 };
 
@@ -64,7 +81,7 @@ struct tc_kernels {
     int rows[TC_WIDTHS];
     void (*tile[TC_WIDTHS])(const struct tc_tile *tile);
     void (*transpose)(const struct tc_transpose *transpose);
-    void (*sum)(const struct tc_sum *sum);
+    void (*overlap)(const struct tc_overlap *overlap);
 };
 
 /* The tables at the end of each kernels_<isa>.c, by dtype; NULL where it was not compiled. */

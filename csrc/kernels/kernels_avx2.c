@@ -21,6 +21,16 @@ static INLINE __m256i first_f32(ptrdiff_t n)
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(n < 8 ? (int)n : 8), lane);
 }
 
+/* Elements low <= i < high. */
+static INLINE __m256i range_f32(ptrdiff_t low, ptrdiff_t high)
+{
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const int from = low < 0 ? 0 : low < 8 ? (int)low : 8;
+    const int to = high < 0 ? 0 : high < 8 ? (int)high : 8;
+    return _mm256_and_si256(_mm256_cmpgt_epi32(lane, _mm256_set1_epi32(from - 1)),
+                            _mm256_cmpgt_epi32(_mm256_set1_epi32(to), lane));
+}
+
 static INLINE __m256 zero_f32(void)
 {
     return _mm256_setzero_ps();
@@ -39,6 +49,16 @@ static INLINE __m256 load_f32(const float *p)
 static INLINE __m256 load_part_f32(const float *p, ptrdiff_t n)
 {
     return _mm256_maskload_ps(p, first_f32(n));
+}
+
+static INLINE __m256 load_range_f32(const float *p, ptrdiff_t low, ptrdiff_t high)
+{
+    return _mm256_maskload_ps(p, range_f32(low, high));
+}
+
+static INLINE __m256 blend_range_f32(__m256 a, __m256 b, ptrdiff_t low, ptrdiff_t high)
+{
+    return _mm256_blendv_ps(a, b, _mm256_castsi256_ps(range_f32(low, high)));
 }
 
 static INLINE void store_f32(float *p, __m256 v)
@@ -127,6 +147,13 @@ static INLINE __m256i first_f64(ptrdiff_t n)
     return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), lane);
 }
 
+static INLINE __m256i range_f64(ptrdiff_t low, ptrdiff_t high)
+{
+    const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
+    return _mm256_and_si256(_mm256_cmpgt_epi64(lane, _mm256_set1_epi64x(low - 1)),
+                            _mm256_cmpgt_epi64(_mm256_set1_epi64x(high), lane));
+}
+
 static INLINE __m256d zero_f64(void)
 {
     return _mm256_setzero_pd();
@@ -145,6 +172,16 @@ static INLINE __m256d load_f64(const double *p)
 static INLINE __m256d load_part_f64(const double *p, ptrdiff_t n)
 {
     return _mm256_maskload_pd(p, first_f64(n));
+}
+
+static INLINE __m256d load_range_f64(const double *p, ptrdiff_t low, ptrdiff_t high)
+{
+    return _mm256_maskload_pd(p, range_f64(low, high));
+}
+
+static INLINE __m256d blend_range_f64(__m256d a, __m256d b, ptrdiff_t low, ptrdiff_t high)
+{
+    return _mm256_blendv_pd(a, b, _mm256_castsi256_pd(range_f64(low, high)));
 }
 
 static INLINE void store_f64(double *p, __m256d v)
@@ -224,7 +261,7 @@ static const struct tc_kernels kernels_f32 = {
     .rows = {12, 6, 4},
     .tile = {tc_tile_f32_12x8_avx2, tc_tile_f32_6x16_avx2, tc_tile_f32_4x24_avx2},
     .transpose = transpose_f32,
-    .sum = sum_f32,
+    .overlap = overlap_f32,
 };
 
 static const struct tc_kernels kernels_f64 = {
@@ -235,11 +272,11 @@ static const struct tc_kernels kernels_f64 = {
     .rows = {12, 6, 4},
     .tile = {tc_tile_f64_12x4_avx2, tc_tile_f64_6x8_avx2, tc_tile_f64_4x12_avx2},
     .transpose = transpose_f64,
-    .sum = sum_f64,
+    .overlap = overlap_f64,
 };
 
-const struct tc_kernels *const tc_kernels_avx2[] = {
-    [TC_F32] = &kernels_f32, [TC_F64] = &kernels_f64};
+const struct tc_kernels *const tc_kernels_avx2[] = {[TC_F32] = &kernels_f32,
+                                                    [TC_F64] = &kernels_f64};
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -23,6 +23,14 @@ static INLINE __mmask16 first_f32(ptrdiff_t n)
     return (__mmask16)(n < 16 ? (1u << n) - 1 : 0xffff);
 }
 
+/* Elements low <= i < high. */
+static INLINE __mmask16 range_f32(ptrdiff_t low, ptrdiff_t high)
+{
+    const unsigned from = low <= 0 ? 0xffffu : low < 16 ? 0xffffu << low : 0;
+    const unsigned to = high >= 16 ? 0xffffu : high > 0 ? (1u << high) - 1 : 0;
+    return (__mmask16)(from & to);
+}
+
 static INLINE __m512 zero_f32(void)
 {
     return _mm512_setzero_ps();
@@ -41,6 +49,16 @@ static INLINE __m512 load_f32(const float *p)
 static INLINE __m512 load_part_f32(const float *p, ptrdiff_t n)
 {
     return _mm512_maskz_loadu_ps(first_f32(n), p);
+}
+
+static INLINE __m512 load_range_f32(const float *p, ptrdiff_t low, ptrdiff_t high)
+{
+    return _mm512_maskz_loadu_ps(range_f32(low, high), p);
+}
+
+static INLINE __m512 blend_range_f32(__m512 a, __m512 b, ptrdiff_t low, ptrdiff_t high)
+{
+    return _mm512_mask_blend_ps(range_f32(low, high), a, b);
 }
 
 static INLINE void store_f32(float *p, __m512 v)
@@ -136,6 +154,13 @@ static INLINE __mmask8 first_f64(ptrdiff_t n)
     return (__mmask8)(n < 8 ? (1u << n) - 1 : 0xff);
 }
 
+static INLINE __mmask8 range_f64(ptrdiff_t low, ptrdiff_t high)
+{
+    const unsigned from = low <= 0 ? 0xffu : low < 8 ? 0xffu << low : 0;
+    const unsigned to = high >= 8 ? 0xffu : high > 0 ? (1u << high) - 1 : 0;
+    return (__mmask8)(from & to);
+}
+
 static INLINE __m512d zero_f64(void)
 {
     return _mm512_setzero_pd();
@@ -154,6 +179,16 @@ static INLINE __m512d load_f64(const double *p)
 static INLINE __m512d load_part_f64(const double *p, ptrdiff_t n)
 {
     return _mm512_maskz_loadu_pd(first_f64(n), p);
+}
+
+static INLINE __m512d load_range_f64(const double *p, ptrdiff_t low, ptrdiff_t high)
+{
+    return _mm512_maskz_loadu_pd(range_f64(low, high), p);
+}
+
+static INLINE __m512d blend_range_f64(__m512d a, __m512d b, ptrdiff_t low, ptrdiff_t high)
+{
+    return _mm512_mask_blend_pd(range_f64(low, high), a, b);
 }
 
 static INLINE void store_f64(double *p, __m512d v)
@@ -248,7 +283,7 @@ static const struct tc_kernels kernels_f32 = {
     .tile = {tc_tile_f32_14x16_avx512, tc_tile_f32_12x32_avx512, tc_tile_f32_8x48_avx512,
              tc_tile_f32_6x64_avx512},
     .transpose = transpose_f32,
-    .sum = sum_f32,
+    .overlap = overlap_f32,
 };
 
 static const struct tc_kernels kernels_f64 = {
@@ -260,11 +295,11 @@ static const struct tc_kernels kernels_f64 = {
     .tile = {tc_tile_f64_14x8_avx512, tc_tile_f64_12x16_avx512, tc_tile_f64_8x24_avx512,
              tc_tile_f64_6x32_avx512},
     .transpose = transpose_f64,
-    .sum = sum_f64,
+    .overlap = overlap_f64,
 };
 
-const struct tc_kernels *const tc_kernels_avx512[] = {
-    [TC_F32] = &kernels_f32, [TC_F64] = &kernels_f64};
+const struct tc_kernels *const tc_kernels_avx512[] = {[TC_F32] = &kernels_f32,
+                                                      [TC_F64] = &kernels_f64};
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -37,6 +37,23 @@ static INLINE vector_f32 load_part_f32(const float *p, ptrdiff_t n)
     return v;
 }
 
+static INLINE vector_f32 load_range_f32(const float *p, ptrdiff_t low, ptrdiff_t high)
+{
+    vector_f32 v = {0};
+    for (ptrdiff_t i = low < 0 ? 0 : low; i < high && i < 4; i++) {
+        v[i] = p[i];
+    }
+    return v;
+}
+
+static INLINE vector_f32 blend_range_f32(vector_f32 a, vector_f32 b, ptrdiff_t low, ptrdiff_t high)
+{
+    for (ptrdiff_t i = low < 0 ? 0 : low; i < high && i < 4; i++) {
+        a[i] = b[i];
+    }
+    return a;
+}
+
 static INLINE void store_f32(float *p, vector_f32 v)
 {
     memcpy(p, &v, sizeof v);
@@ -116,6 +133,23 @@ static INLINE vector_f64 load_part_f64(const double *p, ptrdiff_t n)
     return n < 2 ? (vector_f64){p[0], 0} : load_f64(p);
 }
 
+static INLINE vector_f64 load_range_f64(const double *p, ptrdiff_t low, ptrdiff_t high)
+{
+    vector_f64 v = {0};
+    for (ptrdiff_t i = low < 0 ? 0 : low; i < high && i < 2; i++) {
+        v[i] = p[i];
+    }
+    return v;
+}
+
+static INLINE vector_f64 blend_range_f64(vector_f64 a, vector_f64 b, ptrdiff_t low, ptrdiff_t high)
+{
+    for (ptrdiff_t i = low < 0 ? 0 : low; i < high && i < 2; i++) {
+        a[i] = b[i];
+    }
+    return a;
+}
+
 static INLINE void store_f64(double *p, vector_f64 v)
 {
     memcpy(p, &v, sizeof v);
@@ -177,7 +211,7 @@ static const struct tc_kernels kernels_f32 = {
     .rows = {12, 6},
     .tile = {tc_tile_f32_12x4_portable, tc_tile_f32_6x8_portable},
     .transpose = transpose_f32,
-    .sum = sum_f32,
+    .overlap = overlap_f32,
 };
 
 static const struct tc_kernels kernels_f64 = {
@@ -188,8 +222,8 @@ static const struct tc_kernels kernels_f64 = {
     .rows = {12, 6},
     .tile = {tc_tile_f64_12x2_portable, tc_tile_f64_6x4_portable},
     .transpose = transpose_f64,
-    .sum = sum_f64,
+    .overlap = overlap_f64,
 };
 
-const struct tc_kernels *const tc_kernels_portable[] = {
-    [TC_F32] = &kernels_f32, [TC_F64] = &kernels_f64};
+const struct tc_kernels *const tc_kernels_portable[] = {[TC_F32] = &kernels_f32,
+                                                        [TC_F64] = &kernels_f64};

@@ -10,6 +10,8 @@
  *   zero, broadcast, load, store, add, fma     as their names say; fma(a, b, c) is a*b + c
  *   load_part, store_part                      of the first 1 <= n <= LANES elements; the
  *                                              others are read as 0 and not written
+ *   load_range, blend_range                    of the elements low <= i < high, the bounds being
+ *                                              any; the others are read as 0, or kept from a
  *   zip                                        of a and b: a0 b0 a1 b1 ... in two vectors
  *   transpose_vectors                          of LANES vectors, in place
  *
@@ -233,35 +235,102 @@ static void T(transpose)(const struct tc_transpose *args)
     }
 }
 
-/* ---- sum ---- */
+/* ---- overlap ---- */
 
-/* One vector, or the first `part` elements of one. */
-static INLINE void T(sum_vector)(const struct tc_sum *args, ptrdiff_t at, ptrdiff_t part)
+/* Adds a tap for columns j to j + LANES, of which those low <= i < low + in count. */
+static INLINE VECTOR T(overlap_tap)(VECTOR acc, const REAL *src, VECTOR weight, ptrdiff_t low,
+                                    ptrdiff_t in, const bool whole, const bool weighted)
+{
+    if (whole || (low <= 0 && low + in >= LANES)) {
+        const VECTOR x = T(load)(src);
+        return weighted ? T(fma)(weight, x, acc) : T(add)(acc, x);
+    }
+    const VECTOR x = T(load_range)(src, low, low + in);
+    const VECTOR next = weighted ? T(fma)(weight, x, acc) : T(add)(acc, x);
+    return T(blend_range)(acc, next, low, low + in);
+}
+
+/* Phase r at columns j to j + LANES; if `whole`, every tap counts for all of them. */
+static INLINE VECTOR T(overlap_phase)(const struct tc_overlap *args, int r, ptrdiff_t j,
+                                      const bool whole, const bool weighted)
 {
     VECTOR acc = args->bias ? T(broadcast)(*(const REAL *)args->bias) : T(zero)();
-    for (ptrdiff_t t0 = 0; t0 < args->taps[0]; t0++) {
-        for (ptrdiff_t t1 = 0; t1 < args->taps[1]; t1++) {
-            const REAL *src = (const REAL *)args->src + t0 * args->tap[0] + t1 * args->tap[1] + at;
-            for (ptrdiff_t t2 = 0; t2 < args->taps[2]; t2++, src += args->tap[2]) {
-                acc = T(add)(acc, part < LANES ? T(load_part)(src, part) : T(load)(src));
-            }
+    for (ptrdiff_t o = 0; o < args->sums; o++) {
+        const REAL *src = (const REAL *)args->src + args->phase[r].src + args->src_at[o] + j;
+        const REAL *weight =
+            weighted ? (const REAL *)args->weights + args->phase[r].weight + args->weight_at[o]
+                     : NULL;
+        ptrdiff_t low = -args->phase[r].offset - j;
+        for (ptrdiff_t t = args->phase[r].taps; t > 0; t--) {
+            const VECTOR by = weighted ? T(broadcast)(*weight) : T(zero)();
+            acc = T(overlap_tap)(acc, src, by, low, args->in, whole, weighted);
+            src += args->src_tap;
+            weight += weighted ? args->weight_tap : 0;
+            low += args->fall;
         }
     }
-    if (part < LANES) {
-        T(store_part)((REAL *)args->dst + at, acc, part);
-    } else {
-        T(store)((REAL *)args->dst + at, acc);
+    return acc;
+}
+
+/* All phases at columns j to j + LANES. */
+static INLINE void T(overlap_columns)(const struct tc_overlap *args, ptrdiff_t j, const int phases,
+                                      const bool whole, const bool weighted)
+{
+    REAL *const dst = (REAL *)args->dst + phases * j;
+    const ptrdiff_t left = args->outputs - phases * j;
+    VECTOR v[TC_OVERLAP_PHASES];
+#pragma GCC unroll 4
+    for (int r = 0; r < phases; r++) {
+        v[r] = T(overlap_phase)(args, r, j, whole, weighted);
+    }
+    if (phases == 2) {
+        T(zip)(&v[0], &v[1]);
+    } else if (phases == 4) {
+        T(zip)(&v[0], &v[2]);
+        T(zip)(&v[1], &v[3]);
+        T(zip)(&v[0], &v[1]);
+        T(zip)(&v[2], &v[3]);
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < phases; r++) {
+        if (left >= (r + 1) * LANES) {
+            T(store)(dst + r * LANES, v[r]);
+        } else if (left > r * LANES) {
+            T(store_part)(dst + r * LANES, v[r], left - r * LANES);
+        }
     }
 }
 
-static void T(sum)(const struct tc_sum *args)
+static INLINE void T(overlap_of)(const struct tc_overlap *args, const int phases,
+                                 const bool weighted)
 {
-    ptrdiff_t at = 0;
-    for (; at + LANES <= args->n; at += LANES) {
-        T(sum_vector)(args, at, LANES);
+    ptrdiff_t begin = 0, end = PTRDIFF_MAX; /* columns for which every tap counts */
+    for (int r = 0; r < phases; r++) {
+        const ptrdiff_t taps = args->phase[r].taps, offset = args->phase[r].offset;
+        if (taps > 0) {
+            begin =
+                begin > (taps - 1) * args->fall - offset ? begin : (taps - 1) * args->fall - offset;
+            end = end < args->in - offset ? end : args->in - offset;
+        }
     }
-    if (at < args->n) {
-        T(sum_vector)(args, at, args->n - at);
+    for (ptrdiff_t j = 0; phases * j < args->outputs; j += LANES) {
+        if (j >= begin && j + LANES <= end) {
+            T(overlap_columns)(args, j, phases, true, weighted);
+        } else {
+            T(overlap_columns)(args, j, phases, false, weighted);
+        }
+    }
+}
+
+static void T(overlap)(const struct tc_overlap *args)
+{
+    const bool weighted = args->weights != NULL;
+    if (args->phases == 1) {
+        weighted ? T(overlap_of)(args, 1, true) : T(overlap_of)(args, 1, false);
+    } else if (args->phases == 2) {
+        weighted ? T(overlap_of)(args, 2, true) : T(overlap_of)(args, 2, false);
+    } else {
+        weighted ? T(overlap_of)(args, 4, true) : T(overlap_of)(args, 4, false);
     }
 }
 

@@ -15,8 +15,8 @@ static double expected_element(const struct tc_tile *tile, ptrdiff_t bytes, doub
         for (ptrdiff_t t1 = 0; t1 < tile->taps[1]; t1++) {
             for (ptrdiff_t t2 = 0; t2 < tile->taps[2]; t2++) {
                 for (ptrdiff_t k = 0; k < tile->k; k++) {
-                    const ptrdiff_t a = tile->a_row[r] + t0 * tile->a_tap[0] +
-                                        t1 * tile->a_tap[1] + t2 * tile->a_tap[2] + k * tile->a_k;
+                    const ptrdiff_t a = tile->a_row[r] + t0 * tile->a_tap[0] + t1 * tile->a_tap[1] +
+                                        t2 * tile->a_tap[2] + k * tile->a_k;
                     const ptrdiff_t b = t0 * tile->b_tap[0] + t1 * tile->b_tap[1] +
                                         t2 * tile->b_tap[2] + k * tile->b_k + lane;
                     sum += get(bytes, tile->a, a) * get(bytes, tile->b, b);
@@ -141,39 +141,76 @@ static void check_transpose(const struct tc_kernels *kernels, int rows, int colu
     free(src), free(dst);
 }
 
-/* ---- sum ---- */
+/* ---- overlap ---- */
 
-static void check_sum(const struct tc_kernels *kernels, int n, int start)
+/* Rows of a problem with `columns` columns in and one row of outputs; src is exactly the columns
+ * that count, so that every step beyond is one outside the memory. */
+static void check_overlap(const struct tc_kernels *kernels, int phases, int in, int outputs,
+                          int taps, bool weighted)
 {
+    enum { OUTER = 2 };
     const ptrdiff_t bytes = kernels->bytes;
-    const int taps[TC_SPATIAL] = {n % 3, 1 + n % 2, 2};
-    const ptrdiff_t tap[TC_SPATIAL] = {5, -3, n};
-    void *const src = new_numbers(bytes, 3 * n + 40);
+    const int fall = 1 + (in + taps) % 2, offset = taps / 2 * fall - in % 3;
+    void *const src = new_numbers(bytes, OUTER * in);
+    void *const weights = new_numbers(bytes, OUTER * TC_OVERLAP_PHASES * (taps + 1));
     void *const bias = new_numbers(bytes, 1);
-    void *const dst = new_canaries(bytes, n + 2);
-    const struct tc_sum sum = {
-        .n = n,
-        .taps = {taps[0], taps[1], taps[2]},
-        .tap = {tap[0], tap[1], tap[2]},
-        .src = tc_at(src, 10, bytes),
-        .bias = start ? bias : NULL,
-        .dst = tc_at(dst, 1, bytes),
+    void *const dst = new_canaries(bytes, outputs);
+    const ptrdiff_t src_at[OUTER] = {0, in}, weight_at[OUTER] = {0, TC_OVERLAP_PHASES * (taps + 1)};
+    struct tc_overlap overlap = {
+        .outputs = outputs,
+        .phases = phases,
+        .in = in,
+        .fall = fall,
+        .src_tap = -fall,
+        .weight_tap = 1,
+        .sums = OUTER,
+        .src_at = src_at,
+        .weight_at = weight_at,
+        .src = src,
+        .weights = weighted ? weights : NULL,
+        .bias = outputs % 2 ? bias : NULL,
+        .dst = dst,
     };
-    kernels->sum(&sum);
-    for (int i = 0; i < n; i++) {
-        double wanted = start ? get(bytes, bias, 0) : 0;
-        for (int t0 = 0; t0 < taps[0]; t0++) {
-            for (int t1 = 0; t1 < taps[1]; t1++) {
-                for (int t2 = 0; t2 < taps[2]; t2++) {
-                    wanted += get(bytes, src, 10 + t0 * tap[0] + t1 * tap[1] + t2 * tap[2] + i);
+    for (int r = 0; r < phases; r++) {
+        overlap.phase[r].offset = offset + r % 2;
+        overlap.phase[r].taps = r == phases - 1 ? taps : taps + 1;
+        overlap.phase[r].src = offset + r % 2;
+        overlap.phase[r].weight = r * (taps + 1);
+    }
+    kernels->overlap(&overlap);
+    for (int i = 0; i < outputs; i++) {
+        const int r = i % phases, j = i / phases;
+        double wanted = outputs % 2 ? get(bytes, bias, 0) : 0;
+        for (int o = 0; o < OUTER; o++) {
+            for (int t = 0; t < overlap.phase[r].taps; t++) {
+                const ptrdiff_t column = j + overlap.phase[r].offset - t * fall;
+                const ptrdiff_t at = (o * TC_OVERLAP_PHASES + r) * (taps + 1) + t;
+                if (column >= 0 && column < in) {
+                    const double weight = weighted ? get(bytes, weights, at) : 1;
+                    wanted += weight * get(bytes, src, o * in + column);
                 }
             }
         }
-        check(get(bytes, dst, 1 + i) == wanted, "sum", kernels->isa);
+        check(get(bytes, dst, i) == wanted, "overlap", kernels->isa);
     }
-    check(get(bytes, dst, 0) == CANARY && get(bytes, dst, n + 1) == CANARY, "sum wrote outside",
-          kernels->isa);
-    free(src), free(bias), free(dst);
+    free(src), free(weights), free(bias), free(dst);
+}
+
+static void check_overlaps(const struct tc_kernels *kernels)
+{
+    static const int phases[] = {1, 2, 4};
+    for (int p = 0; p < 3; p++) {
+        for (int in = 1; in < 70; in += 1 + in / 20) {
+            for (int taps = 0; taps < 6; taps++) {
+                for (int more = -3; more < 4; more++) {
+                    const int outputs = phases[p] * in + more * (1 + in / 9);
+                    if (outputs > 0) {
+                        check_overlap(kernels, phases[p], in, outputs, taps, more % 2);
+                    }
+                }
+            }
+        }
+    }
 }
 
 int main(void)
@@ -192,10 +229,7 @@ int main(void)
                     check_transpose(kernels, rows, columns, !tight, columns % 2 == 0);
                 }
             }
-            for (int n = 1; n < 70; n++) {
-                check_sum(kernels, n, n % 2);
-                check_sum(kernels, n, (n + 1) % 2);
-            }
+            check_overlaps(kernels);
             printf("%s %s: ", isas[i], dtype == TC_F32 ? "float" : "double");
             report();
         }
