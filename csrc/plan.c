@@ -9,7 +9,7 @@
 static const double THREAD_MACS = 100e3;
 
 const struct tc_engine *const tc_engines[] = {
-    &tc_engine_spread,
+    &tc_engine_direct,
     &tc_engine_gather,
     &tc_engine_reference,
     NULL,
@@ -17,8 +17,8 @@ const struct tc_engine *const tc_engines[] = {
 
 static double nominal_macs(const struct tc_problem *problem)
 {
-    const bool spread = problem->operation->contraction == TC_LARGE_FROM_SMALL;
-    const ptrdiff_t *const length = spread ? problem->i : problem->o;
+    const bool transposed = problem->operation->contraction == TC_LARGE_FROM_SMALL;
+    const ptrdiff_t *const length = transposed ? problem->i : problem->o;
     double macs = (double)problem->n * (double)problem->co * (double)tc_group_ci(problem);
     for (int a = 0; a < TC_SPATIAL; a++) {
         macs *= (double)length[a] * (double)problem->k[a];

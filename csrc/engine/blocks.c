@@ -32,8 +32,11 @@ struct tc_part tc_part_at(const struct tc_kernels *kernels, ptrdiff_t length, pt
 /* Index 0 of a grid is the batch, the others are the spatial axes. */
 static ptrdiff_t grid_length(const struct tc_job *job, int g)
 {
+    if (g == 0) {
+        return job->problem->n;
+    }
     const struct tc_axis *const axis = &job->lattice.axis[g - 1];
-    return g == 0 ? job->problem->n : (axis->out - 1) / axis->out_step + 1;
+    return (axis->out - 1) / axis->out_step + 1;
 }
 
 ptrdiff_t tc_block_input_length(const struct tc_job *job, int g, ptrdiff_t size)

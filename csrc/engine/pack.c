@@ -19,17 +19,19 @@ static inline void copy_elements(ptrdiff_t rows, ptrdiff_t columns, struct tc_ma
     }
 }
 
-static void copy_rows(ptrdiff_t rows, ptrdiff_t columns, struct tc_matrix dst, struct tc_matrix src,
-                      ptrdiff_t bytes)
+static void copy_rows(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t columns,
+                      struct tc_matrix dst, struct tc_matrix src)
 {
-    if (dst.row == columns && src.row == columns) {
-        columns *= rows;
-        rows = 1;
-    }
-    for (ptrdiff_t r = 0; r < rows; r++) {
-        memcpy(tc_at(dst.data, r * dst.row, bytes), tc_at(src.data, r * src.row, bytes),
-               (size_t)(columns * bytes));
-    }
+    const bool flat = dst.row == columns && src.row == columns;
+    const struct tc_rows args = {
+        .rows = flat ? 1 : rows,
+        .columns = flat ? rows * columns : columns,
+        .src = src.data,
+        .src_row = src.row,
+        .dst = dst.data,
+        .dst_row = dst.row,
+    };
+    kernels->copy(&args);
 }
 
 static struct tc_matrix swap_axes(struct tc_matrix matrix)
@@ -43,7 +45,7 @@ void tc_copy(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t columns
     if (src.column != 1 && src.row == 1) {
         tc_copy(kernels, columns, rows, swap_axes(dst), swap_axes(src));
     } else if (src.column == 1 && dst.column == 1) {
-        copy_rows(rows, columns, dst, src, kernels->bytes);
+        copy_rows(kernels, rows, columns, dst, src);
     } else if (src.column == 1 && dst.row == 1) {
         const struct tc_transpose transpose = {.rows = rows,
                                                .columns = columns,

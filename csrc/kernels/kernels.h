@@ -23,7 +23,11 @@
  * in that order, one accumulator an element. start is C itself if `add`, else bias[l], or bias[r]
  * if `bias_by_row`, else 0. The kernel of width v takes lanes in ((v-1)*L, v*L], L lanes a vector,
  * and reads B and a bias by lane in whole vectors: v*L elements; a, c and everything else as far
- * as rows and lanes go. taps and k may be 0. */
+ * as rows and lanes go. taps and k may be 0.
+ *
+ * With a mask, tap t counts for the lanes only whose bit mask_at + l is set in the bits at
+ * mask + t0*mask_tap[0] + t1*mask_tap[1] + t2*mask_tap[2] (bytes); mask_at is a multiple of L. The
+ * accumulators of the others do not change, whatever A and B hold there. */
 struct tc_tile {
     ptrdiff_t rows, lanes, k, taps[TC_SPATIAL];
     const void *a;
@@ -33,6 +37,8 @@ struct tc_tile {
     ptrdiff_t b_k, b_tap[TC_SPATIAL];
     const void *bias;
     bool bias_by_row, add;
+    const unsigned char *mask;
+    ptrdiff_t mask_at, mask_tap[TC_SPATIAL];
     void *c;
     const ptrdiff_t *c_row;
 };
@@ -48,27 +54,24 @@ struct tc_transpose {
     const ptrdiff_t *dst_rows;
 };
 
-/* One row of outputs, up to four phases of it side by side, each output a sum over taps:
- *
- *   dst[phases*j + r] = bias + sum over o < sums, t < phase[r].taps of  weight * element
- *   element = src[phase[r].src + src_at[o] + t*src_tap + j]
- *   weight  = weights[phase[r].weight + weight_at[o] + t*weight_tap], or 1 if weights is NULL
- *
- * in that order, where tap t of phase r counts for those j only whose column j + offset - t*fall
- * lies in [0, in); elements elsewhere are not read. bias is *bias, or 0 if NULL. */
-enum { TC_OVERLAP_PHASES = 4 };
-
-struct tc_overlap {
-    ptrdiff_t outputs; /* elements of dst */
-    int phases;        /* 1, 2 or 4 */
-    struct {
-        ptrdiff_t taps, offset, src, weight;
-    } phase[TC_OVERLAP_PHASES];
-    ptrdiff_t in, fall, src_tap, weight_tap;
-    ptrdiff_t sums;
-    const ptrdiff_t *src_at, *weight_at;
-    const void *src, *weights, *bias;
+/* dst[r*dst_row + c] = src[r*src_row + c] for r < rows, c < columns. */
+struct tc_rows {
+    ptrdiff_t rows, columns;
+    const void *src;
+    ptrdiff_t src_row;
     void *dst;
+    ptrdiff_t dst_row;
+};
+
+/* dst[r*dst_row + c*phases + p] = src[r*src_row + p*src_phase + c] for r < rows, c < columns,
+ * p < phases: phases side by side become one row. If `stream`, past the caches where it can. */
+struct tc_shuffle {
+    ptrdiff_t rows, columns, phases;
+    const void *src;
+    ptrdiff_t src_row, src_phase;
+    void *dst;
+    ptrdiff_t dst_row;
+    bool stream;
 };
 
 enum { TC_WIDTHS = 4, TC_MAX_ROWS = 14 };
@@ -81,7 +84,8 @@ struct tc_kernels {
     int rows[TC_WIDTHS];
     void (*tile[TC_WIDTHS])(const struct tc_tile *tile);
     void (*transpose)(const struct tc_transpose *transpose);
-    void (*overlap)(const struct tc_overlap *overlap);
+    void (*copy)(const struct tc_rows *rows);
+    void (*shuffle)(const struct tc_shuffle *shuffle);
 };
 
 /* The tables at the end of each kernels_<isa>.c, by dtype; NULL where it was not compiled. */

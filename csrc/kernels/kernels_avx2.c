@@ -21,16 +21,6 @@ static INLINE __m256i first_f32(ptrdiff_t n)
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(n < 8 ? (int)n : 8), lane);
 }
 
-/* Elements low <= i < high. */
-static INLINE __m256i range_f32(ptrdiff_t low, ptrdiff_t high)
-{
-    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const int from = low < 0 ? 0 : low < 8 ? (int)low : 8;
-    const int to = high < 0 ? 0 : high < 8 ? (int)high : 8;
-    return _mm256_and_si256(_mm256_cmpgt_epi32(lane, _mm256_set1_epi32(from - 1)),
-                            _mm256_cmpgt_epi32(_mm256_set1_epi32(to), lane));
-}
-
 static INLINE __m256 zero_f32(void)
 {
     return _mm256_setzero_ps();
@@ -51,16 +41,6 @@ static INLINE __m256 load_part_f32(const float *p, ptrdiff_t n)
     return _mm256_maskload_ps(p, first_f32(n));
 }
 
-static INLINE __m256 load_range_f32(const float *p, ptrdiff_t low, ptrdiff_t high)
-{
-    return _mm256_maskload_ps(p, range_f32(low, high));
-}
-
-static INLINE __m256 blend_range_f32(__m256 a, __m256 b, ptrdiff_t low, ptrdiff_t high)
-{
-    return _mm256_blendv_ps(a, b, _mm256_castsi256_ps(range_f32(low, high)));
-}
-
 static INLINE void store_f32(float *p, __m256 v)
 {
     _mm256_storeu_ps(p, v);
@@ -75,14 +55,31 @@ static INLINE void store_part_f32(float *p, __m256 v, ptrdiff_t n)
     }
 }
 
-static INLINE __m256 add_f32(__m256 a, __m256 b)
-{
-    return _mm256_add_ps(a, b);
-}
-
 static INLINE __m256 fma_f32(__m256 a, __m256 b, __m256 c)
 {
     return _mm256_fmadd_ps(a, b, c);
+}
+
+static INLINE __m256 mask_at_f32(const unsigned char *bits, ptrdiff_t at)
+{
+    const __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    const __m256i all = _mm256_set1_epi32(bits[at / 8]);
+    return _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(all, bit), bit));
+}
+
+static INLINE __m256 fma_masked_f32(__m256 mask, __m256 a, __m256 b, __m256 c)
+{
+    return _mm256_blendv_ps(c, _mm256_fmadd_ps(a, b, c), mask);
+}
+
+static INLINE void stream_f32(float *p, __m256 v)
+{
+    _mm256_stream_ps(p, v);
+}
+
+static INLINE void finish_stream_f32(void)
+{
+    _mm_sfence();
 }
 
 static INLINE void zip_f32(__m256 *a, __m256 *b)
@@ -121,6 +118,7 @@ static INLINE void transpose_vectors_f32(__m256 v[8])
 #define REAL float
 #define VECTOR __m256
 #define LANES 8
+#define MASK __m256
 #define T(name) name##_f32
 #include "kernels/kernels_tmpl.h"
 
@@ -147,13 +145,6 @@ static INLINE __m256i first_f64(ptrdiff_t n)
     return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), lane);
 }
 
-static INLINE __m256i range_f64(ptrdiff_t low, ptrdiff_t high)
-{
-    const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
-    return _mm256_and_si256(_mm256_cmpgt_epi64(lane, _mm256_set1_epi64x(low - 1)),
-                            _mm256_cmpgt_epi64(_mm256_set1_epi64x(high), lane));
-}
-
 static INLINE __m256d zero_f64(void)
 {
     return _mm256_setzero_pd();
@@ -174,16 +165,6 @@ static INLINE __m256d load_part_f64(const double *p, ptrdiff_t n)
     return _mm256_maskload_pd(p, first_f64(n));
 }
 
-static INLINE __m256d load_range_f64(const double *p, ptrdiff_t low, ptrdiff_t high)
-{
-    return _mm256_maskload_pd(p, range_f64(low, high));
-}
-
-static INLINE __m256d blend_range_f64(__m256d a, __m256d b, ptrdiff_t low, ptrdiff_t high)
-{
-    return _mm256_blendv_pd(a, b, _mm256_castsi256_pd(range_f64(low, high)));
-}
-
 static INLINE void store_f64(double *p, __m256d v)
 {
     _mm256_storeu_pd(p, v);
@@ -198,14 +179,31 @@ static INLINE void store_part_f64(double *p, __m256d v, ptrdiff_t n)
     }
 }
 
-static INLINE __m256d add_f64(__m256d a, __m256d b)
-{
-    return _mm256_add_pd(a, b);
-}
-
 static INLINE __m256d fma_f64(__m256d a, __m256d b, __m256d c)
 {
     return _mm256_fmadd_pd(a, b, c);
+}
+
+static INLINE __m256d mask_at_f64(const unsigned char *bits, ptrdiff_t at)
+{
+    const __m256i bit = _mm256_setr_epi64x(1, 2, 4, 8);
+    const __m256i all = _mm256_set1_epi64x(bits[at / 8] >> at % 8);
+    return _mm256_castsi256_pd(_mm256_cmpeq_epi64(_mm256_and_si256(all, bit), bit));
+}
+
+static INLINE __m256d fma_masked_f64(__m256d mask, __m256d a, __m256d b, __m256d c)
+{
+    return _mm256_blendv_pd(c, _mm256_fmadd_pd(a, b, c), mask);
+}
+
+static INLINE void stream_f64(double *p, __m256d v)
+{
+    _mm256_stream_pd(p, v);
+}
+
+static INLINE void finish_stream_f64(void)
+{
+    _mm_sfence();
 }
 
 static INLINE void zip_f64(__m256d *a, __m256d *b)
@@ -233,6 +231,7 @@ static INLINE void transpose_vectors_f64(__m256d v[4])
 #define REAL double
 #define VECTOR __m256d
 #define LANES 4
+#define MASK __m256d
 #define T(name) name##_f64
 #include "kernels/kernels_tmpl.h"
 
@@ -261,7 +260,8 @@ static const struct tc_kernels kernels_f32 = {
     .rows = {12, 6, 4},
     .tile = {tc_tile_f32_12x8_avx2, tc_tile_f32_6x16_avx2, tc_tile_f32_4x24_avx2},
     .transpose = transpose_f32,
-    .overlap = overlap_f32,
+    .copy = copy_f32,
+    .shuffle = shuffle_f32,
 };
 
 static const struct tc_kernels kernels_f64 = {
@@ -272,7 +272,8 @@ static const struct tc_kernels kernels_f64 = {
     .rows = {12, 6, 4},
     .tile = {tc_tile_f64_12x4_avx2, tc_tile_f64_6x8_avx2, tc_tile_f64_4x12_avx2},
     .transpose = transpose_f64,
-    .overlap = overlap_f64,
+    .copy = copy_f64,
+    .shuffle = shuffle_f64,
 };
 
 const struct tc_kernels *const tc_kernels_avx2[] = {[TC_F32] = &kernels_f32,

@@ -23,14 +23,6 @@ static INLINE __mmask16 first_f32(ptrdiff_t n)
     return (__mmask16)(n < 16 ? (1u << n) - 1 : 0xffff);
 }
 
-/* Elements low <= i < high. */
-static INLINE __mmask16 range_f32(ptrdiff_t low, ptrdiff_t high)
-{
-    const unsigned from = low <= 0 ? 0xffffu : low < 16 ? 0xffffu << low : 0;
-    const unsigned to = high >= 16 ? 0xffffu : high > 0 ? (1u << high) - 1 : 0;
-    return (__mmask16)(from & to);
-}
-
 static INLINE __m512 zero_f32(void)
 {
     return _mm512_setzero_ps();
@@ -51,16 +43,6 @@ static INLINE __m512 load_part_f32(const float *p, ptrdiff_t n)
     return _mm512_maskz_loadu_ps(first_f32(n), p);
 }
 
-static INLINE __m512 load_range_f32(const float *p, ptrdiff_t low, ptrdiff_t high)
-{
-    return _mm512_maskz_loadu_ps(range_f32(low, high), p);
-}
-
-static INLINE __m512 blend_range_f32(__m512 a, __m512 b, ptrdiff_t low, ptrdiff_t high)
-{
-    return _mm512_mask_blend_ps(range_f32(low, high), a, b);
-}
-
 static INLINE void store_f32(float *p, __m512 v)
 {
     _mm512_storeu_ps(p, v);
@@ -71,14 +53,29 @@ static INLINE void store_part_f32(float *p, __m512 v, ptrdiff_t n)
     _mm512_mask_storeu_ps(p, first_f32(n), v);
 }
 
-static INLINE __m512 add_f32(__m512 a, __m512 b)
-{
-    return _mm512_add_ps(a, b);
-}
-
 static INLINE __m512 fma_f32(__m512 a, __m512 b, __m512 c)
 {
     return _mm512_fmadd_ps(a, b, c);
+}
+
+static INLINE __mmask16 mask_at_f32(const unsigned char *bits, ptrdiff_t at)
+{
+    return (__mmask16)(bits[at / 8] | bits[at / 8 + 1] << 8);
+}
+
+static INLINE __m512 fma_masked_f32(__mmask16 mask, __m512 a, __m512 b, __m512 c)
+{
+    return _mm512_mask3_fmadd_ps(a, b, c, mask);
+}
+
+static INLINE void stream_f32(float *p, __m512 v)
+{
+    _mm512_stream_ps(p, v);
+}
+
+static INLINE void finish_stream_f32(void)
+{
+    _mm_sfence();
 }
 
 static INLINE void zip_f32(__m512 *a, __m512 *b)
@@ -124,6 +121,7 @@ static INLINE void transpose_vectors_f32(__m512 v[16])
 #define REAL float
 #define VECTOR __m512
 #define LANES 16
+#define MASK __mmask16
 #define T(name) name##_f32
 #include "kernels/kernels_tmpl.h"
 
@@ -154,13 +152,6 @@ static INLINE __mmask8 first_f64(ptrdiff_t n)
     return (__mmask8)(n < 8 ? (1u << n) - 1 : 0xff);
 }
 
-static INLINE __mmask8 range_f64(ptrdiff_t low, ptrdiff_t high)
-{
-    const unsigned from = low <= 0 ? 0xffu : low < 8 ? 0xffu << low : 0;
-    const unsigned to = high >= 8 ? 0xffu : high > 0 ? (1u << high) - 1 : 0;
-    return (__mmask8)(from & to);
-}
-
 static INLINE __m512d zero_f64(void)
 {
     return _mm512_setzero_pd();
@@ -181,16 +172,6 @@ static INLINE __m512d load_part_f64(const double *p, ptrdiff_t n)
     return _mm512_maskz_loadu_pd(first_f64(n), p);
 }
 
-static INLINE __m512d load_range_f64(const double *p, ptrdiff_t low, ptrdiff_t high)
-{
-    return _mm512_maskz_loadu_pd(range_f64(low, high), p);
-}
-
-static INLINE __m512d blend_range_f64(__m512d a, __m512d b, ptrdiff_t low, ptrdiff_t high)
-{
-    return _mm512_mask_blend_pd(range_f64(low, high), a, b);
-}
-
 static INLINE void store_f64(double *p, __m512d v)
 {
     _mm512_storeu_pd(p, v);
@@ -201,14 +182,29 @@ static INLINE void store_part_f64(double *p, __m512d v, ptrdiff_t n)
     _mm512_mask_storeu_pd(p, first_f64(n), v);
 }
 
-static INLINE __m512d add_f64(__m512d a, __m512d b)
-{
-    return _mm512_add_pd(a, b);
-}
-
 static INLINE __m512d fma_f64(__m512d a, __m512d b, __m512d c)
 {
     return _mm512_fmadd_pd(a, b, c);
+}
+
+static INLINE __mmask8 mask_at_f64(const unsigned char *bits, ptrdiff_t at)
+{
+    return (__mmask8)bits[at / 8];
+}
+
+static INLINE __m512d fma_masked_f64(__mmask8 mask, __m512d a, __m512d b, __m512d c)
+{
+    return _mm512_mask3_fmadd_pd(a, b, c, mask);
+}
+
+static INLINE void stream_f64(double *p, __m512d v)
+{
+    _mm512_stream_pd(p, v);
+}
+
+static INLINE void finish_stream_f64(void)
+{
+    _mm_sfence();
 }
 
 static INLINE void zip_f64(__m512d *a, __m512d *b)
@@ -249,6 +245,7 @@ static INLINE void transpose_vectors_f64(__m512d v[8])
 #define REAL double
 #define VECTOR __m512d
 #define LANES 8
+#define MASK __mmask8
 #define T(name) name##_f64
 #include "kernels/kernels_tmpl.h"
 
@@ -283,7 +280,8 @@ static const struct tc_kernels kernels_f32 = {
     .tile = {tc_tile_f32_14x16_avx512, tc_tile_f32_12x32_avx512, tc_tile_f32_8x48_avx512,
              tc_tile_f32_6x64_avx512},
     .transpose = transpose_f32,
-    .overlap = overlap_f32,
+    .copy = copy_f32,
+    .shuffle = shuffle_f32,
 };
 
 static const struct tc_kernels kernels_f64 = {
@@ -295,7 +293,8 @@ static const struct tc_kernels kernels_f64 = {
     .tile = {tc_tile_f64_14x8_avx512, tc_tile_f64_12x16_avx512, tc_tile_f64_8x24_avx512,
              tc_tile_f64_6x32_avx512},
     .transpose = transpose_f64,
-    .overlap = overlap_f64,
+    .copy = copy_f64,
+    .shuffle = shuffle_f64,
 };
 
 const struct tc_kernels *const tc_kernels_avx512[] = {[TC_F32] = &kernels_f32,

@@ -37,23 +37,6 @@ static INLINE vector_f32 load_part_f32(const float *p, ptrdiff_t n)
     return v;
 }
 
-static INLINE vector_f32 load_range_f32(const float *p, ptrdiff_t low, ptrdiff_t high)
-{
-    vector_f32 v = {0};
-    for (ptrdiff_t i = low < 0 ? 0 : low; i < high && i < 4; i++) {
-        v[i] = p[i];
-    }
-    return v;
-}
-
-static INLINE vector_f32 blend_range_f32(vector_f32 a, vector_f32 b, ptrdiff_t low, ptrdiff_t high)
-{
-    for (ptrdiff_t i = low < 0 ? 0 : low; i < high && i < 4; i++) {
-        a[i] = b[i];
-    }
-    return a;
-}
-
 static INLINE void store_f32(float *p, vector_f32 v)
 {
     memcpy(p, &v, sizeof v);
@@ -66,14 +49,31 @@ static INLINE void store_part_f32(float *p, vector_f32 v, ptrdiff_t n)
     }
 }
 
-static INLINE vector_f32 add_f32(vector_f32 a, vector_f32 b)
-{
-    return a + b;
-}
-
 static INLINE vector_f32 fma_f32(vector_f32 a, vector_f32 b, vector_f32 c)
 {
     return a * b + c;
+}
+
+typedef int32_t mask_f32 __attribute__((vector_size(16)));
+
+static INLINE mask_f32 mask_at_f32(const unsigned char *bits, ptrdiff_t at)
+{
+    const int byte = bits[at / 8] >> at % 8;
+    return (mask_f32){-(byte & 1), -(byte >> 1 & 1), -(byte >> 2 & 1), -(byte >> 3 & 1)};
+}
+
+static INLINE vector_f32 fma_masked_f32(mask_f32 mask, vector_f32 a, vector_f32 b, vector_f32 c)
+{
+    return (vector_f32)(((mask_f32)(a * b + c) & mask) | ((mask_f32)c & ~mask));
+}
+
+static INLINE void stream_f32(float *p, vector_f32 v)
+{
+    store_f32(p, v);
+}
+
+static INLINE void finish_stream_f32(void)
+{
 }
 
 static INLINE void zip_f32(vector_f32 *a, vector_f32 *b)
@@ -94,6 +94,7 @@ static INLINE void transpose_vectors_f32(vector_f32 v[4])
 #define REAL float
 #define VECTOR vector_f32
 #define LANES 4
+#define MASK mask_f32
 #define T(name) name##_f32
 #include "kernels/kernels_tmpl.h"
 
@@ -133,23 +134,6 @@ static INLINE vector_f64 load_part_f64(const double *p, ptrdiff_t n)
     return n < 2 ? (vector_f64){p[0], 0} : load_f64(p);
 }
 
-static INLINE vector_f64 load_range_f64(const double *p, ptrdiff_t low, ptrdiff_t high)
-{
-    vector_f64 v = {0};
-    for (ptrdiff_t i = low < 0 ? 0 : low; i < high && i < 2; i++) {
-        v[i] = p[i];
-    }
-    return v;
-}
-
-static INLINE vector_f64 blend_range_f64(vector_f64 a, vector_f64 b, ptrdiff_t low, ptrdiff_t high)
-{
-    for (ptrdiff_t i = low < 0 ? 0 : low; i < high && i < 2; i++) {
-        a[i] = b[i];
-    }
-    return a;
-}
-
 static INLINE void store_f64(double *p, vector_f64 v)
 {
     memcpy(p, &v, sizeof v);
@@ -163,14 +147,31 @@ static INLINE void store_part_f64(double *p, vector_f64 v, ptrdiff_t n)
     }
 }
 
-static INLINE vector_f64 add_f64(vector_f64 a, vector_f64 b)
-{
-    return a + b;
-}
-
 static INLINE vector_f64 fma_f64(vector_f64 a, vector_f64 b, vector_f64 c)
 {
     return a * b + c;
+}
+
+typedef int64_t mask_f64 __attribute__((vector_size(16)));
+
+static INLINE mask_f64 mask_at_f64(const unsigned char *bits, ptrdiff_t at)
+{
+    const int byte = bits[at / 8] >> at % 8;
+    return (mask_f64){-(byte & 1), -(byte >> 1 & 1)};
+}
+
+static INLINE vector_f64 fma_masked_f64(mask_f64 mask, vector_f64 a, vector_f64 b, vector_f64 c)
+{
+    return (vector_f64)(((mask_f64)(a * b + c) & mask) | ((mask_f64)c & ~mask));
+}
+
+static INLINE void stream_f64(double *p, vector_f64 v)
+{
+    store_f64(p, v);
+}
+
+static INLINE void finish_stream_f64(void)
+{
 }
 
 static INLINE void zip_f64(vector_f64 *a, vector_f64 *b)
@@ -188,6 +189,7 @@ static INLINE void transpose_vectors_f64(vector_f64 v[2])
 #define REAL double
 #define VECTOR vector_f64
 #define LANES 2
+#define MASK mask_f64
 #define T(name) name##_f64
 #include "kernels/kernels_tmpl.h"
 
@@ -211,7 +213,8 @@ static const struct tc_kernels kernels_f32 = {
     .rows = {12, 6},
     .tile = {tc_tile_f32_12x4_portable, tc_tile_f32_6x8_portable},
     .transpose = transpose_f32,
-    .overlap = overlap_f32,
+    .copy = copy_f32,
+    .shuffle = shuffle_f32,
 };
 
 static const struct tc_kernels kernels_f64 = {
@@ -222,7 +225,8 @@ static const struct tc_kernels kernels_f64 = {
     .rows = {12, 6},
     .tile = {tc_tile_f64_12x2_portable, tc_tile_f64_6x4_portable},
     .transpose = transpose_f64,
-    .overlap = overlap_f64,
+    .copy = copy_f64,
+    .shuffle = shuffle_f64,
 };
 
 const struct tc_kernels *const tc_kernels_portable[] = {[TC_F32] = &kernels_f32,

@@ -3,15 +3,18 @@
  *
  *   REAL              float or double
  *   VECTOR, LANES     the vector type and its number of elements
+ *   MASK              the type of a choice of lanes
  *   T(name)           name with the dtype's suffix
  *
  * and the functions
  *
- *   zero, broadcast, load, store, add, fma     as their names say; fma(a, b, c) is a*b + c
+ *   zero, broadcast, load, store, fma          as their names say; fma(a, b, c) is a*b + c
  *   load_part, store_part                      of the first 1 <= n <= LANES elements; the
  *                                              others are read as 0 and not written
- *   load_range, blend_range                    of the elements low <= i < high, the bounds being
- *                                              any; the others are read as 0, or kept from a
+ *   mask_at                                    the choice that LANES bits from bit `at` on make
+ *   fma_masked                                 fma in the chosen lanes, c in the others
+ *   stream, finish_stream                      store past the caches, p being aligned; to be
+ *                                              called after the last
  *   zip                                        of a and b: a0 b0 a1 b1 ... in two vectors
  *   transpose_vectors                          of LANES vectors, in place
  *
@@ -20,10 +23,42 @@
 
 /* ---- tile ---- */
 
-/* C for exactly `rows` rows and `width` vectors, both constants where this is called. */
-static INLINE void T(tile_of)(const struct tc_tile *tile, const int rows, const int width)
+/* Adds the products of one tap to the accumulators; rows and width are constants where this is
+ * called. */
+static INLINE void T(tile_tap)(const struct tc_tile *tile, const REAL *a, const REAL *b,
+                               const unsigned char *mask, const ptrdiff_t a_row[TC_MAX_ROWS],
+                               VECTOR acc[TC_MAX_ROWS][TC_WIDTHS], const int rows, const int width,
+                               const bool masked)
 {
-    const ptrdiff_t part = tile->lanes - (width - 1) * LANES, a_k = tile->a_k, b_k = tile->b_k;
+    const ptrdiff_t a_k = tile->a_k, b_k = tile->b_k;
+    MASK chosen[TC_WIDTHS];
+#pragma GCC unroll 16
+    for (int v = 0; v < width && masked; v++) {
+        chosen[v] = T(mask_at)(mask, tile->mask_at + v * LANES);
+    }
+    for (ptrdiff_t k = tile->k; k > 0; k--, a += a_k, b += b_k) {
+        VECTOR lanes[TC_WIDTHS];
+#pragma GCC unroll 16
+        for (int v = 0; v < width; v++) {
+            lanes[v] = T(load)(b + v * LANES);
+        }
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++) {
+            const VECTOR x = T(broadcast)(a[a_row[r]]);
+#pragma GCC unroll 16
+            for (int v = 0; v < width; v++) {
+                acc[r][v] = masked ? T(fma_masked)(chosen[v], x, lanes[v], acc[r][v])
+                                   : T(fma)(x, lanes[v], acc[r][v]);
+            }
+        }
+    }
+}
+
+/* C for exactly `rows` rows and `width` vectors. */
+static INLINE void T(tile_of)(const struct tc_tile *tile, const int rows, const int width,
+                              const bool masked)
+{
+    const ptrdiff_t part = tile->lanes - (width - 1) * LANES;
     VECTOR acc[TC_MAX_ROWS][TC_WIDTHS];
     ptrdiff_t a_row[TC_MAX_ROWS];
 
@@ -47,25 +82,15 @@ static INLINE void T(tile_of)(const struct tc_tile *tile, const int rows, const 
     for (ptrdiff_t t0 = 0; t0 < tile->taps[0]; t0++) {
         for (ptrdiff_t t1 = 0; t1 < tile->taps[1]; t1++) {
             for (ptrdiff_t t2 = 0; t2 < tile->taps[2]; t2++) {
-                const REAL *a = (const REAL *)tile->a + t0 * tile->a_tap[0] + t1 * tile->a_tap[1] +
-                                t2 * tile->a_tap[2];
-                const REAL *b = (const REAL *)tile->b + t0 * tile->b_tap[0] + t1 * tile->b_tap[1] +
-                                t2 * tile->b_tap[2];
-                for (ptrdiff_t k = tile->k; k > 0; k--, a += a_k, b += b_k) {
-                    VECTOR lanes[TC_WIDTHS];
-#pragma GCC unroll 16
-                    for (int v = 0; v < width; v++) {
-                        lanes[v] = T(load)(b + v * LANES);
-                    }
-#pragma GCC unroll 16
-                    for (int r = 0; r < rows; r++) {
-                        const VECTOR x = T(broadcast)(a[a_row[r]]);
-#pragma GCC unroll 16
-                        for (int v = 0; v < width; v++) {
-                            acc[r][v] = T(fma)(x, lanes[v], acc[r][v]);
-                        }
-                    }
-                }
+                const REAL *const a = (const REAL *)tile->a + t0 * tile->a_tap[0] +
+                                      t1 * tile->a_tap[1] + t2 * tile->a_tap[2];
+                const REAL *const b = (const REAL *)tile->b + t0 * tile->b_tap[0] +
+                                      t1 * tile->b_tap[1] + t2 * tile->b_tap[2];
+                const unsigned char *const mask = masked ? tile->mask + t0 * tile->mask_tap[0] +
+                                                               t1 * tile->mask_tap[1] +
+                                                               t2 * tile->mask_tap[2]
+                                                         : NULL;
+                T(tile_tap)(tile, a, b, mask, a_row, acc, rows, width, masked);
             }
         }
     }
@@ -80,94 +105,42 @@ static INLINE void T(tile_of)(const struct tc_tile *tile, const int rows, const 
     }
 }
 
-/* The same for any tile->rows <= most; most and width are constants, so that nothing is compiled
- * for more rows. */
-static INLINE void T(tile_up_to)(const struct tc_tile *tile, const int most, const int width)
+/* The same for any tile->rows <= most; most, width and masked are constants, so that nothing is
+ * compiled for more rows. */
+static INLINE void T(tile_switch)(const struct tc_tile *tile, const int most, const int width,
+                                  const bool masked)
 {
     /* clang-format off */
     switch (tile->rows) {
-    case 1: if (most >= 1) { T(tile_of)(tile, 1, width); } break;
-    case 2: if (most >= 2) { T(tile_of)(tile, 2, width); } break;
-    case 3: if (most >= 3) { T(tile_of)(tile, 3, width); } break;
-    case 4: if (most >= 4) { T(tile_of)(tile, 4, width); } break;
-    case 5: if (most >= 5) { T(tile_of)(tile, 5, width); } break;
-    case 6: if (most >= 6) { T(tile_of)(tile, 6, width); } break;
-    case 7: if (most >= 7) { T(tile_of)(tile, 7, width); } break;
-    case 8: if (most >= 8) { T(tile_of)(tile, 8, width); } break;
-    case 9: if (most >= 9) { T(tile_of)(tile, 9, width); } break;
-    case 10: if (most >= 10) { T(tile_of)(tile, 10, width); } break;
-    case 11: if (most >= 11) { T(tile_of)(tile, 11, width); } break;
-    case 12: if (most >= 12) { T(tile_of)(tile, 12, width); } break;
-    case 13: if (most >= 13) { T(tile_of)(tile, 13, width); } break;
-    case 14: if (most >= 14) { T(tile_of)(tile, 14, width); } break;
+    case 1: if (most >= 1) { T(tile_of)(tile, 1, width, masked); } break;
+    case 2: if (most >= 2) { T(tile_of)(tile, 2, width, masked); } break;
+    case 3: if (most >= 3) { T(tile_of)(tile, 3, width, masked); } break;
+    case 4: if (most >= 4) { T(tile_of)(tile, 4, width, masked); } break;
+    case 5: if (most >= 5) { T(tile_of)(tile, 5, width, masked); } break;
+    case 6: if (most >= 6) { T(tile_of)(tile, 6, width, masked); } break;
+    case 7: if (most >= 7) { T(tile_of)(tile, 7, width, masked); } break;
+    case 8: if (most >= 8) { T(tile_of)(tile, 8, width, masked); } break;
+    case 9: if (most >= 9) { T(tile_of)(tile, 9, width, masked); } break;
+    case 10: if (most >= 10) { T(tile_of)(tile, 10, width, masked); } break;
+    case 11: if (most >= 11) { T(tile_of)(tile, 11, width, masked); } break;
+    case 12: if (most >= 12) { T(tile_of)(tile, 12, width, masked); } break;
+    case 13: if (most >= 13) { T(tile_of)(tile, 13, width, masked); } break;
+    case 14: if (most >= 14) { T(tile_of)(tile, 14, width, masked); } break;
     default: break;
     }
     /* clang-format on */
 }
 
+static INLINE void T(tile_up_to)(const struct tc_tile *tile, const int most, const int width)
+{
+    if (tile->mask) {
+        T(tile_switch)(tile, most, width, true);
+    } else {
+        T(tile_switch)(tile, most, width, false);
+    }
+}
+
 /* ---- transpose ---- */
-
-/* Two rows interleaved. */
-static void T(interleave_2)(const struct tc_transpose *args)
-{
-    const REAL *const src = args->src;
-    REAL *const dst = args->dst;
-    for (ptrdiff_t c = 0; c < args->columns; c += LANES) {
-        const ptrdiff_t part = args->columns - c;
-        const bool whole = part >= LANES;
-        const REAL *const a = src + c, *const b = src + args->src_row + c;
-        VECTOR v[2] = {whole ? T(load)(a) : T(load_part)(a, part),
-                       whole ? T(load)(b) : T(load_part)(b, part)};
-        T(zip)(&v[0], &v[1]);
-        if (2 * part >= LANES) {
-            T(store)(dst + 2 * c, v[0]);
-        } else {
-            T(store_part)(dst + 2 * c, v[0], 2 * part);
-        }
-        if (whole) {
-            T(store)(dst + 2 * c + LANES, v[1]);
-        } else if (2 * part > LANES) {
-            T(store_part)(dst + 2 * c + LANES, v[1], 2 * part - LANES);
-        }
-    }
-}
-
-/* Four rows interleaved, whole vectors of columns; returns the columns done. */
-static ptrdiff_t T(interleave_4)(const struct tc_transpose *args)
-{
-    const REAL *const src = args->src;
-    REAL *const dst = args->dst;
-    ptrdiff_t c = 0;
-    for (; c + LANES <= args->columns; c += LANES) {
-        VECTOR v[4];
-#pragma GCC unroll 4
-        for (int r = 0; r < 4; r++) {
-            v[r] = T(load)(src + r * args->src_row + c);
-        }
-        T(zip)(&v[0], &v[2]);
-        T(zip)(&v[1], &v[3]);
-        T(zip)(&v[0], &v[1]);
-        T(zip)(&v[2], &v[3]);
-#pragma GCC unroll 4
-        for (int r = 0; r < 4; r++) {
-            T(store)(dst + 4 * c + r * LANES, v[r]);
-        }
-    }
-    return c;
-}
-
-/* Columns done by interleaving: `rows` columns of the result side by side in memory. */
-static ptrdiff_t T(interleave)(const struct tc_transpose *args)
-{
-    if (args->dst_rows || args->dst_row != args->rows) {
-        return 0;
-    }
-    if (args->rows == 2) {
-        T(interleave_2)(args);
-        return args->columns;
-    }
-    return args->rows == 4 ? T(interleave_4)(args) : 0;
-}
 
 /* Where column c of the source goes. */
 static INLINE REAL *T(row_of)(const struct tc_transpose *args, ptrdiff_t c)
@@ -218,7 +191,7 @@ static INLINE void T(transpose_whole)(const struct tc_transpose *args)
 
 static void T(transpose)(const struct tc_transpose *args)
 {
-    for (ptrdiff_t c = T(interleave)(args); c < args->columns; c += LANES) {
+    for (ptrdiff_t c = 0; c < args->columns; c += LANES) {
         for (ptrdiff_t r = 0; r < args->rows; r += LANES) {
             struct tc_transpose part = *args;
             part.rows = args->rows - r < LANES ? args->rows - r : LANES;
@@ -235,106 +208,154 @@ static void T(transpose)(const struct tc_transpose *args)
     }
 }
 
-/* ---- overlap ---- */
+/* ---- copy ---- */
 
-/* Adds a tap for columns j to j + LANES, of which those low <= i < low + in count. */
-static INLINE VECTOR T(overlap_tap)(VECTOR acc, const REAL *src, VECTOR weight, ptrdiff_t low,
-                                    ptrdiff_t in, const bool whole, const bool weighted)
+static void T(copy)(const struct tc_rows *args)
 {
-    if (whole || (low <= 0 && low + in >= LANES)) {
-        const VECTOR x = T(load)(src);
-        return weighted ? T(fma)(weight, x, acc) : T(add)(acc, x);
-    }
-    const VECTOR x = T(load_range)(src, low, low + in);
-    const VECTOR next = weighted ? T(fma)(weight, x, acc) : T(add)(acc, x);
-    return T(blend_range)(acc, next, low, low + in);
-}
-
-/* Phase r at columns j to j + LANES; if `whole`, every tap counts for all of them. */
-static INLINE VECTOR T(overlap_phase)(const struct tc_overlap *args, int r, ptrdiff_t j,
-                                      const bool whole, const bool weighted)
-{
-    VECTOR acc = args->bias ? T(broadcast)(*(const REAL *)args->bias) : T(zero)();
-    for (ptrdiff_t o = 0; o < args->sums; o++) {
-        const REAL *src = (const REAL *)args->src + args->phase[r].src + args->src_at[o] + j;
-        const REAL *weight =
-            weighted ? (const REAL *)args->weights + args->phase[r].weight + args->weight_at[o]
-                     : NULL;
-        ptrdiff_t low = -args->phase[r].offset - j;
-        for (ptrdiff_t t = args->phase[r].taps; t > 0; t--) {
-            const VECTOR by = weighted ? T(broadcast)(*weight) : T(zero)();
-            acc = T(overlap_tap)(acc, src, by, low, args->in, whole, weighted);
-            src += args->src_tap;
-            weight += weighted ? args->weight_tap : 0;
-            low += args->fall;
+    const REAL *src = args->src;
+    REAL *dst = args->dst;
+    for (ptrdiff_t r = 0; r < args->rows; r++, src += args->src_row, dst += args->dst_row) {
+        ptrdiff_t c = 0;
+        for (; c + LANES <= args->columns; c += LANES) {
+            T(store)(dst + c, T(load)(src + c));
+        }
+        if (c < args->columns) {
+            T(store_part)(dst + c, T(load_part)(src + c, args->columns - c), args->columns - c);
         }
     }
-    return acc;
 }
 
-/* All phases at columns j to j + LANES. */
-static INLINE void T(overlap_columns)(const struct tc_overlap *args, ptrdiff_t j, const int phases,
-                                      const bool whole, const bool weighted)
+/* ---- shuffle ---- */
+
+enum { T(MOST_ZIPPED) = 8 };
+
+/* The elements of `count` vectors, a power of two, taken from each in turn. */
+static INLINE void T(zip_all)(VECTOR v[T(MOST_ZIPPED)], const int count)
 {
-    REAL *const dst = (REAL *)args->dst + phases * j;
-    const ptrdiff_t left = args->outputs - phases * j;
-    VECTOR v[TC_OVERLAP_PHASES];
 #pragma GCC unroll 4
-    for (int r = 0; r < phases; r++) {
-        v[r] = T(overlap_phase)(args, r, j, whole, weighted);
-    }
-    if (phases == 2) {
-        T(zip)(&v[0], &v[1]);
-    } else if (phases == 4) {
-        T(zip)(&v[0], &v[2]);
-        T(zip)(&v[1], &v[3]);
-        T(zip)(&v[0], &v[1]);
-        T(zip)(&v[2], &v[3]);
-    }
+    for (int half = count / 2; half > 0; half /= 2) {
 #pragma GCC unroll 4
-    for (int r = 0; r < phases; r++) {
-        if (left >= (r + 1) * LANES) {
-            T(store)(dst + r * LANES, v[r]);
-        } else if (left > r * LANES) {
-            T(store_part)(dst + r * LANES, v[r], left - r * LANES);
+        for (int first = 0; first < count; first += 2 * half) {
+#pragma GCC unroll 4
+            for (int i = first; i < first + half; i++) {
+                T(zip)(&v[i], &v[i + half]);
+            }
         }
     }
 }
 
-static INLINE void T(overlap_of)(const struct tc_overlap *args, const int phases,
-                                 const bool weighted)
+/* At most LANES columns. */
+static INLINE void T(shuffle_part)(const struct tc_shuffle *args, const REAL *src, REAL *dst,
+                                   ptrdiff_t columns, const int phases)
 {
-    ptrdiff_t begin = 0, end = PTRDIFF_MAX; /* columns for which every tap counts */
-    for (int r = 0; r < phases; r++) {
-        const ptrdiff_t taps = args->phase[r].taps, offset = args->phase[r].offset;
-        if (taps > 0) {
-            begin =
-                begin > (taps - 1) * args->fall - offset ? begin : (taps - 1) * args->fall - offset;
-            end = end < args->in - offset ? end : args->in - offset;
+    VECTOR v[T(MOST_ZIPPED)];
+#pragma GCC unroll 8
+    for (int p = 0; p < phases; p++) {
+        v[p] = T(load_part)(src + p * args->src_phase, columns);
+    }
+    T(zip_all)(v, phases);
+#pragma GCC unroll 8
+    for (int p = 0; p < phases; p++) {
+        const ptrdiff_t left = columns * phases - p * LANES;
+        if (left > 0) {
+            T(store_part)(dst + p * LANES, v[p], left);
         }
     }
-    for (ptrdiff_t j = 0; phases * j < args->outputs; j += LANES) {
-        if (j >= begin && j + LANES <= end) {
-            T(overlap_columns)(args, j, phases, true, weighted);
+}
+
+static INLINE void T(shuffle_whole)(const struct tc_shuffle *args, const REAL *src, REAL *dst,
+                                    const int phases, const bool stream)
+{
+    VECTOR v[T(MOST_ZIPPED)];
+#pragma GCC unroll 8
+    for (int p = 0; p < phases; p++) {
+        v[p] = T(load)(src + p * args->src_phase);
+    }
+    T(zip_all)(v, phases);
+#pragma GCC unroll 8
+    for (int p = 0; p < phases; p++) {
+        if (stream) {
+            T(stream)(dst + p * LANES, v[p]);
         } else {
-            T(overlap_columns)(args, j, phases, false, weighted);
+            T(store)(dst + p * LANES, v[p]);
         }
     }
 }
 
-static void T(overlap)(const struct tc_overlap *args)
+/* Columns before the first whose outputs begin a vector of memory; -1 if there is none. */
+static INLINE ptrdiff_t T(columns_to_align)(const REAL *dst, const int phases)
 {
-    const bool weighted = args->weights != NULL;
-    if (args->phases == 1) {
-        weighted ? T(overlap_of)(args, 1, true) : T(overlap_of)(args, 1, false);
-    } else if (args->phases == 2) {
-        weighted ? T(overlap_of)(args, 2, true) : T(overlap_of)(args, 2, false);
-    } else {
-        weighted ? T(overlap_of)(args, 4, true) : T(overlap_of)(args, 4, false);
+    const ptrdiff_t rest = (ptrdiff_t)(-(intptr_t)dst & (LANES * (intptr_t)sizeof(REAL) - 1));
+    const ptrdiff_t elements = rest / (ptrdiff_t)sizeof(REAL);
+    return elements % phases == 0 ? elements / phases : -1;
+}
+
+static INLINE void T(shuffle_rows)(const struct tc_shuffle *args, const int phases)
+{
+    const REAL *src = args->src;
+    REAL *dst = args->dst;
+    for (ptrdiff_t r = 0; r < args->rows; r++, src += args->src_row, dst += args->dst_row) {
+        const ptrdiff_t head = args->stream ? T(columns_to_align)(dst, phases) : -1;
+        ptrdiff_t c = 0;
+        if (head >= 0 && head < args->columns) {
+            if (head > 0) {
+                T(shuffle_part)(args, src, dst, head, phases);
+            }
+            for (c = head; c + LANES <= args->columns; c += LANES) {
+                T(shuffle_whole)(args, src + c, dst + c * phases, phases, true);
+            }
+        } else {
+            for (; c + LANES <= args->columns; c += LANES) {
+                T(shuffle_whole)(args, src + c, dst + c * phases, phases, false);
+            }
+        }
+        if (c < args->columns) {
+            T(shuffle_part)(args, src + c, dst + c * phases, args->columns - c, phases);
+        }
+    }
+    if (args->stream) {
+        T(finish_stream)();
+    }
+}
+
+/* Any number of phases, as a transposition. */
+static void T(shuffle_any)(const struct tc_shuffle *args)
+{
+    for (ptrdiff_t r = 0; r < args->rows; r++) {
+        const struct tc_transpose transpose = {
+            .rows = args->phases,
+            .columns = args->columns,
+            .src = (const REAL *)args->src + r * args->src_row,
+            .src_row = args->src_phase,
+            .dst = (REAL *)args->dst + r * args->dst_row,
+            .dst_row = args->phases,
+        };
+        T(transpose)(&transpose);
+    }
+}
+
+static void T(shuffle)(const struct tc_shuffle *args)
+{
+    switch (args->phases) {
+    case 1:
+        T(shuffle_rows)(args, 1);
+        break;
+    case 2:
+        T(shuffle_rows)(args, 2);
+        break;
+    case 4:
+        T(shuffle_rows)(args, 4);
+        break;
+    case 8:
+        T(shuffle_rows)(args, 8);
+        break;
+    default:
+        T(shuffle_any)(args);
     }
 }
 
 #undef REAL
 #undef VECTOR
 #undef LANES
+#undef MASK
 #undef T

@@ -7,6 +7,16 @@
 
 enum { PITCH = 100 }; /* elements between rows of C, more than any tile has lanes */
 
+static bool counts(const struct tc_tile *tile, ptrdiff_t t0, ptrdiff_t t1, ptrdiff_t t2,
+                   ptrdiff_t lane)
+{
+    const ptrdiff_t at = tile->mask_at + lane;
+    return tile->mask == NULL || tile->mask[t0 * tile->mask_tap[0] + t1 * tile->mask_tap[1] +
+                                            t2 * tile->mask_tap[2] + at / 8] >>
+                                         at % 8 &
+                                     1;
+}
+
 static double expected_element(const struct tc_tile *tile, ptrdiff_t bytes, double start,
                                ptrdiff_t r, ptrdiff_t lane)
 {
@@ -14,7 +24,7 @@ static double expected_element(const struct tc_tile *tile, ptrdiff_t bytes, doub
     for (ptrdiff_t t0 = 0; t0 < tile->taps[0]; t0++) {
         for (ptrdiff_t t1 = 0; t1 < tile->taps[1]; t1++) {
             for (ptrdiff_t t2 = 0; t2 < tile->taps[2]; t2++) {
-                for (ptrdiff_t k = 0; k < tile->k; k++) {
+                for (ptrdiff_t k = 0; k < tile->k && counts(tile, t0, t1, t2, lane); k++) {
                     const ptrdiff_t a = tile->a_row[r] + t0 * tile->a_tap[0] + t1 * tile->a_tap[1] +
                                         t2 * tile->a_tap[2] + k * tile->a_k;
                     const ptrdiff_t b = t0 * tile->b_tap[0] + t1 * tile->b_tap[1] +
@@ -29,15 +39,17 @@ static double expected_element(const struct tc_tile *tile, ptrdiff_t bytes, doub
 
 /* One tile: A is [tap][row][k], B [tap][k][lane], both without a gap; C has canaries around. */
 static void check_tile(const struct tc_kernels *kernels, int width, int rows, int lanes, int k,
-                       const int taps[TC_SPATIAL], int start)
+                       const int taps[TC_SPATIAL], int start, bool masked)
 {
-    enum { ZERO, BIAS, ADD };
+    enum { ZERO, BIAS, ADD, BIAS_BY_ROW };
+    enum { MASK_BYTES = 24 };
+    unsigned char mask[6 * MASK_BYTES];
     const ptrdiff_t bytes = kernels->bytes, padded = width * kernels->lanes;
     const ptrdiff_t count = taps[0] * taps[1] * taps[2];
     ptrdiff_t a_row[TC_MAX_ROWS], c_row[TC_MAX_ROWS];
     void *const a = new_numbers(bytes, count * rows * k + 1);
     void *const b = new_numbers(bytes, count * k * padded + 1);
-    void *const bias = new_numbers(bytes, padded);
+    void *const bias = new_numbers(bytes, start == BIAS_BY_ROW ? rows : padded);
     void *const c = new_canaries(bytes, (rows + 1) * PITCH);
     void *const before = malloc((size_t)((rows + 1) * PITCH * bytes));
     for (int r = 0; r < rows; r++) {
@@ -57,6 +69,9 @@ static void check_tile(const struct tc_kernels *kernels, int width, int rows, in
     for (ptrdiff_t i = 0; i < (rows + 1) * PITCH; i++) {
         put(bytes, before, i, get(bytes, c, i));
     }
+    for (size_t i = 0; i < sizeof mask; i++) {
+        mask[i] = (unsigned char)random_below(256);
+    }
     const struct tc_tile tile = {
         .rows = rows,
         .lanes = lanes,
@@ -69,17 +84,22 @@ static void check_tile(const struct tc_kernels *kernels, int width, int rows, in
         .b = b,
         .b_k = padded,
         .b_tap = {taps[1] * taps[2] * k * padded, taps[2] * k * padded, k * padded},
-        .bias = start == BIAS ? bias : NULL,
+        .bias = start == BIAS || start == BIAS_BY_ROW ? bias : NULL,
+        .bias_by_row = start == BIAS_BY_ROW,
         .add = start == ADD,
+        .mask = masked ? mask : NULL,
+        .mask_at = 3 * kernels->lanes,
+        .mask_tap = {taps[1] * taps[2] * MASK_BYTES, taps[2] * MASK_BYTES, MASK_BYTES},
         .c = c,
         .c_row = c_row,
     };
     kernels->tile[width - 1](&tile);
     for (int r = 0; r < rows; r++) {
         for (int lane = 0; lane < lanes; lane++) {
-            const double from = start == ADD    ? get(bytes, before, c_row[r] + lane)
-                                : start == BIAS ? get(bytes, bias, lane)
-                                                : 0;
+            const double from = start == ADD           ? get(bytes, before, c_row[r] + lane)
+                                : start == BIAS        ? get(bytes, bias, lane)
+                                : start == BIAS_BY_ROW ? get(bytes, bias, r)
+                                                       : 0;
             const double sum = expected_element(&tile, bytes, from, r, lane);
             check(get(bytes, c, c_row[r] + lane) == sum, "tile", kernels->isa);
             put(bytes, c, c_row[r] + lane, get(bytes, before, c_row[r] + lane));
@@ -99,11 +119,12 @@ static void check_tiles(const struct tc_kernels *kernels)
             const int most = width * kernels->lanes;
             for (int lanes = most - kernels->lanes + 1; lanes <= most; lanes++) {
                 const int odd = lanes + rows;
-                check_tile(kernels, width, rows, lanes, 1 + odd % 5, taps[odd % 2], odd % 3);
+                check_tile(kernels, width, rows, lanes, 1 + odd % 5, taps[odd % 2], odd % 4, false);
+                check_tile(kernels, width, rows, lanes, 1 + odd % 3, taps[odd % 2], odd % 4, true);
             }
-            check_tile(kernels, width, rows, most, 0, taps[0], 1);
-            check_tile(kernels, width, rows, most, 3, taps[2], 1);
-            check_tile(kernels, width, rows, most - 1 ? most - 1 : 1, 4, taps[1], 2);
+            check_tile(kernels, width, rows, most, 0, taps[0], 1, false);
+            check_tile(kernels, width, rows, most, 3, taps[2], 1, true);
+            check_tile(kernels, width, rows, most - 1 ? most - 1 : 1, 4, taps[1], 2, false);
         }
     }
 }
@@ -141,76 +162,72 @@ static void check_transpose(const struct tc_kernels *kernels, int rows, int colu
     free(src), free(dst);
 }
 
-/* ---- overlap ---- */
+/* ---- copy ---- */
 
-/* Rows of a problem with `columns` columns in and one row of outputs; src is exactly the columns
- * that count, so that every step beyond is one outside the memory. */
-static void check_overlap(const struct tc_kernels *kernels, int phases, int in, int outputs,
-                          int taps, bool weighted)
+static void check_copy(const struct tc_kernels *kernels, int rows, int columns)
 {
-    enum { OUTER = 2 };
-    const ptrdiff_t bytes = kernels->bytes;
-    const int fall = 1 + (in + taps) % 2, offset = taps / 2 * fall - in % 3;
-    void *const src = new_numbers(bytes, OUTER * in);
-    void *const weights = new_numbers(bytes, OUTER * TC_OVERLAP_PHASES * (taps + 1));
-    void *const bias = new_numbers(bytes, 1);
-    void *const dst = new_canaries(bytes, outputs);
-    const ptrdiff_t src_at[OUTER] = {0, in}, weight_at[OUTER] = {0, TC_OVERLAP_PHASES * (taps + 1)};
-    struct tc_overlap overlap = {
-        .outputs = outputs,
-        .phases = phases,
-        .in = in,
-        .fall = fall,
-        .src_tap = -fall,
-        .weight_tap = 1,
-        .sums = OUTER,
-        .src_at = src_at,
-        .weight_at = weight_at,
-        .src = src,
-        .weights = weighted ? weights : NULL,
-        .bias = outputs % 2 ? bias : NULL,
-        .dst = dst,
-    };
-    for (int r = 0; r < phases; r++) {
-        overlap.phase[r].offset = offset + r % 2;
-        overlap.phase[r].taps = r == phases - 1 ? taps : taps + 1;
-        overlap.phase[r].src = offset + r % 2;
-        overlap.phase[r].weight = r * (taps + 1);
-    }
-    kernels->overlap(&overlap);
-    for (int i = 0; i < outputs; i++) {
-        const int r = i % phases, j = i / phases;
-        double wanted = outputs % 2 ? get(bytes, bias, 0) : 0;
-        for (int o = 0; o < OUTER; o++) {
-            for (int t = 0; t < overlap.phase[r].taps; t++) {
-                const ptrdiff_t column = j + overlap.phase[r].offset - t * fall;
-                const ptrdiff_t at = (o * TC_OVERLAP_PHASES + r) * (taps + 1) + t;
-                if (column >= 0 && column < in) {
-                    const double weight = weighted ? get(bytes, weights, at) : 1;
-                    wanted += weight * get(bytes, src, o * in + column);
-                }
-            }
+    const ptrdiff_t bytes = kernels->bytes, src_row = columns + rows % 3, dst_row = columns + 2;
+    void *const src = new_numbers(bytes, (rows - 1) * src_row + columns);
+    void *const dst = new_canaries(bytes, rows * dst_row);
+    const struct tc_rows args = {rows, columns, src, src_row, dst, dst_row};
+    kernels->copy(&args);
+    for (int r = 0; r < rows; r++) {
+        for (int c = 0; c < dst_row; c++) {
+            const double wanted = c < columns ? get(bytes, src, r * src_row + c) : CANARY;
+            check(get(bytes, dst, r * dst_row + c) == wanted, "copy", kernels->isa);
         }
-        check(get(bytes, dst, i) == wanted, "overlap", kernels->isa);
     }
-    free(src), free(weights), free(bias), free(dst);
+    free(src), free(dst);
 }
 
-static void check_overlaps(const struct tc_kernels *kernels)
+/* ---- shuffle ---- */
+
+/* dst begins `skip` elements into its memory, so that streaming meets every alignment. */
+static void check_shuffle(const struct tc_kernels *kernels, int phases, int columns, int skip,
+                          bool stream)
 {
-    static const int phases[] = {1, 2, 4};
-    for (int p = 0; p < 3; p++) {
-        for (int in = 1; in < 70; in += 1 + in / 20) {
-            for (int taps = 0; taps < 6; taps++) {
-                for (int more = -3; more < 4; more++) {
-                    const int outputs = phases[p] * in + more * (1 + in / 9);
-                    if (outputs > 0) {
-                        check_overlap(kernels, phases[p], in, outputs, taps, more % 2);
-                    }
-                }
-            }
+    enum { ROWS = 3 };
+    const ptrdiff_t bytes = kernels->bytes, src_phase = columns + 1, src_row = phases * src_phase;
+    const ptrdiff_t dst_row = columns * phases + 5;
+    void *const src = new_numbers(bytes, ROWS * src_row);
+    void *const dst = new_canaries(bytes, skip + ROWS * dst_row);
+    const struct tc_shuffle args = {
+        .rows = ROWS,
+        .columns = columns,
+        .phases = phases,
+        .src = src,
+        .src_row = src_row,
+        .src_phase = src_phase,
+        .dst = tc_at(dst, skip, bytes),
+        .dst_row = dst_row,
+        .stream = stream,
+    };
+    kernels->shuffle(&args);
+    for (int i = 0; i < skip; i++) {
+        check(get(bytes, dst, i) == CANARY, "shuffle wrote before", kernels->isa);
+    }
+    for (int r = 0; r < ROWS; r++) {
+        for (int i = 0; i < dst_row; i++) {
+            const int c = i / phases, p = i % phases;
+            const double wanted =
+                c < columns ? get(bytes, src, r * src_row + p * src_phase + c) : CANARY;
+            check(get(bytes, dst, skip + r * dst_row + i) == wanted, "shuffle", kernels->isa);
         }
     }
+    free(src), free(dst);
+}
+
+static void check_rows(const struct tc_kernels *kernels)
+{
+    for (int columns = 1; columns < 70; columns++) {
+        check_copy(kernels, 1 + columns % 4, columns);
+        for (int phases = 1; phases <= 9; phases++) {
+            check_shuffle(kernels, phases, columns, columns % 16, columns % 2);
+        }
+        check_shuffle(kernels, 2, columns, 2 * columns % 16, true);
+        check_shuffle(kernels, 4, columns, 4 * columns % 16, true);
+    }
+    check_shuffle(kernels, 17, 40, 0, false);
 }
 
 int main(void)
@@ -229,7 +246,7 @@ int main(void)
                     check_transpose(kernels, rows, columns, !tight, columns % 2 == 0);
                 }
             }
-            check_overlaps(kernels);
+            check_rows(kernels);
             printf("%s %s: ", isas[i], dtype == TC_F32 ? "float" : "double");
             report();
         }

@@ -1,0 +1,737 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* direct: lanes are cells, rows are places.
+ *
+ * Counted in cells (see cells.h) a transposed convolution is one product of matrices for each tap,
+ *
+ *     C[(co, rd, rh, rw)][cell] += sum over ci of  w[ci][(co, r + t*s)] * x[ci][cell - t*d],
+ *
+ * summed over its taps in registers. The cells of a block lie in one line of lanes on a sheet of
+ * inputs, where a tap is a shift. Where the kernel is no longer than the stride there is one tap
+ * and no shift: this is the pixel shuffle.
+ *
+ *     for block of cells (a task), for image, for group
+ *       copy the inputs to a sheet [ci][lane]
+ *       for some lines of places (co, rd, rh), all of rw in each
+ *         for lanes of a tile, for rows of a tile         registers
+ *         interleave the rows of each line into a row of y
+ *
+ * k = common*s + longer: the first `longer` places of an axis have a tap more than the others. The
+ * taps are therefore cut into boxes, common or last along each axis, and each box is added to the
+ * rows that have it.
+ *
+ * Along the width a block is counted in outputs j of each phase, not in cells: so the rows of a
+ * line, shifted where the place lies before the padding, are the phases of whole columns of y. */
+#include "base/parallel.h"
+#include "base/size.h"
+#include "engine/cells.h"
+#include "engine/pack.h"
+
+#include <stdint.h>
+#include <string.h>
+
+enum {
+    SHEET_PART = 5,          /* a sheet takes 5/8 of the L2 cache, or less */
+    BUFFER_BYTES = 96 << 10, /* outputs of some lines before they are interleaved */
+    MOST_LANES = 2048,
+    MOST_PLACES = 1024,     /* along the width */
+    MOST_MASKS = 256 << 10, /* bytes */
+    GROUP_ROWS = 12,        /* about so many rows at once */
+    TASKS_PER_THREAD = 4,
+    BOXES = 1 << TC_SPATIAL,
+};
+
+/* A box of taps: of each axis the common ones (bit not set) or the last (bit set), and the rows
+ * that have it, [line][rw] in that order. */
+struct box {
+    ptrdiff_t first[TC_SPATIAL], taps[TC_SPATIAL], count;
+    ptrdiff_t width; /* places rw that have it */
+    int bits;
+    int vectors; /* of its tiles */
+};
+
+/* What the blocks of a job share. */
+struct layout {
+    struct tc_cells cells[TC_SPATIAL];
+    ptrdiff_t volume;               /* kernel elements */
+    ptrdiff_t lines, lines_at_once; /* of a group */
+    ptrdiff_t first_phase;          /* the place of output 0, along the width */
+    ptrdiff_t shift;                /* most cells between a phase's place and its outputs */
+    ptrdiff_t sheet_pitch, lanes;   /* at most */
+    ptrdiff_t mask_bytes;           /* of one tap; 0: every lane counts */
+    int boxes;
+    struct box box[BOXES];
+};
+
+/* Bytes of the parts of a thread's scratch. */
+struct scratch {
+    ptrdiff_t sheet, buffer, bias, rows, masks;
+};
+
+/* Some rows: the places of some lines. */
+struct rows {
+    ptrdiff_t line, lines;
+    const void *packed;
+};
+
+/* A block at work. */
+struct state {
+    const struct tc_job *job;
+    struct layout layout;
+    struct tc_sheet sheet;
+    struct tc_range out; /* columns j of the block */
+    ptrdiff_t n, group;
+    ptrdiff_t pitch; /* of the buffer */
+    bool stream;     /* y is too big for the caches */
+    void *data, *buffer, *bias;
+    ptrdiff_t *a_row, *c_row;
+    unsigned char *masks;
+};
+
+/* ---- booking ---- */
+
+static ptrdiff_t whole_lines(const struct tc_job *job, ptrdiff_t elements)
+{
+    const ptrdiff_t line = TC_ALIGN / job->kernels->bytes;
+    return (tc_ceil_div(elements, line) | 1) * line;
+}
+
+static ptrdiff_t grid_length(const struct layout *layout, int axis)
+{
+    const struct tc_cells *const cells = &layout->cells[axis];
+    const struct tc_range range = tc_cells_range(cells);
+    return axis == TC_W ? tc_ceil_div(cells->out, cells->s) : range.end - range.begin;
+}
+
+/* Cells along an axis for `size` of its grid. */
+static ptrdiff_t cell_count(const struct layout *layout, int axis, ptrdiff_t size)
+{
+    return axis == TC_W ? size + layout->shift : size;
+}
+
+/* Sizes of a block: as many cells as the sheet and the buffer hold, the width first. */
+static void set_block(struct tc_job *job, struct layout *layout)
+{
+    const ptrdiff_t bytes = job->kernels->bytes, ci = tc_group_ci(job->problem);
+    const ptrdiff_t sheet = job->cpu->l2_bytes / 8 * SHEET_PART / bytes / ci;
+    const ptrdiff_t rows = layout->lines_at_once * layout->cells[TC_W].s;
+    const ptrdiff_t lanes = tc_clamp(BUFFER_BYTES / bytes / rows, 1, MOST_LANES);
+    struct tc_blocking *const blocking = &job->blocking;
+    ptrdiff_t inner = 1;
+    for (int a = TC_SPATIAL - 1; a >= 0; a--) {
+        const ptrdiff_t length = grid_length(layout, a), reach = tc_cells_reach(&layout->cells[a]);
+        const ptrdiff_t fit = tc_min(lanes / inner, sheet / inner - reach);
+        const ptrdiff_t size = tc_clamp(fit - (a == TC_W ? layout->shift : 0), 1, length);
+        blocking->count[a + 1] = tc_ceil_div(length, size);
+        blocking->size[a + 1] = tc_ceil_div(length, blocking->count[a + 1]);
+        blocking->count[a + 1] = tc_ceil_div(length, blocking->size[a + 1]);
+        inner *= cell_count(layout, a, blocking->size[a + 1]) + reach;
+    }
+}
+
+/* Tasks: blocks, each for some images and some of the lines of all groups. */
+static void set_tasks(struct tc_job *job, const struct layout *layout)
+{
+    struct tc_blocking *const blocking = &job->blocking;
+    const ptrdiff_t wanted = job->threads > 1 ? (ptrdiff_t)job->threads * TASKS_PER_THREAD : 1;
+    const ptrdiff_t blocks = blocking->count[1] * blocking->count[2] * blocking->count[3];
+    const ptrdiff_t parts = job->problem->g * tc_ceil_div(layout->lines, layout->lines_at_once);
+    const ptrdiff_t n = tc_max(job->problem->n, 1);
+    blocking->count[0] = tc_clamp(tc_ceil_div(wanted, blocks), 1, n);
+    blocking->size[0] = tc_ceil_div(n, blocking->count[0]);
+    blocking->count[0] = tc_ceil_div(n, blocking->size[0]);
+    blocking->shares = tc_clamp(tc_ceil_div(wanted, blocks * blocking->count[0]), 1, parts);
+    job->tasks = blocks * blocking->count[0] * blocking->shares;
+}
+
+static struct box box_at(const struct layout *layout, int bits)
+{
+    struct box box = {.count = 1, .bits = bits};
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        const struct tc_cells *const axis = &layout->cells[a];
+        const bool last = bits >> a & 1;
+        box.first[a] = last ? axis->common : 0;
+        box.taps[a] = last ? axis->longer > 0 : axis->common;
+        box.count *= box.taps[a];
+    }
+    box.width = bits >> TC_W & 1 ? layout->cells[TC_W].longer : layout->cells[TC_W].s;
+    return box;
+}
+
+/* The width of tile that keeps most accumulators busy for so many rows. */
+static int choose_width(const struct tc_kernels *kernels, ptrdiff_t rows)
+{
+    int best = 1;
+    ptrdiff_t most = 0;
+    for (int width = 1; width <= kernels->widths; width++) {
+        const ptrdiff_t tiles = tc_ceil_div(rows, kernels->rows[width - 1]);
+        const ptrdiff_t busy = 64 * rows * width / tiles;
+        if (busy >= most) {
+            most = busy;
+            best = width;
+        }
+    }
+    return best;
+}
+
+/* All boxes with taps, and the first in any case: it sets what the others add to. */
+static void set_boxes(const struct tc_kernels *kernels, struct layout *layout)
+{
+    for (int bits = 0; bits < BOXES; bits++) {
+        struct box box = box_at(layout, bits);
+        if (bits == 0 || box.count > 0) {
+            box.vectors = choose_width(kernels, layout->lines_at_once * box.width);
+            layout->box[layout->boxes++] = box;
+        }
+    }
+}
+
+static struct layout layout_of(const struct tc_job *job)
+{
+    const struct tc_problem *const problem = job->problem;
+    struct layout layout = {.volume = 1};
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        layout.cells[a] = tc_cells_of(problem, a);
+        layout.volume *= problem->k[a];
+    }
+    const struct tc_cells *const width = &layout.cells[TC_W];
+    layout.lines = tc_group_co(problem) * problem->s[TC_D] * problem->s[TC_H];
+    layout.lines_at_once = tc_clamp(GROUP_ROWS / width->s, 1, layout.lines);
+    layout.first_phase = width->p % width->s;
+    layout.shift = layout.first_phase != 0;
+    set_boxes(job->kernels, &layout);
+    return layout;
+}
+
+static void set_bounds(const struct tc_job *job, struct layout *layout)
+{
+    ptrdiff_t size[TC_SPATIAL], taps = 1;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        size[a] = cell_count(layout, a, job->blocking.size[a + 1]);
+        taps *= layout->cells[a].taps;
+    }
+    tc_sheet_bound(layout->cells, size, &layout->sheet_pitch, &layout->lanes);
+    const ptrdiff_t spare = job->kernels->widths * job->kernels->lanes;
+    layout->sheet_pitch = whole_lines(job, layout->sheet_pitch + spare);
+    layout->mask_bytes = taps > 1 ? tc_mask_bytes(layout->lanes) : 0;
+}
+
+static struct scratch scratch_of(const struct tc_job *job, const struct layout *layout)
+{
+    const ptrdiff_t bytes = job->kernels->bytes, ci = tc_group_ci(job->problem);
+    const ptrdiff_t rows = layout->lines_at_once * layout->cells[TC_W].s;
+    ptrdiff_t taps = 1;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        taps *= layout->cells[a].taps;
+    }
+    return (struct scratch){
+        .sheet = layout->sheet_pitch * ci * bytes,
+        .buffer = whole_lines(job, layout->lanes + layout->shift) * rows * bytes,
+        .bias = tc_round_up(rows * bytes, TC_ALIGN),
+        .rows = tc_round_up(2 * rows * (ptrdiff_t)sizeof(ptrdiff_t), TC_ALIGN),
+        .masks = tc_round_up((1 + taps) * layout->mask_bytes, TC_ALIGN),
+    };
+}
+
+static const char *refuse(const struct tc_job *job)
+{
+    const struct tc_problem *const problem = job->problem;
+    bool fits = true, shuffles = true;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        fits = fits && tc_cells_fit(problem, a);
+        shuffles = shuffles && problem->k[a] <= problem->s[a];
+    }
+    if (problem->operation->contraction != TC_LARGE_FROM_SMALL) {
+        return "it counts larger outputs in cells of inputs only";
+    }
+    if (!fits) {
+        return "stride and dilation are both above 1";
+    }
+    if (problem->s[TC_D] > MOST_PLACES || problem->s[TC_H] > MOST_PLACES ||
+        problem->s[TC_W] > MOST_PLACES) {
+        return "the outputs of one cell do not fit the cache";
+    }
+    if (!job->forced && tc_group_co(problem) >= job->kernels->lanes && !shuffles) {
+        return "the output channels fill vectors";
+    }
+    return NULL;
+}
+
+static const char *accept(struct tc_job *job)
+{
+    const char *const refusal = refuse(job);
+    if (refusal) {
+        return refusal;
+    }
+    struct layout layout = layout_of(job);
+    set_block(job, &layout);
+    set_tasks(job, &layout);
+    set_bounds(job, &layout);
+    const struct scratch scratch = scratch_of(job, &layout);
+    if (scratch.masks > MOST_MASKS || scratch.sheet > 2 * job->cpu->l2_bytes) {
+        return "the inputs of a few cells do not fit the cache";
+    }
+    job->packed_bytes = 0;
+    if (!tc_mul(layout.volume * job->kernels->bytes, tc_group_co(job->problem),
+                &job->packed_bytes) ||
+        !tc_mul(job->packed_bytes, job->problem->ci, &job->packed_bytes)) {
+        job->packed_bytes = PTRDIFF_MAX;
+    }
+    job->thread_bytes =
+        scratch.sheet + scratch.buffer + scratch.bias + scratch.rows + scratch.masks;
+    return NULL;
+}
+
+/* ---- rows ---- */
+
+/* Line number `line` of a group: output channel and places. */
+struct line {
+    ptrdiff_t channel, r[2];
+};
+
+static struct line line_at(const struct layout *layout, ptrdiff_t line)
+{
+    const ptrdiff_t sd = layout->cells[TC_D].s, sh = layout->cells[TC_H].s;
+    return (struct line){line / sh / sd, {line / sh % sd, line % sh}};
+}
+
+static struct line next_line(const struct layout *layout, struct line line)
+{
+    if (++line.r[1] == layout->cells[TC_H].s) {
+        line.r[1] = 0;
+        if (++line.r[0] == layout->cells[TC_D].s) {
+            line.r[0] = 0;
+            line.channel++;
+        }
+    }
+    return line;
+}
+
+/* Kernel elements of an axis at places before r. */
+static ptrdiff_t elements_before(const struct tc_cells *axis, ptrdiff_t r)
+{
+    return r * axis->common + tc_min(r, axis->longer);
+}
+
+/* Kernel elements of the lines before `line`. */
+static ptrdiff_t elements_of_lines(const struct tc_job *job, const struct layout *layout,
+                                   ptrdiff_t line)
+{
+    const struct line at = line_at(layout, line);
+    const struct tc_cells *const d = &layout->cells[TC_D], *const h = &layout->cells[TC_H];
+    const ptrdiff_t *const k = job->problem->k;
+    const ptrdiff_t planes = elements_before(d, at.r[0]) * k[TC_H];
+    const ptrdiff_t rows = tc_cells_taps(d, at.r[0]) * elements_before(h, at.r[1]);
+    return at.channel * layout->volume + (planes + rows) * k[TC_W];
+}
+
+static struct rows rows_at(const struct tc_job *job, const struct layout *layout, ptrdiff_t group,
+                           ptrdiff_t line, ptrdiff_t end, const void *packed)
+{
+    const ptrdiff_t ci = tc_group_ci(job->problem);
+    const ptrdiff_t before =
+        group * tc_group_co(job->problem) * layout->volume + elements_of_lines(job, layout, line);
+    return (struct rows){
+        .line = line,
+        .lines = tc_min(layout->lines_at_once, end - line),
+        .packed = tc_at(packed, before * ci, job->kernels->bytes),
+    };
+}
+
+/* Whether the rows of a line have the box. */
+static bool has_box(const struct layout *layout, const struct line *line, const struct box *box)
+{
+    return (!(box->bits >> TC_D & 1) || line->r[0] < layout->cells[TC_D].longer) &&
+           (!(box->bits >> TC_H & 1) || line->r[1] < layout->cells[TC_H].longer);
+}
+
+/* ---- weights ---- */
+
+/* Copies the weights of one row list for one tap to [ci][row]: runs of rows whose weights are
+ * neighbours go together. */
+static void pack_tap(const struct tc_job *job, const ptrdiff_t *rows, ptrdiff_t count,
+                     const void *weights, void *to)
+{
+    const ptrdiff_t bytes = job->kernels->bytes;
+    for (ptrdiff_t r = 0, end; r < count; r = end) {
+        for (end = r + 1; end < count && rows[end] == rows[end - 1] + 1; end++) {
+        }
+        const struct tc_matrix src = {tc_at(weights, rows[r], bytes), job->w.ci, 1};
+        const struct tc_matrix dst = {tc_at(to, r, bytes), count, 1};
+        tc_copy(job->kernels, tc_group_ci(job->problem), end - r, dst, src);
+    }
+}
+
+/* Lists the weights that the rows of a box read at its first tap; returns how many rows. */
+static ptrdiff_t list_weights(const struct tc_job *job, const struct layout *layout,
+                              const struct rows *rows, const struct box *box, ptrdiff_t *list)
+{
+    const struct tc_weight *const w = &job->w;
+    ptrdiff_t count = 0;
+    struct line line = line_at(layout, rows->line);
+    for (ptrdiff_t i = 0; i < rows->lines; i++, line = next_line(layout, line)) {
+        if (has_box(layout, &line, box)) {
+            const ptrdiff_t kd = line.r[0] + box->first[0] * layout->cells[TC_D].s;
+            const ptrdiff_t kh = line.r[1] + box->first[1] * layout->cells[TC_H].s;
+            const ptrdiff_t kw = box->first[2] * layout->cells[TC_W].s;
+            const ptrdiff_t from =
+                line.channel * w->co + kd * w->axis[TC_D] + kh * w->axis[TC_H] + kw * w->axis[TC_W];
+            for (ptrdiff_t rw = 0; rw < box->width; rw++) {
+                list[count++] = from + rw * w->axis[TC_W];
+            }
+        }
+    }
+    return count;
+}
+
+/* Packs [box][tap][ci][row]. */
+static void pack_rows(const struct tc_job *job, const struct layout *layout, ptrdiff_t group,
+                      const struct rows *rows)
+{
+    const struct tc_weight *const w = &job->w;
+    const ptrdiff_t bytes = job->kernels->bytes, ci = tc_group_ci(job->problem);
+    const struct tc_cells *const cells = layout->cells;
+    const void *const weights = tc_at(w->data, group * w->g, bytes);
+    char *to = (char *)rows->packed;
+    ptrdiff_t list[MOST_PLACES];
+    for (int b = 0; b < layout->boxes; b++) {
+        const struct box box = layout->box[b];
+        const ptrdiff_t count = list_weights(job, layout, rows, &box, list);
+        for (ptrdiff_t t = 0; t < box.count && count > 0; t++) {
+            const ptrdiff_t tw = t % box.taps[2], th = t / box.taps[2] % box.taps[1];
+            const ptrdiff_t td = t / box.taps[2] / box.taps[1];
+            const ptrdiff_t from = td * cells[TC_D].s * w->axis[TC_D] +
+                                   th * cells[TC_H].s * w->axis[TC_H] +
+                                   tw * cells[TC_W].s * w->axis[TC_W];
+            pack_tap(job, list, count, tc_at(weights, from, bytes), to);
+            to += ci * count * bytes;
+        }
+    }
+}
+
+struct packing {
+    const struct tc_job *job;
+    struct layout layout;
+    void *packed;
+    ptrdiff_t parts; /* of a group */
+};
+
+static void pack_part(const void *context, ptrdiff_t task, int thread)
+{
+    const struct packing *const packing = context;
+    const struct layout *const layout = &packing->layout;
+    const ptrdiff_t group = task / packing->parts, part = task % packing->parts;
+    (void)thread;
+    const struct rows rows = rows_at(packing->job, layout, group, part * layout->lines_at_once,
+                                     layout->lines, packing->packed);
+    pack_rows(packing->job, layout, group, &rows);
+}
+
+static void pack(const struct tc_job *job, void *packed)
+{
+    struct packing packing = {.job = job, .layout = layout_of(job), .packed = packed};
+    packing.parts = tc_ceil_div(packing.layout.lines, packing.layout.lines_at_once);
+    tc_parallel(job->problem->g * packing.parts, job->threads, pack_part, &packing);
+}
+
+/* ---- the product ---- */
+
+/* Lists where the rows of a box lie in the buffer, in the order of the packed weights; returns how
+ * many. A line's rows stand there by phase of the output, their lanes shifted so that column j of
+ * each phase is output j. */
+static ptrdiff_t list_rows(const struct state *s, const struct rows *rows, const struct box *box)
+{
+    const ptrdiff_t phases = s->layout.cells[TC_W].s, first = s->layout.first_phase;
+    struct line line = line_at(&s->layout, rows->line);
+    ptrdiff_t count = 0;
+    for (ptrdiff_t i = 0; i < rows->lines; i++, line = next_line(&s->layout, line)) {
+        for (ptrdiff_t rw = 0; rw < box->width && has_box(&s->layout, &line, box); rw++) {
+            const bool before = rw < first; /* its output lies in the next column */
+            s->a_row[count] = count;
+            s->c_row[count++] = (i * phases + rw - first + (before ? phases : 0)) * s->pitch +
+                                (s->layout.shift && !before);
+        }
+    }
+    return count;
+}
+
+/* Whether `count` <= 64 bits are all set; `begin` is a multiple of 2. */
+static bool all_set(const unsigned char *bits, ptrdiff_t begin, ptrdiff_t count)
+{
+    uint64_t word, next;
+    memcpy(&word, bits + begin / 64 * 8, sizeof word);
+    memcpy(&next, bits + begin / 64 * 8 + 8, sizeof next);
+    const int skip = (int)(begin % 64);
+    word = skip ? word >> skip | next << (64 - skip) : word;
+    return (word | (count < 64 ? ~(uint64_t)0 << count : 0)) == ~(uint64_t)0;
+}
+
+/* The lanes of a tile for all rows of a box. */
+static void multiply_lanes(const struct state *s, struct tc_tile *tile, ptrdiff_t rows, int width)
+{
+    const struct tc_kernels *const kernels = s->job->kernels;
+    const ptrdiff_t tiles = tc_ceil_div(rows, kernels->rows[width - 1]);
+    ptrdiff_t at = 0;
+    for (ptrdiff_t t = 0; t < tiles; t++) {
+        tile->rows = rows * (t + 1) / tiles - at;
+        tile->a_row = s->a_row + at;
+        tile->c_row = s->c_row + at;
+        tile->bias = tile->bias_by_row ? tc_at(s->bias, at, kernels->bytes) : NULL;
+        kernels->tile[width - 1](tile);
+        at += tile->rows;
+    }
+}
+
+/* One box of taps for all lanes; `packed` are its weights. */
+static void multiply_box(const struct state *s, const struct box *box, ptrdiff_t rows,
+                         const void *packed)
+{
+    const struct tc_kernels *const kernels = s->job->kernels;
+    const struct tc_sheet *const sheet = &s->sheet;
+    const ptrdiff_t ci = tc_group_ci(s->job->problem), bytes = kernels->bytes;
+    const ptrdiff_t vectors = tc_ceil_div(sheet->lanes, kernels->lanes);
+    const ptrdiff_t tiles = tc_ceil_div(vectors, box->vectors), step = tc_ceil_div(vectors, tiles);
+    ptrdiff_t from = sheet->first, a_tap = ci * rows, mask_tap = s->layout.mask_bytes;
+    struct tc_tile tile = {
+        .k = ci,
+        .a = packed,
+        .a_k = rows,
+        .b_k = s->layout.sheet_pitch,
+        .bias_by_row = box->bits == 0 && s->job->problem->bias,
+        .add = box->bits != 0,
+    };
+    for (int a = TC_SPATIAL - 1; a >= 0; a--) {
+        tile.taps[a] = box->taps[a];
+        tile.a_tap[a] = a_tap;
+        tile.b_tap[a] = -s->layout.cells[a].d * sheet->step[a];
+        tile.mask_tap[a] = mask_tap;
+        from += box->first[a] * tile.b_tap[a];
+        a_tap *= box->taps[a];
+        mask_tap *= s->layout.cells[a].taps;
+    }
+    const unsigned char *mask = s->masks + s->layout.mask_bytes;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        mask += box->first[a] * tile.mask_tap[a];
+    }
+    for (ptrdiff_t begin = 0, end; begin < vectors; begin = end) {
+        end = tc_min(begin + step, vectors);
+        const ptrdiff_t lane = begin * kernels->lanes;
+        tile.lanes = tc_min(end * kernels->lanes, sheet->lanes) - lane;
+        tile.b = tc_at(s->data, from + lane, bytes);
+        tile.c = tc_at(s->buffer, lane, bytes);
+        tile.mask = s->layout.mask_bytes && !all_set(s->masks, lane, tile.lanes) ? mask : NULL;
+        tile.mask_at = lane;
+        multiply_lanes(s, &tile, rows, (int)(end - begin));
+    }
+}
+
+static void load_bias(const struct state *s, const struct rows *rows)
+{
+    const struct tc_job *const job = s->job;
+    const ptrdiff_t places = s->layout.cells[TC_W].s, bytes = job->kernels->bytes;
+    struct line line = line_at(&s->layout, rows->line);
+    for (ptrdiff_t i = 0; i < rows->lines && job->problem->bias; i++) {
+        const ptrdiff_t channel = s->group * tc_group_co(job->problem) + line.channel;
+        const struct tc_matrix src = {tc_at(job->b.data, channel * job->b.c, bytes), 0, 0};
+        const struct tc_matrix dst = {tc_at(s->bias, i * places, bytes), 0, 1};
+        tc_copy(job->kernels, 1, places, dst, src);
+        line = next_line(&s->layout, line);
+    }
+}
+
+static void multiply(const struct state *s, const struct rows *rows)
+{
+    const ptrdiff_t ci = tc_group_ci(s->job->problem), bytes = s->job->kernels->bytes;
+    const char *packed = rows->packed;
+    load_bias(s, rows);
+    for (int b = 0; b < s->layout.boxes; b++) {
+        const struct box *const box = &s->layout.box[b];
+        const ptrdiff_t count = list_rows(s, rows, box);
+        if (count > 0) {
+            multiply_box(s, box, count, packed);
+            packed += box->count * ci * count * bytes;
+        }
+    }
+}
+
+/* ---- the store ---- */
+
+/* Rows of a line, from its phases at `from`, to rows of outputs at `to`, whose steps are given. */
+static void store_rows(const struct state *s, ptrdiff_t rows, const void *from, ptrdiff_t from_step,
+                       void *to, ptrdiff_t to_step)
+{
+    const struct tc_kernels *const kernels = s->job->kernels;
+    const struct tc_cells *const width = &s->layout.cells[TC_W];
+    const ptrdiff_t step = s->job->y.axis[TC_W], phases = width->s, bytes = kernels->bytes;
+    const ptrdiff_t outputs = tc_min(s->out.end * phases, width->out) - s->out.begin * phases;
+    const ptrdiff_t whole = outputs / phases, rest = outputs % phases;
+    const struct tc_shuffle shuffle = {
+        .rows = rows,
+        .columns = whole,
+        .phases = phases,
+        .src = from,
+        .src_row = from_step,
+        .src_phase = s->pitch,
+        .dst = to,
+        .dst_row = to_step,
+        .stream = s->stream,
+    };
+    if (step == 1) {
+        kernels->shuffle(&shuffle);
+    }
+    for (ptrdiff_t r = 0; r < rows && (step != 1 || rest > 0); r++) {
+        const struct tc_matrix src = {tc_at(from, r * from_step, bytes), s->pitch, 1};
+        const struct tc_matrix dst = {tc_at(to, r * to_step, bytes), step, phases * step};
+        const struct tc_matrix last = {tc_at(src.data, whole, bytes), s->pitch, 1};
+        const struct tc_matrix end = {tc_at(dst.data, whole * phases * step, bytes), step, step};
+        if (step != 1) {
+            tc_copy(kernels, phases, whole, dst, src);
+        }
+        tc_copy(kernels, rest, 1, end, last);
+    }
+}
+
+/* Cells of an axis whose output at place r exists. */
+static struct tc_range cells_with(const struct tc_cells *axis, struct tc_range cell, ptrdiff_t r)
+{
+    struct tc_range with;
+    with.begin = tc_max(cell.begin, tc_ceil_div(axis->p - r, axis->s));
+    with.end = tc_max(with.begin,
+                      tc_min(cell.end, tc_floor_div(axis->out - 1 + axis->p - r, axis->s) + 1));
+    return with;
+}
+
+static void store(const struct state *s, const struct rows *rows)
+{
+    const struct tc_job *const job = s->job;
+    const struct tc_image *const y = &job->y;
+    const struct tc_cells *const d = &s->layout.cells[TC_D], *const h = &s->layout.cells[TC_H];
+    const ptrdiff_t bytes = job->kernels->bytes, places = s->layout.cells[TC_W].s;
+    struct line line = line_at(&s->layout, rows->line);
+    for (ptrdiff_t i = 0; i < rows->lines; i++, line = next_line(&s->layout, line)) {
+        const struct tc_range qd = cells_with(d, s->sheet.cell[TC_D], line.r[0]);
+        const struct tc_range qh = cells_with(h, s->sheet.cell[TC_H], line.r[1]);
+        const ptrdiff_t channel = s->group * tc_group_co(job->problem) + line.channel;
+        const ptrdiff_t oh = qh.begin * h->s + line.r[1] - h->p;
+        const ptrdiff_t to = s->n * y->n + channel * y->c + oh * y->axis[TC_H] +
+                             s->out.begin * places * y->axis[TC_W];
+        const ptrdiff_t from = i * places * s->pitch + s->layout.shift;
+        for (ptrdiff_t q = qd.begin; q < qd.end; q++) {
+            const ptrdiff_t od = q * d->s + line.r[0] - d->p;
+            const ptrdiff_t lane = from + tc_sheet_row(&s->sheet, q, qh.begin);
+            store_rows(s, qh.end - qh.begin, tc_at(s->buffer, lane, bytes), s->sheet.step[TC_H],
+                       tc_at(y->data, to + od * y->axis[TC_D], bytes), h->s * y->axis[TC_H]);
+        }
+    }
+}
+
+/* ---- blocks ---- */
+
+static void set_block_cells(struct state *s, const ptrdiff_t block[TC_SPATIAL])
+{
+    const ptrdiff_t *const size = s->job->blocking.size;
+    struct tc_range cell[TC_SPATIAL];
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        const struct tc_cells *const axis = &s->layout.cells[a];
+        const ptrdiff_t length = grid_length(&s->layout, a), first = axis->p / axis->s;
+        const ptrdiff_t begin = block[a] * size[a + 1];
+        const ptrdiff_t end = tc_min(begin + size[a + 1], length);
+        if (a == TC_W) {
+            s->out = (struct tc_range){begin, end};
+        }
+        cell[a] = (struct tc_range){first + begin, first + cell_count(&s->layout, a, end)};
+    }
+    tc_sheet_init(&s->sheet, s->layout.cells, cell);
+    tc_sheet_clear(&s->sheet, tc_group_ci(s->job->problem), s->layout.sheet_pitch, s->data,
+                   s->job->kernels->bytes);
+    if (s->layout.mask_bytes) {
+        tc_sheet_masks(&s->sheet, s->layout.cells, s->masks, s->layout.mask_bytes);
+    }
+}
+
+/* Parts [begin, end) of all groups' lines, of one image. */
+static void run_parts(struct state *s, ptrdiff_t begin, ptrdiff_t end)
+{
+    const struct tc_job *const job = s->job;
+    const ptrdiff_t ci = tc_group_ci(job->problem), bytes = job->kernels->bytes;
+    const ptrdiff_t at_once = s->layout.lines_at_once;
+    const ptrdiff_t parts = tc_ceil_div(s->layout.lines, at_once);
+    for (ptrdiff_t part = begin; part < end; part++) {
+        if (part == begin || part % parts == 0) {
+            struct tc_image x = job->x;
+            s->group = part / parts;
+            x.data = tc_at(x.data, s->n * x.n + s->group * ci * x.c, bytes);
+            tc_sheet_copy(&s->sheet, job->kernels, x, ci, s->layout.sheet_pitch, s->data);
+        }
+        const struct rows rows = rows_at(job, &s->layout, s->group, part % parts * at_once,
+                                         s->layout.lines, job->packed);
+        multiply(s, &rows);
+        store(s, &rows);
+    }
+}
+
+static ptrdiff_t y_bytes(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    return p->n * p->co * p->o[TC_D] * p->o[TC_H] * p->o[TC_W] * job->kernels->bytes;
+}
+
+struct run {
+    const struct tc_job *job;
+    struct layout layout;
+    char *scratch;
+};
+
+static void run_block(const void *context, ptrdiff_t task, int thread)
+{
+    const struct run *const run = context;
+    const struct tc_job *const job = run->job;
+    const struct tc_blocking *const blocking = &job->blocking;
+    const struct scratch scratch = scratch_of(job, &run->layout);
+    const ptrdiff_t parts =
+        job->problem->g * tc_ceil_div(run->layout.lines, run->layout.lines_at_once);
+    struct state s = {.job = job, .layout = run->layout};
+    ptrdiff_t block[TC_SPATIAL];
+    s.data = run->scratch + thread * job->thread_bytes;
+    s.buffer = (char *)s.data + scratch.sheet;
+    s.bias = (char *)s.buffer + scratch.buffer;
+    s.a_row = (ptrdiff_t *)((char *)s.bias + scratch.bias);
+    s.c_row = s.a_row + s.layout.lines_at_once * s.layout.cells[TC_W].s;
+    s.masks = (unsigned char *)s.a_row + scratch.rows;
+    s.stream = y_bytes(job) > job->cpu->l3_bytes;
+    s.pitch = whole_lines(job, s.layout.lanes + s.layout.shift);
+    const ptrdiff_t share = task % blocking->shares;
+    task /= blocking->shares;
+    for (int a = TC_SPATIAL - 1; a >= 0; a--) {
+        block[a] = task % blocking->count[a + 1];
+        task /= blocking->count[a + 1];
+    }
+    set_block_cells(&s, block);
+    const ptrdiff_t end = tc_min((task + 1) * blocking->size[0], job->problem->n);
+    for (s.n = task * blocking->size[0]; s.n < end; s.n++) {
+        run_parts(&s, parts * share / blocking->shares, parts * (share + 1) / blocking->shares);
+    }
+}
+
+static void run(const struct tc_job *job, void *scratch)
+{
+    struct run context = {.job = job, .layout = layout_of(job), .scratch = scratch};
+    set_bounds(job, &context.layout);
+    tc_parallel(job->tasks, job->threads, run_block, &context);
+}
+
+static void describe(const struct tc_job *job, struct tc_status *text)
+{
+    const struct layout layout = layout_of(job);
+    const ptrdiff_t rows = layout.lines_at_once * layout.cells[TC_W].s;
+    const int width = choose_width(job->kernels, rows);
+    tc_say(text, "%td output places x %td cells", tc_min(rows, job->kernels->rows[width - 1]),
+           (ptrdiff_t)width * job->kernels->lanes);
+}
+
+const struct tc_engine tc_engine_direct = {
+    .name = "direct",
+    .accept = accept,
+    .pack = pack,
+    .run = run,
+    .describe = describe,
+};
