@@ -3,6 +3,7 @@
     python benchmarks/run.py                          the whole suite, 1 and 2 threads
     python benchmarks/run.py --filter unet --threads 1
     python benchmarks/run.py --json out.json --plot out.png
+    python benchmarks/run.py --markdown               and the table of README.md
 
 All contenders of a shape take turns in one process, a block of calls each, several rounds; a
 shape's time is the median of its calls. Absolute times mean little on a shared machine: the ratios
@@ -13,7 +14,6 @@ of the caches where all fits) were measured in the same run.
 
 import argparse
 import json
-import math
 import sys
 import time
 from pathlib import Path
@@ -21,14 +21,12 @@ from pathlib import Path
 import machine
 import numpy as np
 import peers
+import tables
 
 import tconv
 from tconv import problems
 
 HERE = Path(__file__).parent
-OURS = ("tconv", "plan", "out")
-FUNCTIONAL_PEERS = ("torch", "torch_cl", "onnxruntime")
-PACKED_PEERS = ("packed", "packed_cl")
 BLOCK_SECONDS = 0.06
 PAUSE_SECONDS = 0.004  # another runtime's threads spin so long after their last work
 
@@ -42,18 +40,21 @@ def main():
     }
     if arguments.dtype:
         suite = {name: with_dtype(p, arguments.dtype) for name, p in suite.items()}
-    contenders = [name for name in peers.PEERS if name in arguments.peers or not arguments.peers]
+    chosen = {"tconv", *(arguments.peers or peers.PEERS)}
+    contenders = [name for name in peers.PEERS if name in chosen]
     results = []
     for threads in arguments.threads:
         peak = machine.fma_peak(threads) / (2 if arguments.dtype == "float64" else 1)
-        print_head(threads, peak, contenders)
+        tables.print_head(threads, peak, contenders)
         for number, (name, problem) in enumerate(suite.items(), 1):
             progress(f"{number}/{len(suite)} {name}")
             result = measure(name, problem, threads, contenders, arguments.rounds, peak)
             results.append(result)
             progress("")
-            print_row(result, contenders)
-        print_means([r for r in results if r["threads"] == threads], contenders)
+            tables.print_row(result, contenders)
+        tables.print_means([r for r in results if r["threads"] == threads], contenders)
+    if arguments.markdown:
+        print(f"\n{tables.markdown(results)}")
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1))
     if arguments.plot:
@@ -67,9 +68,10 @@ def parse_arguments():
     parser.add_argument("--shapes", type=Path, default=HERE / "shapes.txt", help="problem strings")
     parser.add_argument("--filter", default="", help="only shapes whose line contains this")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--peers", nargs="*", default=[], help=f"of {', '.join(peers.PEERS)}")
+    parser.add_argument("--peers", nargs="*", choices=tuple(peers.PEERS), help="beside tconv")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contender")
     parser.add_argument("--dtype", choices=("float32", "float64"), help="instead of the file's")
+    parser.add_argument("--markdown", action="store_true", help="end with a table in Markdown")
     parser.add_argument("--json", type=Path, help="write all figures there")
     parser.add_argument("--plot", type=Path, help="draw them there (PNG)")
     return parser.parse_args()
@@ -78,6 +80,11 @@ def parse_arguments():
 def with_dtype(problem, dtype):
     short = {"float32": "f32", "float64": "f64"}[dtype]
     return problems.parse(problem.string.rsplit("_", 1)[0] + "_" + short)
+
+
+def progress(text):
+    if sys.stderr.isatty():
+        print(f"\r{text:60}\r", end="", file=sys.stderr, flush=True)
 
 
 # ---- measuring ----
@@ -153,68 +160,6 @@ def check_agreement(name, calls):
 
 def first(result):
     return result[0] if isinstance(result, (list, tuple)) else result
-
-
-# ---- printing ----
-
-
-def progress(text):
-    if sys.stderr.isatty():
-        print(f"\r{text:60}\r", end="", file=sys.stderr, flush=True)
-
-
-def print_head(threads, peak, contenders):
-    print(f"\n{threads} thread{'s' if threads > 1 else ''}, FMA peak {peak / 1e9:.0f} GFLOP/s")
-    print("ms: medians; GF/s and % of the limit: the better of tconv and a plan; then time / ours:")
-    print("functional peers / tconv, packed peers / plan")
-    columns = "".join(f"{c:>9}" for c in contenders if c in OURS)
-    ratios = "".join(f"{c:>12}" for c in contenders if c not in OURS)
-    print(f"{'shape':20}{'engine':>10}{'limit':>9}{columns}{'GF/s':>7}{'%':>5}{ratios}")
-
-
-def print_row(result, contenders):
-    seconds = result["seconds"]
-    best = min(seconds[c] for c in OURS if c in seconds)
-    row = f"{result['name']:20}{result['engine']:>10}{result['limit'] * 1e3:9.3f}"
-    row += "".join(f"{seconds[c] * 1e3:9.3f}" for c in contenders if c in OURS)
-    row += f"{result['flops'] / best / 1e9:7.1f}{result['limit'] / best * 100:5.0f}"
-    for contender in contenders:
-        if contender not in OURS:
-            value = ratio(result, contender)
-            row += f"{value:12.2f}" if value else f"{'-':>12}"
-    print(row, flush=True)
-
-
-def ratio(result, contender):
-    """A peer's time over ours in the same role, or None."""
-    seconds = result["seconds"]
-    ours = "plan" if contender in PACKED_PEERS else "tconv"
-    if contender not in seconds or ours not in seconds:
-        return None
-    return seconds[contender] / seconds[ours]
-
-
-def best_ratio(result, contenders):
-    """The best of some peers over ours, or None."""
-    ratios = [r for r in (ratio(result, c) for c in contenders) if r]
-    return min(ratios) if ratios else None
-
-
-def print_means(results, contenders):
-    groups = {c: (c,) for c in contenders if c not in OURS}
-    groups["best functional"] = FUNCTIONAL_PEERS
-    groups["best packed"] = PACKED_PEERS
-    print("geometric mean and minimum of the ratios")
-    for name, group in groups.items():
-        values = {r["name"]: best_ratio(r, group) for r in results}
-        values = {shape: value for shape, value in values.items() if value}
-        if values:
-            mean = math.exp(sum(map(math.log, values.values())) / len(values))
-            worst = min(values, key=values.get)
-            print(f"  {name:16}{mean:7.2f}{values[worst]:8.2f} ({worst})")
-    shares = [r["limit"] / r["seconds"]["tconv"] for r in results if r["flops"] > 1e5]
-    if shares:
-        print(f"  {'limit / tconv':16}{math.exp(sum(map(math.log, shares)) / len(shares)):7.2f}")
 
 
 if __name__ == "__main__":

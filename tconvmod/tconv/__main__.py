@@ -32,8 +32,9 @@ def explain(arguments: argparse.Namespace) -> None:
         raise ValueError("give a problem string, or an operation, input shape and weight shape")
     op, *shapes = words[:3]
     input_shape, weight_shape = (tuple(map(int, shape.split(","))) for shape in shapes)
-    options = dict(word.split("=", 1) for word in words[3:])
-    print(tconv.explain(op, input_shape, weight_shape, **{k: _value(v) for k, v in options.items()}))
+    pairs = (word.split("=", 1) for word in words[3:])
+    options = {name: _value(value) for name, value in pairs}
+    print(tconv.explain(op, input_shape, weight_shape, **options))
 
 
 def _value(text: str):

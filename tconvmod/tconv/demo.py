@@ -35,13 +35,13 @@ def load_photo(path: Path | None) -> tuple[np.ndarray, str]:
     try:
         from PIL import Image
     except ImportError:
-        raise ImportError("the demo reads pictures with Pillow: pip install 'tconv[demo]'") from None
+        raise ImportError("the demo needs Pillow: pip install 'tconv[demo]'") from None
     if path is None:
         try:
             from matplotlib import cbook
         except ImportError:
             raise ImportError(
-                "without a PHOTO the demo takes matplotlib's: pip install 'tconv[demo]'"
+                "without a PHOTO the demo needs matplotlib's: pip install 'tconv[demo]'"
             ) from None
         path = Path(cbook._get_data_path("sample_data", "grace_hopper.jpg"))
     with Image.open(path) as image:

@@ -58,7 +58,8 @@ class Explanation:
 
     def _formulas(self) -> list[str]:
         facts = self.facts
-        names = ("length",) if len(facts["kernel"]) == 1 else ("depth", "height", "width")[-len(facts["kernel"]) :]
+        rank = len(facts["kernel"])
+        names = ("depth", "height", "width")[3 - rank :] if rank > 1 else ("length",)
         axes = zip(
             names,
             facts["output_lengths"],

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from math import prod
 
 __all__ = ["Problem", "parse", "read_file"]
 

@@ -1,0 +1,75 @@
+"""What the documentation shows is what happens: README.md, its commands, and the docstrings."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import tconv
+from tconv import _core
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+COMMANDS = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
+INSTALL = "python3 -m venv .venv && .venv/bin/pip install"
+
+
+def run_examples(test):
+    """Runs the examples of a doctest and fails with what differs."""
+    report = []
+    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS)
+    runner.run(test, out=report.append)
+    if report:
+        pytest.fail("".join(report))
+
+
+def test_examples_of_the_readme():
+    text = "\n".join(text for kind, text in BLOCKS if kind == "python")
+    test = doctest.DocTestParser().get_doctest(text, {}, "README.md", "README.md", 0)
+    assert len(test.examples) > 5
+    run_examples(test)
+
+
+def docstrings():
+    """The doctests of the installed package, those of the compiled functions included."""
+    names = [module.name for module in pkgutil.iter_modules(tconv.__path__)]
+    modules = [importlib.import_module(f"tconv.{n}") for n in names if not n.startswith("_")]
+    tests = [test for module in (tconv, *modules) for test in FINDER.find(module)]
+    for name, function in vars(_core).items():
+        tests += FINDER.find(function, f"tconv._core.{name}", module=False)
+    return [test for test in tests if test.examples]
+
+
+FINDER = doctest.DocTestFinder()
+DOCSTRINGS = docstrings()
+
+
+@pytest.mark.parametrize("test", DOCSTRINGS, ids=lambda test: test.name)
+def test_examples_of_docstrings(test):
+    run_examples(test)
+
+
+def test_docstrings_were_found():
+    names = {test.name.rpartition(".")[2] for test in DOCSTRINGS}
+    assert {"tconv", "conv_transpose1d", "plan", "explain", "conv_matrix", "parse"} <= names
+
+
+# ---- commands ----
+
+
+def test_two_commands_do_all_the_setting_up():
+    assert f'{INSTALL} ".[demo]" && .venv/bin/python -m tconv demo' in COMMANDS
+    assert f'{INSTALL} ".[test]" && .venv/bin/python -m pytest' in COMMANDS
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_ci_runs_the_command_of_the_readme():
+    command = ["bash", ROOT / ".ci" / "run", "--command"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert [done.stdout.strip()] == [line for line in COMMANDS if line.endswith("-m pytest")]
