@@ -74,9 +74,7 @@ def torch_functional(problem, arrays, threads):
 
     torch.set_num_threads(threads)
     x, w, b = torch_tensors(arrays)
-    return functools.partial(
-        getattr(torch.nn.functional, problem.op), x, w, b, **problem.options
-    )
+    return functools.partial(getattr(torch.nn.functional, problem.op), x, w, b, **problem.options)
 
 
 @peer("torch_cl", needs=["torch"])
@@ -88,9 +86,7 @@ def torch_channels_last(problem, arrays, threads):
     x, w = channels_last(x), channels_last(w)
     if x is None:
         return None
-    return functools.partial(
-        getattr(torch.nn.functional, problem.op), x, w, b, **problem.options
-    )
+    return functools.partial(getattr(torch.nn.functional, problem.op), x, w, b, **problem.options)
 
 
 def packed_call(problem, x, w, b):

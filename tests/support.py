@@ -49,9 +49,7 @@ def error_bound(x, w, b, options):
 def exact(x, w, b, options):
     """The definition in extended precision."""
     wide = np.longdouble
-    return tconv.reference.conv_transpose(
-        x.astype(wide), w.astype(wide), b.astype(wide), **options
-    )
+    return tconv.reference.conv_transpose(x.astype(wide), w.astype(wide), b.astype(wide), **options)
 
 
 def assert_trusted(result):

@@ -153,7 +153,7 @@ class TestBadOut:
 
     def test_not_an_array(self):
         for out in ([1], 1, "out"):
-            with pytest.raises(TypeError, match="out must be a numpy.ndarray, got"):
+            with pytest.raises(TypeError, match=r"out must be a numpy\.ndarray, got"):
                 self.call(out)
 
     def test_elements_that_share_memory(self):

@@ -14,7 +14,9 @@ def explain_string(string, **more):
 
 
 def test_it_tells_the_story():
-    text = str(explain_string("ct2d_n1_ci64_ih4_iw5_co32_k4x3_s2_p1_f32", isa="portable", threads=1))
+    text = str(
+        explain_string("ct2d_n1_ci64_ih4_iw5_co32_k4x3_s2_p1_f32", isa="portable", threads=1)
+    )
     lines = text.splitlines()
     assert lines[0] == "ct2d_n1_ci64_ih4_iw5_co32_k4x3_s2_p1_f32"
     assert "(1, 32, 8, 9)" in lines[1]
@@ -38,7 +40,9 @@ def test_bytes_and_scratch():
 
 
 def test_every_refusal_has_a_reason():
-    for name, reason in explain_string("ct2d_n1_ci8_ih5_iw5_co64_k3_s1_p1_f32").facts["refusals"].items():
+    for name, reason in (
+        explain_string("ct2d_n1_ci8_ih5_iw5_co64_k3_s1_p1_f32").facts["refusals"].items()
+    ):
         assert name in ENGINES
         assert len(reason) > 10
 
@@ -74,13 +78,37 @@ def test_output_size_is_the_shape_of_the_result(rank, rng):
 def test_bad_questions():
     for error, text, call in (
         (ValueError, "op must name", lambda: tconv.explain("conv", (1, 1, 1), (1, 1, 1))),
-        (ValueError, "stride must be", lambda: tconv.output_size("conv_transpose1d", (1, 1, 1), (1, 1, 1), stride=0)),
-        (TypeError, "dtype must be", lambda: tconv.explain("conv_transpose1d", (1, 1, 1), (1, 1, 1), "int8")),
-        (ValueError, "must not be negative", lambda: tconv.explain("conv_transpose1d", (1, -1, 1), (1, 1, 1))),
-        (ValueError, "at most 5 dimensions", lambda: tconv.explain("conv_transpose1d", (1,) * 9, (1, 1, 1))),
+        (
+            ValueError,
+            "stride must be",
+            lambda: tconv.output_size("conv_transpose1d", (1, 1, 1), (1, 1, 1), stride=0),
+        ),
+        (
+            TypeError,
+            "dtype must be",
+            lambda: tconv.explain("conv_transpose1d", (1, 1, 1), (1, 1, 1), "int8"),
+        ),
+        (
+            ValueError,
+            "must not be negative",
+            lambda: tconv.explain("conv_transpose1d", (1, -1, 1), (1, 1, 1)),
+        ),
+        (
+            ValueError,
+            "at most 5 dimensions",
+            lambda: tconv.explain("conv_transpose1d", (1,) * 9, (1, 1, 1)),
+        ),
         (ValueError, "input must have", lambda: tconv.explain("conv_transpose1d", (), (1, 1, 1))),
-        (TypeError, "must be an int", lambda: tconv.explain("conv_transpose1d", (1, 1.5, 1), (1, 1, 1))),
-        (TypeError, "unexpected keyword", lambda: tconv.explain("conv_transpose1d", (1, 1, 1), (1, 1, 1), strides=1)),
+        (
+            TypeError,
+            "must be an int",
+            lambda: tconv.explain("conv_transpose1d", (1, 1.5, 1), (1, 1, 1)),
+        ),
+        (
+            TypeError,
+            "unexpected keyword",
+            lambda: tconv.explain("conv_transpose1d", (1, 1, 1), (1, 1, 1), strides=1),
+        ),
     ):
         with pytest.raises(error, match=text):
             call()

@@ -71,7 +71,9 @@ def test_demo_with_a_photo_of_ones_own(tmp_path):
     image.fromarray(ramp).save(tmp_path / "ramp.png")
     done = run("demo", str(tmp_path / "ramp.png"), "--out", str(tmp_path / "new" / "folder"))
     assert done.returncode == 0, done.stderr
-    enlarged = np.asarray(image.open(tmp_path / "new" / "folder" / "tconv_bilinear.png")).astype(int)
+    enlarged = np.asarray(image.open(tmp_path / "new" / "folder" / "tconv_bilinear.png")).astype(
+        int
+    )
     assert enlarged.shape == (320, 360, 3)
     place = np.clip((np.arange(360) - 1.5) / 4, 0, 89)  # of its pixels among the ramp's
     assert np.abs(enlarged[..., 0] - np.interp(place, np.arange(90), ramp[0])).max() <= 1

@@ -36,10 +36,12 @@ def calls(draw):
     ci, co = draw(channels), draw(channels)
     lengths = axes(1, {1: 40, 2: 9, 3: 5}[rank])
     kernel, stride, dilation = axes(1, 5), axes(1, 4), axes(1, 3)
-    extra = tuple(draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation))
+    extra = tuple(
+        draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True)
+    )
     full = [
         (i - 1) * s + d * (k - 1) + e + 1
-        for i, k, s, d, e in zip(lengths, kernel, stride, dilation, extra)
+        for i, k, s, d, e in zip(lengths, kernel, stride, dilation, extra, strict=True)
     ]
     padding = tuple(draw(st.integers(0, min(4, (o - 1) // 2))) for o in full)
     batch = draw(st.sampled_from(((), (0,), (1,), (2,), (3,))))
@@ -64,7 +66,7 @@ def strided(draw, array):
     """The same values behind other strides: permuted, reversed, with gaps, offset."""
     axes = draw(st.permutations(range(array.ndim)))
     steps = [draw(st.sampled_from((1, 1, 2, -1, -2))) for _ in axes]
-    space = [length * abs(step) for length, step in zip(array.shape, steps)]
+    space = [length * abs(step) for length, step in zip(array.shape, steps, strict=True)]
     base = np.full([space[axis] for axis in axes], 99, array.dtype)
     view = base.transpose(np.argsort(axes))
     view = view[tuple(slice(None, None, step) for step in steps)]
@@ -80,7 +82,9 @@ def test_exact_on_whole_numbers_at_any_strides(data, call):
     b = None if call["bias"] is None else integers(rng, (call["bias"],), call["dtype"])
     expected = torch_result(call["op"], x, w, b, call["options"])
     views = [None if a is None else data.draw(strided(a)) for a in (x, w, b)]
-    result = getattr(tconv, call["op"])(*views, threads=data.draw(st.integers(1, 3)), **call["options"])
+    result = getattr(tconv, call["op"])(
+        *views, threads=data.draw(st.integers(1, 3)), **call["options"]
+    )
     assert_same(result, expected)
 
 

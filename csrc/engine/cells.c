@@ -63,8 +63,7 @@ void tc_sheet_init(struct tc_sheet *sheet, const struct tc_cells cells[TC_SPATIA
     sheet->length = sheet->front + step;
 }
 
-/* The most zeros between two rows. */
-static ptrdiff_t longest_gap(const struct tc_cells *axis)
+ptrdiff_t tc_cells_gap(const struct tc_cells *axis)
 {
     const ptrdiff_t first = axis->p / axis->s, partial = axis->p % axis->s != 0;
     const ptrdiff_t end = first + tc_ceil_div(axis->out, axis->s) + partial;
@@ -81,7 +80,7 @@ void tc_sheet_bound(const struct tc_cells cells[TC_SPATIAL], const ptrdiff_t siz
         const ptrdiff_t reach = tc_cells_reach(&cells[a]);
         *length += reach * step;
         *lanes += (size[a] - 1) * step;
-        step *= tc_min(cells[a].in, size[a] + reach) + longest_gap(&cells[a]);
+        step *= tc_min(cells[a].in, size[a] + reach) + tc_cells_gap(&cells[a]);
     }
     *length += step;
 }

@@ -31,6 +31,9 @@ static inline ptrdiff_t tc_cells_reach(const struct tc_cells *axis)
     return (axis->taps - 1) * axis->d;
 }
 
+/* The most cells on one side for which some tap finds no input. */
+ptrdiff_t tc_cells_gap(const struct tc_cells *axis);
+
 /* Taps of place r. */
 static inline ptrdiff_t tc_cells_taps(const struct tc_cells *axis, ptrdiff_t r)
 {

@@ -33,9 +33,9 @@ enum {
     SHEET_PART = 5,          /* a sheet takes 5/8 of the L2 cache, or less */
     BUFFER_BYTES = 96 << 10, /* outputs of some lines before they are interleaved */
     MOST_LANES = 2048,
-    MOST_PLACES = 1024,     /* along the width */
-    MOST_MASKS = 256 << 10, /* bytes */
-    GROUP_ROWS = 12,        /* about so many rows at once */
+    MOST_PLACES = 1024, /* along the width */
+    MOST_TAPS = 1024,   /* of one output */
+    GROUP_ROWS = 12,    /* about so many rows at once */
     TASKS_PER_THREAD = 4,
     BOXES = 1 << TC_SPATIAL,
 };
@@ -108,18 +108,30 @@ static ptrdiff_t cell_count(const struct layout *layout, int axis, ptrdiff_t siz
     return axis == TC_W ? size + layout->shift : size;
 }
 
-/* Sizes of a block: as many cells as the sheet and the buffer hold, the width first. */
+/* Inputs along an axis that one cell reads. */
+static ptrdiff_t inputs_of_cell(const struct layout *layout, int axis)
+{
+    const struct tc_cells *const cells = &layout->cells[axis];
+    return tc_min(tc_cells_reach(cells) + 1, cells->in);
+}
+
+/* Sizes of a block: as many cells as the sheet and the buffer hold, the width first. The axes that
+ * follow need room for one cell at least. */
 static void set_block(struct tc_job *job, struct layout *layout)
 {
     const ptrdiff_t bytes = job->kernels->bytes, ci = tc_group_ci(job->problem);
-    const ptrdiff_t sheet = job->cpu->l2_bytes / 8 * SHEET_PART / bytes / ci;
     const ptrdiff_t rows = layout->lines_at_once * layout->cells[TC_W].s;
     const ptrdiff_t lanes = tc_clamp(BUFFER_BYTES / bytes / rows, 1, MOST_LANES);
+    const ptrdiff_t sheet = job->cpu->l2_bytes / 8 * SHEET_PART / bytes / ci;
     struct tc_blocking *const blocking = &job->blocking;
-    ptrdiff_t inner = 1;
+    ptrdiff_t inner = 1, outer = 1;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        outer *= inputs_of_cell(layout, a);
+    }
     for (int a = TC_SPATIAL - 1; a >= 0; a--) {
         const ptrdiff_t length = grid_length(layout, a), reach = tc_cells_reach(&layout->cells[a]);
-        const ptrdiff_t fit = tc_min(lanes / inner, sheet / inner - reach);
+        outer /= inputs_of_cell(layout, a);
+        const ptrdiff_t fit = tc_min(lanes / inner, sheet / outer / inner - reach);
         const ptrdiff_t size = tc_clamp(fit - (a == TC_W ? layout->shift : 0), 1, length);
         blocking->count[a + 1] = tc_ceil_div(length, size);
         blocking->size[a + 1] = tc_ceil_div(length, blocking->count[a + 1]);
@@ -204,15 +216,16 @@ static struct layout layout_of(const struct tc_job *job)
 
 static void set_bounds(const struct tc_job *job, struct layout *layout)
 {
-    ptrdiff_t size[TC_SPATIAL], taps = 1;
+    ptrdiff_t size[TC_SPATIAL];
+    bool borders = false; /* whether a tap of some cell meets the padding */
     for (int a = 0; a < TC_SPATIAL; a++) {
         size[a] = cell_count(layout, a, job->blocking.size[a + 1]);
-        taps *= layout->cells[a].taps;
+        borders = borders || tc_cells_gap(&layout->cells[a]) > 0;
     }
     tc_sheet_bound(layout->cells, size, &layout->sheet_pitch, &layout->lanes);
     const ptrdiff_t spare = job->kernels->widths * job->kernels->lanes;
     layout->sheet_pitch = whole_lines(job, layout->sheet_pitch + spare);
-    layout->mask_bytes = taps > 1 ? tc_mask_bytes(layout->lanes) : 0;
+    layout->mask_bytes = borders ? tc_mask_bytes(layout->lanes) : 0;
 }
 
 static struct scratch scratch_of(const struct tc_job *job, const struct layout *layout)
@@ -232,13 +245,20 @@ static struct scratch scratch_of(const struct tc_job *job, const struct layout *
     };
 }
 
+/* Why not: for reasons that hold for images of every size, since a plan meets them all. */
 static const char *refuse(const struct tc_job *job)
 {
     const struct tc_problem *const problem = job->problem;
+    double inputs = (double)tc_group_ci(problem), taps = 1;
+    ptrdiff_t places = 1;
     bool fits = true, shuffles = true;
     for (int a = 0; a < TC_SPATIAL; a++) {
+        const struct tc_cells cells = tc_cells_of(problem, a);
         fits = fits && tc_cells_fit(problem, a);
-        shuffles = shuffles && problem->k[a] <= problem->s[a];
+        shuffles = shuffles && cells.taps == 1;
+        inputs *= 1 + 2 * (double)tc_cells_reach(&cells);
+        taps *= (double)cells.taps;
+        places = tc_max(places, cells.s);
     }
     if (problem->operation->contraction != TC_LARGE_FROM_SMALL) {
         return "it counts larger outputs in cells of inputs only";
@@ -246,9 +266,9 @@ static const char *refuse(const struct tc_job *job)
     if (!fits) {
         return "stride and dilation are both above 1";
     }
-    if (problem->s[TC_D] > MOST_PLACES || problem->s[TC_H] > MOST_PLACES ||
-        problem->s[TC_W] > MOST_PLACES) {
-        return "the outputs of one cell do not fit the cache";
+    if (places > MOST_PLACES || taps > MOST_TAPS ||
+        inputs * job->kernels->bytes > (double)job->cpu->l2_bytes) {
+        return "what one cell reads and gives does not fit the cache";
     }
     if (!job->forced && tc_group_co(problem) >= job->kernels->lanes && !shuffles) {
         return "the output channels fill vectors";
@@ -267,9 +287,6 @@ static const char *accept(struct tc_job *job)
     set_tasks(job, &layout);
     set_bounds(job, &layout);
     const struct scratch scratch = scratch_of(job, &layout);
-    if (scratch.masks > MOST_MASKS || scratch.sheet > 2 * job->cpu->l2_bytes) {
-        return "the inputs of a few cells do not fit the cache";
-    }
     job->packed_bytes = 0;
     if (!tc_mul(layout.volume * job->kernels->bytes, tc_group_co(job->problem),
                 &job->packed_bytes) ||

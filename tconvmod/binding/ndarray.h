@@ -9,7 +9,7 @@
 
 #include "problem.h"
 
-/* numpy.h first includes NumPy's headers for all files but module.c, which imports the API. */
+/* NumPy's headers, for all files; module.c alone imports the API. */
 #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
 #define NPY_TARGET_VERSION NPY_2_0_API_VERSION
 #define PY_ARRAY_UNIQUE_SYMBOL tc_numpy_api

@@ -7,6 +7,8 @@
 (1, 2, 16, 16)
 """
 
+from typing import TYPE_CHECKING
+
 from . import config
 from ._core import (
     Plan,
@@ -19,6 +21,9 @@ from ._core import (
 )
 from .config import show_config, threads
 from .explanation import Explanation, explain, output_size
+
+if TYPE_CHECKING:
+    from . import problems, reference
 
 __version__ = "0.1.0"
 
