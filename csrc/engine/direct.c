@@ -30,11 +30,13 @@
 #include <string.h>
 
 enum {
-    SHEET_PART = 5,          /* a sheet takes 5/8 of the L2 cache, or less */
     BUFFER_BYTES = 96 << 10, /* outputs of some lines before they are interleaved */
     MOST_LANES = 2048,
+    MANY_ROWS = 256,
+    LEAST_CELLS = 48,   /* of a block that is cut for the threads' sake */
     MOST_PLACES = 1024, /* along the width */
     MOST_TAPS = 1024,   /* of one output */
+    STEP_CI = 64,       /* input channels packed in one task */
     GROUP_ROWS = 12,    /* about so many rows at once */
     TASKS_PER_THREAD = 4,
     BOXES = 1 << TC_SPATIAL,
@@ -46,7 +48,7 @@ struct box {
     ptrdiff_t first[TC_SPATIAL], taps[TC_SPATIAL], count;
     ptrdiff_t width; /* places rw that have it */
     int bits;
-    int vectors; /* of its tiles */
+    ptrdiff_t rows, vectors; /* of its tiles */
 };
 
 /* What the blocks of a job share. */
@@ -115,14 +117,24 @@ static ptrdiff_t inputs_of_cell(const struct layout *layout, int axis)
     return tc_min(tc_cells_reach(cells) + 1, cells->in);
 }
 
-/* Sizes of a block: as many cells as the sheet and the buffer hold, the width first. The axes that
- * follow need room for one cell at least. */
+/* Blocks of about equal size, at most `size`. */
+static void set_size(struct tc_blocking *blocking, int axis, ptrdiff_t length, ptrdiff_t size)
+{
+    blocking->size[axis + 1] = tc_ceil_div(length, tc_ceil_div(length, size));
+    blocking->count[axis + 1] = tc_ceil_div(length, blocking->size[axis + 1]);
+}
+
+/* Sizes of a block: as many cells as the sheet and the buffer hold, the width first; the axes that
+ * follow need room for one cell at least. Sheet, buffer and the weights of a tile share the L2
+ * cache. */
 static void set_block(struct tc_job *job, struct layout *layout)
 {
     const ptrdiff_t bytes = job->kernels->bytes, ci = tc_group_ci(job->problem);
     const ptrdiff_t rows = layout->lines_at_once * layout->cells[TC_W].s;
     const ptrdiff_t lanes = tc_clamp(BUFFER_BYTES / bytes / rows, 1, MOST_LANES);
-    const ptrdiff_t sheet = job->cpu->l2_bytes / 8 * SHEET_PART / bytes / ci;
+    const ptrdiff_t weights = layout->box[0].rows * layout->box[0].count * ci * bytes;
+    const ptrdiff_t cache = job->cpu->l2_bytes, room = cache / 4 * 3 - BUFFER_BYTES - weights;
+    const ptrdiff_t sheet = tc_max(room, cache / 4) / bytes / ci;
     struct tc_blocking *const blocking = &job->blocking;
     ptrdiff_t inner = 1, outer = 1;
     for (int a = 0; a < TC_SPATIAL; a++) {
@@ -133,26 +145,65 @@ static void set_block(struct tc_job *job, struct layout *layout)
         outer /= inputs_of_cell(layout, a);
         const ptrdiff_t fit = tc_min(lanes / inner, sheet / outer / inner - reach);
         const ptrdiff_t size = tc_clamp(fit - (a == TC_W ? layout->shift : 0), 1, length);
-        blocking->count[a + 1] = tc_ceil_div(length, size);
-        blocking->size[a + 1] = tc_ceil_div(length, blocking->count[a + 1]);
-        blocking->count[a + 1] = tc_ceil_div(length, blocking->size[a + 1]);
+        set_size(blocking, a, length, size);
         inner *= cell_count(layout, a, blocking->size[a + 1]) + reach;
     }
 }
 
-/* Tasks: blocks, each for some images and some of the lines of all groups. */
+/* Cuts the image into more blocks, along the outermost axis that allows it; false if they would be
+ * too small. */
+static bool cut_blocks(struct tc_job *job, const struct layout *layout)
+{
+    struct tc_blocking *const blocking = &job->blocking;
+    const ptrdiff_t cells = blocking->size[1] * blocking->size[2] * blocking->size[3];
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        const ptrdiff_t length = grid_length(layout, a), size = blocking->size[a + 1];
+        const ptrdiff_t cut = tc_ceil_div(length, tc_ceil_div(length, size) + 1);
+        if (size > 1 && cells / size * cut >= LEAST_CELLS) {
+            set_size(blocking, a, length, tc_min(cut, size - 1));
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether tasks would do better to share a block's rows than its cells, although each then copies
+ * the inputs: where there are many rows to each input, or groups, which share no inputs. */
+static bool prefers_shares(const struct tc_job *job, const struct layout *layout)
+{
+    const ptrdiff_t rows = layout->lines * layout->cells[TC_W].s;
+    return job->problem->g > 1 || rows * layout->box[0].count >= MANY_ROWS;
+}
+
+static bool add_share(struct tc_job *job, const struct layout *layout)
+{
+    const ptrdiff_t parts = tc_ceil_div(layout->lines, layout->lines_at_once);
+    if (job->blocking.shares == job->problem->g * parts) {
+        return false;
+    }
+    job->blocking.shares++;
+    return true;
+}
+
+/* Tasks: blocks, each for some images and some of the lines of all groups. Several for each thread
+ * even out what disturbs them, but fewer must share evenly. */
 static void set_tasks(struct tc_job *job, const struct layout *layout)
 {
     struct tc_blocking *const blocking = &job->blocking;
-    const ptrdiff_t wanted = job->threads > 1 ? (ptrdiff_t)job->threads * TASKS_PER_THREAD : 1;
-    const ptrdiff_t blocks = blocking->count[1] * blocking->count[2] * blocking->count[3];
-    const ptrdiff_t parts = job->problem->g * tc_ceil_div(layout->lines, layout->lines_at_once);
+    const ptrdiff_t threads = job->threads, plenty = threads > 1 ? threads * TASKS_PER_THREAD : 1;
     const ptrdiff_t n = tc_max(job->problem->n, 1);
-    blocking->count[0] = tc_clamp(tc_ceil_div(wanted, blocks), 1, n);
-    blocking->size[0] = tc_ceil_div(n, blocking->count[0]);
-    blocking->count[0] = tc_ceil_div(n, blocking->size[0]);
-    blocking->shares = tc_clamp(tc_ceil_div(wanted, blocks * blocking->count[0]), 1, parts);
-    job->tasks = blocks * blocking->count[0] * blocking->shares;
+    const bool shares = prefers_shares(job, layout);
+    bool more = true;
+    blocking->shares = 1;
+    while (more) {
+        const ptrdiff_t blocks = blocking->count[1] * blocking->count[2] * blocking->count[3];
+        blocking->size[0] = tc_ceil_div(n, tc_clamp(tc_ceil_div(plenty, blocks), 1, n));
+        blocking->count[0] = tc_ceil_div(n, blocking->size[0]);
+        job->tasks = blocks * blocking->count[0] * blocking->shares;
+        more = job->tasks < plenty && job->tasks % threads != 0 &&
+               (shares ? add_share(job, layout) || cut_blocks(job, layout)
+                       : cut_blocks(job, layout) || add_share(job, layout));
+    }
 }
 
 static struct box box_at(const struct layout *layout, int bits)
@@ -169,20 +220,19 @@ static struct box box_at(const struct layout *layout, int bits)
     return box;
 }
 
-/* The width of tile that keeps most accumulators busy for so many rows. */
-static int choose_width(const struct tc_kernels *kernels, ptrdiff_t rows)
+/* The shape of tile that keeps most accumulators busy for so many rows. */
+static void choose_tile(const struct tc_kernels *kernels, ptrdiff_t rows, struct box *box)
 {
-    int best = 1;
     ptrdiff_t most = 0;
     for (int width = 1; width <= kernels->widths; width++) {
         const ptrdiff_t tiles = tc_ceil_div(rows, kernels->rows[width - 1]);
         const ptrdiff_t busy = 64 * rows * width / tiles;
-        if (busy >= most) {
+        if (busy > most) {
             most = busy;
-            best = width;
+            box->rows = tc_ceil_div(rows, tiles);
+            box->vectors = width;
         }
     }
-    return best;
 }
 
 /* All boxes with taps, and the first in any case: it sets what the others add to. */
@@ -191,7 +241,7 @@ static void set_boxes(const struct tc_kernels *kernels, struct layout *layout)
     for (int bits = 0; bits < BOXES; bits++) {
         struct box box = box_at(layout, bits);
         if (bits == 0 || box.count > 0) {
-            box.vectors = choose_width(kernels, layout->lines_at_once * box.width);
+            choose_tile(kernels, layout->lines_at_once * box.width, &box);
             layout->box[layout->boxes++] = box;
         }
     }
@@ -223,8 +273,7 @@ static void set_bounds(const struct tc_job *job, struct layout *layout)
         borders = borders || tc_cells_gap(&layout->cells[a]) > 0;
     }
     tc_sheet_bound(layout->cells, size, &layout->sheet_pitch, &layout->lanes);
-    const ptrdiff_t spare = job->kernels->widths * job->kernels->lanes;
-    layout->sheet_pitch = whole_lines(job, layout->sheet_pitch + spare);
+    layout->sheet_pitch = whole_lines(job, layout->sheet_pitch + job->kernels->lanes);
     layout->mask_bytes = borders ? tc_mask_bytes(layout->lanes) : 0;
 }
 
@@ -363,18 +412,36 @@ static bool has_box(const struct layout *layout, const struct line *line, const 
 
 /* ---- weights ---- */
 
-/* Copies the weights of one row list for one tap to [ci][row]: runs of rows whose weights are
+/* Copies the weights of some rows for one tap to [ci][row]: runs of rows whose weights are
  * neighbours go together. */
 static void pack_tap(const struct tc_job *job, const ptrdiff_t *rows, ptrdiff_t count,
-                     const void *weights, void *to)
+                     struct tc_range ci, const void *weights, void *to)
 {
     const ptrdiff_t bytes = job->kernels->bytes;
     for (ptrdiff_t r = 0, end; r < count; r = end) {
         for (end = r + 1; end < count && rows[end] == rows[end - 1] + 1; end++) {
         }
-        const struct tc_matrix src = {tc_at(weights, rows[r], bytes), job->w.ci, 1};
-        const struct tc_matrix dst = {tc_at(to, r, bytes), count, 1};
-        tc_copy(job->kernels, tc_group_ci(job->problem), end - r, dst, src);
+        const ptrdiff_t from = rows[r] + ci.begin * job->w.ci;
+        const struct tc_matrix src = {tc_at(weights, from, bytes), job->w.ci, 1};
+        const struct tc_matrix dst = {tc_at(to, ci.begin * count + r, bytes), count, 1};
+        tc_copy(job->kernels, ci.end - ci.begin, end - r, dst, src);
+    }
+}
+
+/* Copies the weights of some rows of a box to [tap][ci][row]. */
+static void pack_tile(const struct tc_job *job, const struct layout *layout, const struct box *box,
+                      const ptrdiff_t *rows, ptrdiff_t count, struct tc_range ci,
+                      const void *weights, void *to)
+{
+    const ptrdiff_t *const step = job->w.axis, bytes = job->kernels->bytes;
+    const struct tc_cells *const cells = layout->cells;
+    for (ptrdiff_t t = 0; t < box->count; t++) {
+        const ptrdiff_t tw = t % box->taps[2], th = t / box->taps[2] % box->taps[1];
+        const ptrdiff_t td = t / box->taps[2] / box->taps[1];
+        const ptrdiff_t from = td * cells[TC_D].s * step[TC_D] + th * cells[TC_H].s * step[TC_H] +
+                               tw * cells[TC_W].s * step[TC_W];
+        pack_tap(job, rows, count, ci, tc_at(weights, from, bytes), to);
+        to = tc_at(to, tc_group_ci(job->problem) * count, bytes);
     }
 }
 
@@ -400,54 +467,46 @@ static ptrdiff_t list_weights(const struct tc_job *job, const struct layout *lay
     return count;
 }
 
-/* Packs [box][tap][ci][row]. */
-static void pack_rows(const struct tc_job *job, const struct layout *layout, ptrdiff_t group,
-                      const struct rows *rows)
-{
-    const struct tc_weight *const w = &job->w;
-    const ptrdiff_t bytes = job->kernels->bytes, ci = tc_group_ci(job->problem);
-    const struct tc_cells *const cells = layout->cells;
-    const void *const weights = tc_at(w->data, group * w->g, bytes);
-    char *to = (char *)rows->packed;
-    ptrdiff_t list[MOST_PLACES];
-    for (int b = 0; b < layout->boxes; b++) {
-        const struct box box = layout->box[b];
-        const ptrdiff_t count = list_weights(job, layout, rows, &box, list);
-        for (ptrdiff_t t = 0; t < box.count && count > 0; t++) {
-            const ptrdiff_t tw = t % box.taps[2], th = t / box.taps[2] % box.taps[1];
-            const ptrdiff_t td = t / box.taps[2] / box.taps[1];
-            const ptrdiff_t from = td * cells[TC_D].s * w->axis[TC_D] +
-                                   th * cells[TC_H].s * w->axis[TC_H] +
-                                   tw * cells[TC_W].s * w->axis[TC_W];
-            pack_tap(job, list, count, tc_at(weights, from, bytes), to);
-            to += ci * count * bytes;
-        }
-    }
-}
-
 struct packing {
     const struct tc_job *job;
     struct layout layout;
     void *packed;
-    ptrdiff_t parts; /* of a group */
+    ptrdiff_t parts, steps; /* of a group; of the input channels */
 };
 
-static void pack_part(const void *context, ptrdiff_t task, int thread)
+/* Packs [box][tile][tap][ci][row] for some rows and input channels. */
+static void pack_step(const void *context, ptrdiff_t task, int thread)
 {
     const struct packing *const packing = context;
+    const struct tc_job *const job = packing->job;
     const struct layout *const layout = &packing->layout;
-    const ptrdiff_t group = task / packing->parts, part = task % packing->parts;
+    const ptrdiff_t bytes = job->kernels->bytes, channels = tc_group_ci(job->problem);
+    const ptrdiff_t step = task % packing->steps, part = task / packing->steps % packing->parts;
+    const ptrdiff_t group = task / packing->steps / packing->parts;
+    const struct tc_range ci = {step * STEP_CI, tc_min((step + 1) * STEP_CI, channels)};
+    const struct rows rows =
+        rows_at(job, layout, group, part * layout->lines_at_once, layout->lines, packing->packed);
+    const void *const weights = tc_at(job->w.data, group * job->w.g, bytes);
+    char *to = (char *)rows.packed;
+    ptrdiff_t list[MOST_PLACES];
     (void)thread;
-    const struct rows rows = rows_at(packing->job, layout, group, part * layout->lines_at_once,
-                                     layout->lines, packing->packed);
-    pack_rows(packing->job, layout, group, &rows);
+    for (int b = 0; b < layout->boxes; b++) {
+        const struct box *const box = &layout->box[b];
+        const ptrdiff_t count = list_weights(job, layout, &rows, box, list);
+        for (ptrdiff_t at = 0; at < count; at += box->rows) {
+            const ptrdiff_t tile = tc_min(box->rows, count - at);
+            pack_tile(job, layout, box, list + at, tile, ci, weights, to);
+            to += box->count * channels * tile * bytes;
+        }
+    }
 }
 
 static void pack(const struct tc_job *job, void *packed)
 {
     struct packing packing = {.job = job, .layout = layout_of(job), .packed = packed};
     packing.parts = tc_ceil_div(packing.layout.lines, packing.layout.lines_at_once);
-    tc_parallel(job->problem->g * packing.parts, job->threads, pack_part, &packing);
+    packing.steps = tc_ceil_div(tc_group_ci(job->problem), STEP_CI);
+    tc_parallel(job->problem->g * packing.parts * packing.steps, job->threads, pack_step, &packing);
 }
 
 /* ---- the product ---- */
@@ -482,62 +541,63 @@ static bool all_set(const unsigned char *bits, ptrdiff_t begin, ptrdiff_t count)
     return (word | (count < 64 ? ~(uint64_t)0 << count : 0)) == ~(uint64_t)0;
 }
 
-/* The lanes of a tile for all rows of a box. */
-static void multiply_lanes(const struct state *s, struct tc_tile *tile, ptrdiff_t rows, int width)
+/* What the tiles of a box share, for rows [first, first + tile.rows) of those that have it. */
+static struct tc_tile tile_of(const struct state *s, const struct box *box, ptrdiff_t first,
+                              ptrdiff_t rows, const void *packed)
 {
-    const struct tc_kernels *const kernels = s->job->kernels;
-    const ptrdiff_t tiles = tc_ceil_div(rows, kernels->rows[width - 1]);
-    ptrdiff_t at = 0;
-    for (ptrdiff_t t = 0; t < tiles; t++) {
-        tile->rows = rows * (t + 1) / tiles - at;
-        tile->a_row = s->a_row + at;
-        tile->c_row = s->c_row + at;
-        tile->bias = tile->bias_by_row ? tc_at(s->bias, at, kernels->bytes) : NULL;
-        kernels->tile[width - 1](tile);
-        at += tile->rows;
-    }
-}
-
-/* One box of taps for all lanes; `packed` are its weights. */
-static void multiply_box(const struct state *s, const struct box *box, ptrdiff_t rows,
-                         const void *packed)
-{
-    const struct tc_kernels *const kernels = s->job->kernels;
-    const struct tc_sheet *const sheet = &s->sheet;
-    const ptrdiff_t ci = tc_group_ci(s->job->problem), bytes = kernels->bytes;
-    const ptrdiff_t vectors = tc_ceil_div(sheet->lanes, kernels->lanes);
-    const ptrdiff_t tiles = tc_ceil_div(vectors, box->vectors), step = tc_ceil_div(vectors, tiles);
-    ptrdiff_t from = sheet->first, a_tap = ci * rows, mask_tap = s->layout.mask_bytes;
+    const ptrdiff_t ci = tc_group_ci(s->job->problem), bytes = s->job->kernels->bytes;
+    ptrdiff_t from = s->sheet.first, a_tap = ci * rows, mask_tap = s->layout.mask_bytes;
     struct tc_tile tile = {
+        .rows = rows,
         .k = ci,
-        .a = packed,
+        .a = tc_at(packed, first * box->count * ci, bytes),
+        .a_row = s->a_row,
         .a_k = rows,
         .b_k = s->layout.sheet_pitch,
-        .bias_by_row = box->bits == 0 && s->job->problem->bias,
+        .bias_by_row = true,
         .add = box->bits != 0,
+        .mask = s->masks + s->layout.mask_bytes,
+        .c_row = s->c_row + first,
     };
+    if (box->bits == 0 && s->job->problem->bias) {
+        tile.bias = tc_at(s->bias, first, bytes);
+    }
     for (int a = TC_SPATIAL - 1; a >= 0; a--) {
         tile.taps[a] = box->taps[a];
         tile.a_tap[a] = a_tap;
-        tile.b_tap[a] = -s->layout.cells[a].d * sheet->step[a];
+        tile.b_tap[a] = -s->layout.cells[a].d * s->sheet.step[a];
         tile.mask_tap[a] = mask_tap;
+        tile.mask += box->first[a] * mask_tap;
         from += box->first[a] * tile.b_tap[a];
         a_tap *= box->taps[a];
         mask_tap *= s->layout.cells[a].taps;
     }
-    const unsigned char *mask = s->masks + s->layout.mask_bytes;
-    for (int a = 0; a < TC_SPATIAL; a++) {
-        mask += box->first[a] * tile.mask_tap[a];
-    }
-    for (ptrdiff_t begin = 0, end; begin < vectors; begin = end) {
-        end = tc_min(begin + step, vectors);
-        const ptrdiff_t lane = begin * kernels->lanes;
-        tile.lanes = tc_min(end * kernels->lanes, sheet->lanes) - lane;
-        tile.b = tc_at(s->data, from + lane, bytes);
-        tile.c = tc_at(s->buffer, lane, bytes);
-        tile.mask = s->layout.mask_bytes && !all_set(s->masks, lane, tile.lanes) ? mask : NULL;
-        tile.mask_at = lane;
-        multiply_lanes(s, &tile, rows, (int)(end - begin));
+    tile.b = tc_at(s->data, from, bytes);
+    return tile;
+}
+
+/* One box of taps, for all lanes of the `count` rows that have it; `packed` are their weights. */
+static void multiply_box(const struct state *s, const struct box *box, ptrdiff_t count,
+                         const void *packed)
+{
+    const struct tc_kernels *const kernels = s->job->kernels;
+    const ptrdiff_t lanes = s->sheet.lanes, vectors = tc_ceil_div(lanes, kernels->lanes);
+    const ptrdiff_t step = tc_ceil_div(vectors, tc_ceil_div(vectors, box->vectors));
+    for (ptrdiff_t first = 0; first < count; first += box->rows) {
+        struct tc_tile tile = tile_of(s, box, first, tc_min(box->rows, count - first), packed);
+        const void *const b = tile.b;
+        const unsigned char *const mask = tile.mask;
+        for (ptrdiff_t begin = 0, end; begin < vectors; begin = end) {
+            end = tc_min(begin + step, vectors);
+            tile.mask_at = begin * kernels->lanes;
+            tile.lanes = tc_min(end * kernels->lanes, lanes) - tile.mask_at;
+            tile.b = tc_at(b, tile.mask_at, kernels->bytes);
+            tile.c = tc_at(s->buffer, tile.mask_at, kernels->bytes);
+            const bool whole =
+                s->layout.mask_bytes == 0 || all_set(s->masks, tile.mask_at, tile.lanes);
+            tile.mask = whole ? NULL : mask;
+            kernels->tile[end - begin - 1](&tile);
+        }
     }
 }
 
@@ -739,10 +799,8 @@ static void run(const struct tc_job *job, void *scratch)
 static void describe(const struct tc_job *job, struct tc_status *text)
 {
     const struct layout layout = layout_of(job);
-    const ptrdiff_t rows = layout.lines_at_once * layout.cells[TC_W].s;
-    const int width = choose_width(job->kernels, rows);
-    tc_say(text, "%td output places x %td cells", tc_min(rows, job->kernels->rows[width - 1]),
-           (ptrdiff_t)width * job->kernels->lanes);
+    tc_say(text, "%td output places x %td cells", layout.box[0].rows,
+           layout.box[0].vectors * job->kernels->lanes);
 }
 
 const struct tc_engine tc_engine_direct = {
