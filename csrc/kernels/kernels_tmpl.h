@@ -212,15 +212,16 @@ static void T(transpose)(const struct tc_transpose *args)
 
 static void T(copy)(const struct tc_rows *args)
 {
+    const ptrdiff_t src_row = args->src_row, dst_row = args->dst_row;
+    const ptrdiff_t whole = args->columns / LANES * LANES, part = args->columns - whole;
     const REAL *src = args->src;
     REAL *dst = args->dst;
-    for (ptrdiff_t r = 0; r < args->rows; r++, src += args->src_row, dst += args->dst_row) {
-        ptrdiff_t c = 0;
-        for (; c + LANES <= args->columns; c += LANES) {
+    for (ptrdiff_t r = args->rows; r > 0; r--, src += src_row, dst += dst_row) {
+        for (ptrdiff_t c = 0; c < whole; c += LANES) {
             T(store)(dst + c, T(load)(src + c));
         }
-        if (c < args->columns) {
-            T(store_part)(dst + c, T(load_part)(src + c, args->columns - c), args->columns - c);
+        if (part > 0) {
+            T(store_part)(dst + whole, T(load_part)(src + whole, part), part);
         }
     }
 }
