@@ -294,6 +294,13 @@ static struct scratch scratch_of(const struct tc_job *job, const struct layout *
     };
 }
 
+/* Whether vectors of output channels would be at least four fifths full. */
+static bool fills_vectors(const struct tc_job *job)
+{
+    const ptrdiff_t co = tc_group_co(job->problem);
+    return 4 * tc_round_up(co, job->kernels->lanes) <= 5 * co;
+}
+
 /* Why not: for reasons that hold for images of every size, since a plan meets them all. */
 static const char *refuse(const struct tc_job *job)
 {
@@ -319,7 +326,7 @@ static const char *refuse(const struct tc_job *job)
         inputs * job->kernels->bytes > (double)job->cpu->l2_bytes) {
         return "what one cell reads and gives does not fit the cache";
     }
-    if (!job->forced && tc_group_co(problem) >= job->kernels->lanes && !shuffles) {
+    if (!job->forced && !shuffles && fills_vectors(job)) {
         return "the output channels fill vectors";
     }
     return NULL;
@@ -474,15 +481,16 @@ struct packing {
     ptrdiff_t parts, steps; /* of a group; of the input channels */
 };
 
-/* Packs [box][tile][tap][ci][row] for some rows and input channels. */
+/* Packs [box][tile][tap][ci][row] for some rows and input channels. Tasks go by rows first: weights
+ * lie by input channels, and so a piece of memory is read to its end. */
 static void pack_step(const void *context, ptrdiff_t task, int thread)
 {
     const struct packing *const packing = context;
     const struct tc_job *const job = packing->job;
     const struct layout *const layout = &packing->layout;
     const ptrdiff_t bytes = job->kernels->bytes, channels = tc_group_ci(job->problem);
-    const ptrdiff_t step = task % packing->steps, part = task / packing->steps % packing->parts;
-    const ptrdiff_t group = task / packing->steps / packing->parts;
+    const ptrdiff_t part = task % packing->parts, step = task / packing->parts % packing->steps;
+    const ptrdiff_t group = task / packing->parts / packing->steps;
     const struct tc_range ci = {step * STEP_CI, tc_min((step + 1) * STEP_CI, channels)};
     const struct rows rows =
         rows_at(job, layout, group, part * layout->lines_at_once, layout->lines, packing->packed);
