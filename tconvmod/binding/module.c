@@ -109,6 +109,7 @@ static int clear_module(PyObject *module)
 {
     arg_names_clear(&state_of(module)->names);
     Py_CLEAR(state_of(module)->plan_type);
+    PyMem_RawFree(atomic_exchange(&state_of(module)->kept, NULL));
     return 0;
 }
 

@@ -7,21 +7,29 @@
 #include "args.h"
 #include "plan.h"
 
+#include <stdatomic.h>
+
+/* Memory whose data is aligned to TC_ALIGN; zeroed, it is empty. */
+struct block {
+    struct memory *memory;
+    void *data;
+};
+
 struct module_state {
     struct arg_names names;
     struct tc_cpu cpu;
     const char *isa; /* TCONV_ISA, or NULL: the best */
     PyTypeObject *plan_type;
-};
-
-/* Memory whose data is aligned to TC_ALIGN; zeroed, it is empty. */
-struct block {
-    void *memory, *data;
+    _Atomic(struct memory *) kept; /* scratch of the last call, for the next */
 };
 
 /* -1 with MemoryError set, or 0. */
 int block_init(struct block *block, ptrdiff_t bytes);
 void block_free(struct block *block);
+
+/* The same for scratch: what one call gives back, if it is not too big, the next may get. */
+int scratch_take(struct module_state *state, struct block *block, ptrdiff_t bytes);
+void scratch_give(struct module_state *state, struct block *block);
 
 static inline struct module_state *state_of(PyObject *module)
 {
@@ -50,7 +58,8 @@ PyObject *get_num_threads(PyObject *module, PyObject *unused);
 /* Plans and computes order->y from the other views of the order, in one block of scratch and
  * without the GIL where that is worth it. `packed`, if not NULL, are the weights packed ahead.
  * Returns -1 with an exception set, or 0. */
-int compute(const char *function, const struct tc_order *order, const void *packed);
+int compute(struct module_state *state, const char *function, const struct tc_order *order,
+            const void *packed);
 
 /* plan_type.c: plans as objects. */
 extern PyType_Spec plan_type_spec;

@@ -54,17 +54,32 @@ int raise_status(const char *function, const struct tc_status *status)
     return -1;
 }
 
+struct memory {
+    ptrdiff_t bytes; /* behind the alignment */
+};
+
+/* Fresh memory costs more than most calls: the system clears each page when it is first touched. */
+enum { MOST_KEPT = 32 << 20 };
+
+static void *data_of(struct memory *memory)
+{
+    const uintptr_t first = (uintptr_t)(memory + 1);
+    return (char *)memory + (first + TC_ALIGN - 1) / TC_ALIGN * TC_ALIGN - (uintptr_t)memory;
+}
+
 int block_init(struct block *block, ptrdiff_t bytes)
 {
+    const ptrdiff_t more = (ptrdiff_t)sizeof(struct memory) + TC_ALIGN;
     *block = (struct block){NULL, NULL};
-    if (bytes < PY_SSIZE_T_MAX - TC_ALIGN) {
-        block->memory = PyMem_RawMalloc((size_t)bytes + TC_ALIGN);
+    if (bytes < PY_SSIZE_T_MAX - more) {
+        block->memory = PyMem_RawMalloc((size_t)(bytes + more));
     }
     if (block->memory == NULL) {
         PyErr_NoMemory();
         return -1;
     }
-    block->data = (char *)block->memory + (TC_ALIGN - (uintptr_t)block->memory % TC_ALIGN);
+    block->memory->bytes = bytes;
+    block->data = data_of(block->memory);
     return 0;
 }
 
@@ -74,7 +89,27 @@ void block_free(struct block *block)
     *block = (struct block){NULL, NULL};
 }
 
-int compute(const char *function, const struct tc_order *order, const void *packed)
+int scratch_take(struct module_state *state, struct block *block, ptrdiff_t bytes)
+{
+    struct memory *const kept = atomic_exchange(&state->kept, NULL);
+    if (kept && kept->bytes >= bytes) {
+        *block = (struct block){kept, data_of(kept)};
+        return 0;
+    }
+    PyMem_RawFree(kept);
+    return block_init(block, bytes);
+}
+
+void scratch_give(struct module_state *state, struct block *block)
+{
+    if (block->memory && block->memory->bytes <= MOST_KEPT) {
+        block->memory = atomic_exchange(&state->kept, block->memory);
+    }
+    block_free(block);
+}
+
+int compute(struct module_state *state, const char *function, const struct tc_order *order,
+            const void *packed)
 {
     struct tc_status status;
     struct tc_plan plan;
@@ -82,7 +117,7 @@ int compute(const char *function, const struct tc_order *order, const void *pack
     if (tc_plan_make(&plan, order, &status)) {
         return raise_status(function, &status);
     }
-    if (block_init(&scratch, plan.scratch_bytes)) {
+    if (scratch_take(state, &scratch, plan.scratch_bytes)) {
         return -1;
     }
     plan.job.packed = packed;
@@ -93,7 +128,7 @@ int compute(const char *function, const struct tc_order *order, const void *pack
         tc_plan_run(&plan, scratch.data);
         Py_END_ALLOW_THREADS;
     }
-    block_free(&scratch);
+    scratch_give(state, &scratch);
     return 0;
 }
 
@@ -140,7 +175,7 @@ static PyObject *run_op(PyObject *module, const struct signature *signature, PyO
         .isa = state_of(module)->isa,
         .threads = threads ? threads : default_threads(),
     };
-    if (problem.n > 0 && compute(name, &order, NULL)) {
+    if (problem.n > 0 && compute(state_of(module), name, &order, NULL)) {
         goto done;
     }
     result = finish_output(slots[ARG_OUT], y);

@@ -30,7 +30,7 @@ static PyObject *call_plan(PyObject *object, PyObject *const *args, size_t flags
                            PyObject *keywords)
 {
     const plan_object *const self = (plan_object *)object;
-    const struct module_state *const state = PyType_GetModuleState(Py_TYPE(object));
+    struct module_state *const state = PyType_GetModuleState(Py_TYPE(object));
     const char *const name = self->request.operation->name;
     struct tc_request request = self->request;
     struct tc_problem problem;
@@ -69,7 +69,7 @@ static PyObject *call_plan(PyObject *object, PyObject *const *args, size_t flags
         .threads = threads ? threads : default_threads(),
         .ahead = self->packed.data != NULL,
     };
-    if (problem.n > 0 && compute(name, &order, self->packed.data)) {
+    if (problem.n > 0 && compute(state, name, &order, self->packed.data)) {
         goto done;
     }
     result = finish_output(slots[ARG_OUT], y);
