@@ -9,6 +9,7 @@
 static const double THREAD_MACS = 100e3;
 
 const struct tc_engine *const tc_engines[] = {
+    &tc_engine_phases,
     &tc_engine_direct,
     &tc_engine_gather,
     &tc_engine_reference,

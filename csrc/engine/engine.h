@@ -53,7 +53,8 @@ struct tc_engine {
 
 enum { TC_ALIGN = 64 };
 
-extern const struct tc_engine tc_engine_direct, tc_engine_gather, tc_engine_reference;
+extern const struct tc_engine tc_engine_phases, tc_engine_direct, tc_engine_gather,
+    tc_engine_reference;
 
 /* The list, most special first, ended by NULL. */
 extern const struct tc_engine *const tc_engines[];

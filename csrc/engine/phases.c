@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* phases: lanes are the phases along the width.
+ *
+ * Where the stride is long, the outputs s*j + r of one j lie side by side, and so do the weights
+ * that lead to them. Seen so, the phases of one output channel are the channels of another
+ * problem, whose width is that of the inputs: with stride 1 along the width,
+ *
+ *     y'[r][j] = bias + sum over t of  x[j + offset - t] * w'[r][t],   w'[r][t] = w[k(r) + s*t].
+ *
+ * Its strides are those of the same arrays, so gather solves it in place; its outputs' channels are
+ * contiguous, and nothing is left to interleave. Phases differ in their offset where the padding is
+ * no multiple of the stride, and in their number of outputs or taps where those do not divide: they
+ * are taken in runs that agree. A run, cut to a part of a few vectors, is a task. */
+#include "base/parallel.h"
+#include "base/size.h"
+#include "engine/blocks.h"
+
+enum { LEAST_STRIDE = 64 }; /* unless asked for */
+
+/* Phases begin <= r < end along the width, which agree in everything but r. */
+struct run_of_phases {
+    ptrdiff_t begin, end;
+    struct tc_phase phase; /* of the first */
+};
+
+static bool agree(const struct tc_phase *a, const struct tc_phase *b)
+{
+    return a->count == b->count && a->taps == b->taps && a->offset == b->offset;
+}
+
+/* The run that begins at phase `begin`. Its end is among few places: where k(r) wraps around, where
+ * taps or outputs get fewer by one, or behind the last phase. */
+static struct run_of_phases run_from(const struct tc_axis *axis, ptrdiff_t begin)
+{
+    const ptrdiff_t s = axis->out_step, wrap = (s - axis->padding % s) % s;
+    const ptrdiff_t places[] = {axis->phases, wrap, (wrap + axis->kernel) % s, axis->out % s};
+    struct run_of_phases run = {begin, axis->phases, tc_phase_at(axis, begin)};
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        if (places[i] > begin && places[i] < run.end) {
+            const struct tc_phase next = tc_phase_at(axis, places[i]);
+            run.end = agree(&run.phase, &next) && next.k == run.phase.k + places[i] - begin
+                          ? run.end
+                          : places[i];
+        }
+    }
+    return run;
+}
+
+/* A task: some phases of one output channel. */
+struct piece {
+    ptrdiff_t channel; /* of all groups */
+    struct run_of_phases run;
+    ptrdiff_t first, lanes; /* phases of the piece */
+};
+
+static ptrdiff_t pieces_of_run(const struct tc_job *job, const struct run_of_phases *run)
+{
+    return tc_part_count(job->kernels, run->end - run->begin);
+}
+
+/* Pieces of one output channel. */
+static ptrdiff_t count_pieces(const struct tc_job *job)
+{
+    const struct tc_axis *const axis = &job->lattice.axis[TC_W];
+    ptrdiff_t count = 0;
+    for (ptrdiff_t begin = 0; begin < axis->phases;) {
+        const struct run_of_phases run = run_from(axis, begin);
+        count += pieces_of_run(job, &run);
+        begin = run.end;
+    }
+    return count;
+}
+
+static struct piece piece_at(const struct tc_job *job, ptrdiff_t task, ptrdiff_t pieces)
+{
+    const struct tc_axis *const axis = &job->lattice.axis[TC_W];
+    struct piece piece = {.channel = task / pieces, .run = run_from(axis, 0)};
+    ptrdiff_t number = task % pieces;
+    while (number >= pieces_of_run(job, &piece.run)) {
+        number -= pieces_of_run(job, &piece.run);
+        piece.run = run_from(axis, piece.run.end);
+    }
+    const struct tc_part part = tc_part_at(job->kernels, piece.run.end - piece.run.begin, number);
+    piece.first = piece.run.begin + part.first;
+    piece.lanes = part.lanes;
+    return piece;
+}
+
+/* The problem that a piece is: its phases are the output channels. */
+static struct tc_problem problem_of(const struct tc_job *job, const struct piece *piece)
+{
+    struct tc_problem problem = *job->problem;
+    const struct tc_phase *const phase = &piece->run.phase;
+    problem.g = 1;
+    problem.ci = tc_group_ci(job->problem);
+    problem.co = piece->lanes;
+    problem.k[TC_W] = phase->taps;
+    problem.s[TC_W] = problem.d[TC_W] = 1;
+    problem.p[TC_W] = phase->offset;
+    problem.o[TC_W] = phase->count;
+    return problem;
+}
+
+/* The piece as a job of gather, on one thread. */
+static struct tc_job job_of(const struct tc_job *job, const struct piece *piece,
+                            const struct tc_problem *problem)
+{
+    const ptrdiff_t bytes = job->kernels->bytes, co = tc_group_co(job->problem);
+    const ptrdiff_t s = job->problem->s[TC_W], group = piece->channel / co;
+    const ptrdiff_t k = piece->run.phase.k + piece->first - piece->run.begin;
+    struct tc_job part = *job;
+    part.problem = problem;
+    part.threads = 1;
+    part.forced = true;
+    part.ahead = false;
+    tc_lattice_init(&part.lattice, problem);
+    part.x.data = tc_at(job->x.data, group * problem->ci * job->x.c, bytes);
+    part.w.data =
+        tc_at(job->w.data,
+              group * job->w.g + piece->channel % co * job->w.co + k * job->w.axis[TC_W], bytes);
+    part.w.co = job->w.axis[TC_W];
+    part.w.axis[TC_W] = s * job->w.axis[TC_W];
+    part.b.data = job->b.data ? tc_at(job->b.data, piece->channel * job->b.c, bytes) : NULL;
+    part.b.c = 0;
+    part.y.data =
+        tc_at(job->y.data, piece->channel * job->y.c + piece->first * job->y.axis[TC_W], bytes);
+    part.y.c = job->y.axis[TC_W];
+    part.y.axis[TC_W] = s * job->y.axis[TC_W];
+    return part;
+}
+
+/* ---- the engine ---- */
+
+static const char *refuse(const struct tc_job *job)
+{
+    const struct tc_problem *const problem = job->problem;
+    if (problem->operation->contraction != TC_LARGE_FROM_SMALL) {
+        return "a small output has one phase";
+    }
+    if (problem->d[TC_W] != 1 || problem->k[TC_W] < problem->s[TC_W]) {
+        return "the weights of neighbouring phases are no neighbours, or there are none";
+    }
+    if (!job->forced && problem->s[TC_W] < LEAST_STRIDE) {
+        return "the stride along the width is short";
+    }
+    if (!job->forced && tc_group_co(problem) >= job->kernels->lanes) {
+        return "the output channels fill vectors";
+    }
+    return NULL;
+}
+
+/* Scratch of a piece: its packed weights, and what gather wants. */
+static ptrdiff_t packed_bytes(const struct tc_job *part)
+{
+    return tc_round_up(part->packed_bytes, TC_ALIGN);
+}
+
+static const char *accept(struct tc_job *job)
+{
+    const char *const refusal = refuse(job);
+    if (refusal) {
+        return refusal;
+    }
+    const ptrdiff_t pieces = count_pieces(job);
+    job->tasks = pieces * job->problem->co;
+    job->packed_bytes = 0;
+    job->thread_bytes = 0;
+    for (ptrdiff_t i = 0; i < pieces; i++) {
+        const struct piece piece = piece_at(job, i, pieces);
+        const struct tc_problem problem = problem_of(job, &piece);
+        struct tc_job part = job_of(job, &piece, &problem);
+        tc_engine_gather.accept(&part);
+        const ptrdiff_t bytes = packed_bytes(&part) + part.thread_bytes;
+        job->thread_bytes = tc_max(job->thread_bytes, bytes);
+    }
+    return NULL;
+}
+
+struct running {
+    const struct tc_job *job;
+    ptrdiff_t pieces;
+    char *scratch;
+};
+
+static void run_piece(const void *context, ptrdiff_t task, int thread)
+{
+    const struct running *const running = context;
+    const struct piece piece = piece_at(running->job, task, running->pieces);
+    const struct tc_problem problem = problem_of(running->job, &piece);
+    struct tc_job part = job_of(running->job, &piece, &problem);
+    char *const scratch = running->scratch + thread * running->job->thread_bytes;
+    tc_engine_gather.accept(&part);
+    if (part.packed_bytes > 0) {
+        tc_engine_gather.pack(&part, scratch);
+        part.packed = scratch;
+    }
+    tc_engine_gather.run(&part, scratch + packed_bytes(&part));
+}
+
+static void run(const struct tc_job *job, void *scratch)
+{
+    const struct running running = {job, count_pieces(job), scratch};
+    tc_parallel(job->tasks, job->threads, run_piece, &running);
+}
+
+static void describe(const struct tc_job *job, struct tc_status *text)
+{
+    const struct piece piece = piece_at(job, 0, count_pieces(job));
+    const ptrdiff_t width = tc_ceil_div(piece.lanes, job->kernels->lanes);
+    tc_say(text, "%d pixels x %td phases", job->kernels->rows[width - 1],
+           width * job->kernels->lanes);
+}
+
+const struct tc_engine tc_engine_phases = {
+    .name = "phases",
+    .accept = accept,
+    .run = run,
+    .describe = describe,
+};
