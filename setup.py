@@ -66,7 +66,10 @@ class Build(build_ext):
 
 def compile_args():
     args = list(FLAGS)
-    args += ["-O0", "-g", "-UNDEBUG"] if os.environ.get("TCONV_DEBUG") == "1" else ["-O3"]
+    if os.environ.get("TCONV_DEBUG") == "1":
+        args += ["-O0", "-g", "-UNDEBUG"]
+    else:
+        args.append("-O1" if os.environ.get("TCONV_SANITIZE") else "-O3")
     if os.environ.get("TCONV_WERROR") == "1":
         args.append("-Werror")
     return args + sanitize_args()

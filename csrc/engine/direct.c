@@ -33,6 +33,7 @@ enum {
     BUFFER_BYTES = 96 << 10, /* outputs of some lines before they are interleaved */
     MOST_LANES = 2048,
     MANY_ROWS = 256,
+    LATENCY = 8,
     LEAST_CELLS = 48,   /* of a block that is cut for the threads' sake */
     MOST_PLACES = 1024, /* along the width */
     MOST_TAPS = 1024,   /* of one output */
@@ -42,13 +43,19 @@ enum {
     BOXES = 1 << TC_SPATIAL,
 };
 
+/* Rows and vectors of a tile. */
+struct shape {
+    ptrdiff_t rows, vectors;
+};
+
 /* A box of taps: of each axis the common ones (bit not set) or the last (bit set), and the rows
  * that have it, [line][rw] in that order. */
 struct box {
     ptrdiff_t first[TC_SPATIAL], taps[TC_SPATIAL], count;
     ptrdiff_t width; /* places rw that have it */
     int bits;
-    ptrdiff_t rows, vectors; /* of its tiles */
+    struct shape shape; /* of its tiles, where all lines have it */
+    ptrdiff_t rows;     /* that have it then */
 };
 
 /* What the blocks of a job share. */
@@ -132,7 +139,7 @@ static void set_block(struct tc_job *job, struct layout *layout)
     const ptrdiff_t bytes = job->kernels->bytes, ci = tc_group_ci(job->problem);
     const ptrdiff_t rows = layout->lines_at_once * layout->cells[TC_W].s;
     const ptrdiff_t lanes = tc_clamp(BUFFER_BYTES / bytes / rows, 1, MOST_LANES);
-    const ptrdiff_t weights = layout->box[0].rows * layout->box[0].count * ci * bytes;
+    const ptrdiff_t weights = layout->box[0].shape.rows * layout->box[0].count * ci * bytes;
     const ptrdiff_t cache = job->cpu->l2_bytes, room = cache / 4 * 3 - BUFFER_BYTES - weights;
     const ptrdiff_t sheet = tc_max(room, cache / 4) / bytes / ci;
     struct tc_blocking *const blocking = &job->blocking;
@@ -220,19 +227,29 @@ static struct box box_at(const struct layout *layout, int bits)
     return box;
 }
 
-/* The shape of tile that keeps most accumulators busy for so many rows. */
-static void choose_tile(const struct tc_kernels *kernels, ptrdiff_t rows, struct box *box)
+/* The shape of tile that takes the fewest steps for so many rows: a step is a multiply-add or half
+ * a load, of which a shifted one counts twice, and a result cannot be added to sooner than
+ * LATENCY steps later. */
+static struct shape choose_shape(const struct tc_kernels *kernels, ptrdiff_t rows)
 {
-    ptrdiff_t most = 0;
+    struct shape best = {0, 0};
+    ptrdiff_t least = PTRDIFF_MAX;
     for (int width = 1; width <= kernels->widths; width++) {
         const ptrdiff_t tiles = tc_ceil_div(rows, kernels->rows[width - 1]);
-        const ptrdiff_t busy = 64 * rows * width / tiles;
-        if (busy > most) {
-            most = busy;
-            box->rows = tc_ceil_div(rows, tiles);
-            box->vectors = width;
+        const ptrdiff_t each = tc_ceil_div(rows, tiles), loads = 2 * width + each;
+        const ptrdiff_t steps = tc_max(tc_max(each * width, loads), LATENCY);
+        if (tiles * steps * 12 / width < least) {
+            least = tiles * steps * 12 / width;
+            best = (struct shape){each, width};
         }
     }
+    return best;
+}
+
+static struct shape shape_for(const struct tc_kernels *kernels, const struct box *box,
+                              ptrdiff_t rows)
+{
+    return rows == box->rows ? box->shape : choose_shape(kernels, rows);
 }
 
 /* All boxes with taps, and the first in any case: it sets what the others add to. */
@@ -241,7 +258,8 @@ static void set_boxes(const struct tc_kernels *kernels, struct layout *layout)
     for (int bits = 0; bits < BOXES; bits++) {
         struct box box = box_at(layout, bits);
         if (bits == 0 || box.count > 0) {
-            choose_tile(kernels, layout->lines_at_once * box.width, &box);
+            box.rows = layout->lines_at_once * box.width;
+            box.shape = choose_shape(kernels, box.rows);
             layout->box[layout->boxes++] = box;
         }
     }
@@ -501,8 +519,9 @@ static void pack_step(const void *context, ptrdiff_t task, int thread)
     for (int b = 0; b < layout->boxes; b++) {
         const struct box *const box = &layout->box[b];
         const ptrdiff_t count = list_weights(job, layout, &rows, box, list);
-        for (ptrdiff_t at = 0; at < count; at += box->rows) {
-            const ptrdiff_t tile = tc_min(box->rows, count - at);
+        const struct shape shape = shape_for(job->kernels, box, tc_max(count, 1));
+        for (ptrdiff_t at = 0; at < count; at += shape.rows) {
+            const ptrdiff_t tile = tc_min(shape.rows, count - at);
             pack_tile(job, layout, box, list + at, tile, ci, weights, to);
             to += box->count * channels * tile * bytes;
         }
@@ -590,9 +609,10 @@ static void multiply_box(const struct state *s, const struct box *box, ptrdiff_t
 {
     const struct tc_kernels *const kernels = s->job->kernels;
     const ptrdiff_t lanes = s->sheet.lanes, vectors = tc_ceil_div(lanes, kernels->lanes);
-    const ptrdiff_t step = tc_ceil_div(vectors, tc_ceil_div(vectors, box->vectors));
-    for (ptrdiff_t first = 0; first < count; first += box->rows) {
-        struct tc_tile tile = tile_of(s, box, first, tc_min(box->rows, count - first), packed);
+    const struct shape shape = shape_for(kernels, box, count);
+    const ptrdiff_t step = tc_ceil_div(vectors, tc_ceil_div(vectors, shape.vectors));
+    for (ptrdiff_t first = 0; first < count; first += shape.rows) {
+        struct tc_tile tile = tile_of(s, box, first, tc_min(shape.rows, count - first), packed);
         const void *const b = tile.b;
         const unsigned char *const mask = tile.mask;
         for (ptrdiff_t begin = 0, end; begin < vectors; begin = end) {
@@ -807,8 +827,8 @@ static void run(const struct tc_job *job, void *scratch)
 static void describe(const struct tc_job *job, struct tc_status *text)
 {
     const struct layout layout = layout_of(job);
-    tc_say(text, "%td output places x %td cells", layout.box[0].rows,
-           layout.box[0].vectors * job->kernels->lanes);
+    const struct shape shape = layout.box[0].shape;
+    tc_say(text, "%td output places x %td cells", shape.rows, shape.vectors * job->kernels->lanes);
 }
 
 const struct tc_engine tc_engine_direct = {

@@ -265,22 +265,27 @@ static void run_phase(struct state *s, const struct tc_panel *panel)
     run_boxes(s, &tile);
 }
 
-/* Writes a row of the buffer, the outputs (n, od, oh) of the held columns, to y. */
-static void flush_row(const struct state *s, const void *row, ptrdiff_t n, ptrdiff_t od,
-                      ptrdiff_t oh)
+/* Writes `rows` rows of the buffer, the outputs from (n, od, oh) on of the held columns, to y. */
+static void flush_rows(const struct state *s, const void *row, ptrdiff_t n, ptrdiff_t od,
+                       struct tc_range oh)
 {
     const struct tc_job *const job = s->job;
     const struct tc_image *const y = &job->y;
     const struct tc_axis *const axis = &job->lattice.axis[TC_W];
     const struct tc_range grid = s->block.grid[TC_W + 1], held = s->held[TC_W];
+    const ptrdiff_t bytes = job->kernels->bytes, lanes = s->part.width * job->kernels->lanes;
     const ptrdiff_t ow = axis->out_step * grid.begin + held.begin;
     const ptrdiff_t width = tc_range_length(grid) * tc_range_length(held);
     const ptrdiff_t channel = s->block.group * tc_group_co(job->problem) + s->part.first;
-    const ptrdiff_t at =
-        n * y->n + channel * y->c + od * y->axis[TC_D] + oh * y->axis[TC_H] + ow * y->axis[TC_W];
-    const struct tc_matrix dst = {tc_at(y->data, at, job->kernels->bytes), y->axis[TC_W], y->c};
-    const struct tc_matrix src = {(void *)row, s->part.width * job->kernels->lanes, 1};
-    tc_copy(job->kernels, tc_min(width, axis->out - ow), s->part.lanes, dst, src);
+    const bool one = width == axis->out && y->axis[TC_H] == width * y->axis[TC_W];
+    const ptrdiff_t at = n * y->n + channel * y->c + od * y->axis[TC_D] + ow * y->axis[TC_W];
+    for (ptrdiff_t h = oh.begin; h < oh.end; h += one ? tc_range_length(oh) : 1) {
+        const ptrdiff_t from = (h - oh.begin) * width * lanes, to = at + h * y->axis[TC_H];
+        const ptrdiff_t outputs = one ? tc_range_length(oh) * width : tc_min(width, axis->out - ow);
+        const struct tc_matrix dst = {tc_at(y->data, to, bytes), y->axis[TC_W], y->c};
+        const struct tc_matrix src = {tc_at(row, from, bytes), lanes, 1};
+        tc_copy(job->kernels, outputs, s->part.lanes, dst, src);
+    }
 }
 
 static void flush_buffer(const struct state *s)
@@ -290,20 +295,23 @@ static void flush_buffer(const struct state *s)
     const struct tc_range *const grid = s->block.grid, *const held = s->held;
     const ptrdiff_t width = tc_range_length(grid[3]) * tc_range_length(held[TC_W]);
     const ptrdiff_t row_bytes = width * s->part.width * job->kernels->lanes * job->kernels->bytes;
+    const ptrdiff_t phases = tc_range_length(held[TC_H]);
     const char *row = s->buffer;
     for (ptrdiff_t n = grid[0].begin; n < grid[0].end; n++) {
         for (ptrdiff_t jd = grid[1].begin; jd < grid[1].end; jd++) {
             for (ptrdiff_t rd = held[TC_D].begin; rd < held[TC_D].end; rd++) {
                 const ptrdiff_t od = axis[TC_D].out_step * jd + rd;
-                for (ptrdiff_t jh = grid[2].begin; jh < grid[2].end; jh++) {
-                    for (ptrdiff_t rh = held[TC_H].begin; rh < held[TC_H].end; rh++) {
-                        const ptrdiff_t oh = axis[TC_H].out_step * jh + rh;
-                        if (od < axis[TC_D].out && oh < axis[TC_H].out) {
-                            flush_row(s, row, n, od, oh);
-                        }
-                        row += row_bytes;
-                    }
+                ptrdiff_t jh = grid[2].begin;
+                while (jh < grid[2].end && od < axis[TC_D].out) {
+                    /* with all phases held, all rows follow each other */
+                    const ptrdiff_t next = phases == axis[TC_H].out_step ? grid[2].end : jh + 1;
+                    const ptrdiff_t first = axis[TC_H].out_step * jh + held[TC_H].begin;
+                    const struct tc_range oh = {
+                        first, tc_min(first + (next - jh) * phases, axis[TC_H].out)};
+                    flush_rows(s, row + (jh - grid[2].begin) * phases * row_bytes, n, od, oh);
+                    jh = next;
                 }
+                row += tc_range_length(grid[2]) * phases * row_bytes;
             }
         }
     }

@@ -189,21 +189,51 @@ static INLINE void T(transpose_whole)(const struct tc_transpose *args)
     }
 }
 
+enum { T(STAGED) = 8 * LANES }; /* rows of src that are transposed before they are stored */
+
+/* STAGED rows and LANES columns. Stored at once, the columns' many short pieces would push each
+ * other's lines out of the cache before they are full: columns often lie a power of two apart. */
+static void T(transpose_staged)(const struct tc_transpose *args)
+{
+    REAL stage[LANES][T(STAGED) + LANES];
+    for (int r = 0; r < T(STAGED); r += LANES) {
+        const struct tc_transpose part = {
+            .src = (const REAL *)args->src + r * args->src_row,
+            .src_row = args->src_row,
+            .dst = &stage[0][r],
+            .dst_row = T(STAGED) + LANES,
+        };
+        T(transpose_whole)(&part);
+    }
+    for (int c = 0; c < LANES; c++) {
+        REAL *const dst = T(row_of)(args, c);
+#pragma GCC unroll 8
+        for (int r = 0; r < T(STAGED); r += LANES) {
+            T(store)(dst + r, T(load)(&stage[c][r]));
+        }
+    }
+}
+
 static void T(transpose)(const struct tc_transpose *args)
 {
     for (ptrdiff_t c = 0; c < args->columns; c += LANES) {
-        for (ptrdiff_t r = 0; r < args->rows; r += LANES) {
+        for (ptrdiff_t r = 0; r < args->rows;) {
             struct tc_transpose part = *args;
-            part.rows = args->rows - r < LANES ? args->rows - r : LANES;
+            const ptrdiff_t left = args->rows - r;
+            part.rows = left < LANES ? left : LANES;
             part.columns = args->columns - c < LANES ? args->columns - c : LANES;
             part.src = (const REAL *)args->src + r * args->src_row + c;
             part.dst = (REAL *)args->dst + (args->dst_rows ? 0 : c * args->dst_row) + r;
             part.dst_rows = args->dst_rows ? args->dst_rows + c : NULL;
-            if (part.rows == LANES && part.columns == LANES) {
+            if (part.columns == LANES && left >= T(STAGED)) {
+                T(transpose_staged)(&part);
+                part.rows = T(STAGED);
+            } else if (part.columns == LANES && part.rows == LANES) {
                 T(transpose_whole)(&part);
             } else {
                 T(transpose_part)(&part);
             }
+            r += part.rows;
         }
     }
 }
