@@ -23,6 +23,7 @@ struct tc_part tc_part_at(const struct tc_kernels *kernels, ptrdiff_t length, pt
     const struct tc_range share = tc_share_of(vectors, part, tc_part_count(kernels, length));
     const ptrdiff_t first = share.begin * kernels->lanes;
     return (struct tc_part){
+        .number = part,
         .first = first,
         .lanes = tc_min(length, share.end * kernels->lanes) - first,
         .width = (int)tc_range_length(share),

@@ -8,7 +8,7 @@
 
 /* A part of an axis of lanes: whole vectors, of which `lanes` elements exist. */
 struct tc_part {
-    ptrdiff_t first, lanes;
+    ptrdiff_t number, first, lanes;
     int width; /* vectors */
 };
 

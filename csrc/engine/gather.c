@@ -242,7 +242,7 @@ static void run_phase(struct state *s, const struct tc_panel *panel)
     const ptrdiff_t k[TC_SPATIAL] = {s->phase[0].k, s->phase[1].k, s->phase[2].k};
     const ptrdiff_t taps = s->phase[0].taps * s->phase[1].taps * s->phase[2].taps;
     const ptrdiff_t rows = tc_range_length(panel->ci), bytes = job->kernels->bytes;
-    const ptrdiff_t first = taps > 0 ? tc_panel_tap(job, k) * rows * panel->lanes : 0;
+    const ptrdiff_t first = taps > 0 ? tc_panel_tap(job, k) * panel->plane : 0;
     const ptrdiff_t channel = panel->group * tc_group_co(job->problem) + s->part.first;
     struct tc_tile tile = {
         .lanes = s->part.lanes,
@@ -255,7 +255,7 @@ static void run_phase(struct state *s, const struct tc_panel *panel)
         .add = panel->ci.begin > 0,
         .c = stores_directly(job) ? tc_at(job->y.data, channel, bytes) : s->buffer,
     };
-    ptrdiff_t step = rows * panel->lanes;
+    ptrdiff_t step = panel->plane;
     for (int a = TC_SPATIAL - 1; a >= 0; a--) {
         tile.a_tap[a] = axis[a].offset_step * s->x.axis[a];
         tile.b_tap[a] = step;

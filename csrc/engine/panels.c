@@ -16,7 +16,7 @@
 
 enum {
     PHASE_BYTES = 256 << 10, /* the taps of one phase in a panel: a quarter of the smallest L2 */
-    PANEL_BYTES = 1 << 20,   /* all taps */
+    PANEL_BYTES = 1024 << 10, /* all taps */
     STEP_CI = 16,            /* input channels packed in one task */
     STEP_TAPS = 64,
 };
@@ -81,31 +81,49 @@ static ptrdiff_t chunk_length(const struct tc_job *job)
     return fit < STEP_CI ? chunk : tc_round_up(chunk, STEP_CI);
 }
 
+/* Between two taps lies a line that nobody uses: whole taps are often a power of two long, and the
+ * lanes of a channel, which are packed for all taps at once, would meet in one set of the cache. */
+static ptrdiff_t spare_elements(const struct tc_job *job)
+{
+    return TC_ALIGN / job->kernels->bytes;
+}
+
 struct tc_panel tc_panel_at(const struct tc_job *job, const void *packed, ptrdiff_t group,
                             struct tc_part part, ptrdiff_t ci)
 {
-    const ptrdiff_t all = tc_group_ci(job->problem), lanes = part.width * job->kernels->lanes;
-    const ptrdiff_t before = (group * padded_lanes(job) + part.first) * all + ci * lanes;
+    const ptrdiff_t all = tc_group_ci(job->problem), chunk = chunk_length(job);
+    const ptrdiff_t chunks = tc_ceil_div(all, chunk), lanes = part.width * job->kernels->lanes;
+    const ptrdiff_t parts = tc_part_count(job->kernels, tc_group_co(job->problem));
+    const ptrdiff_t panels = (group * parts + part.number) * chunks + ci / chunk;
+    const ptrdiff_t before =
+        (group * padded_lanes(job) + part.first) * all + ci * lanes + panels * spare_elements(job);
+    const ptrdiff_t end = tc_min(ci + chunk, all);
     return (struct tc_panel){
         .data = tc_at(packed, before * kernel_volume(job), job->kernels->bytes),
         .group = group,
         .part = part,
         .lanes = lanes,
-        .ci = {ci, tc_min(ci + chunk_length(job), all)},
+        .plane = (end - ci) * lanes + spare_elements(job),
+        .ci = {ci, end},
     };
 }
 
 ptrdiff_t tc_panel_bytes(const struct tc_job *job)
 {
-    ptrdiff_t bytes = chunk_length(job) * widest_lanes(job) * job->kernels->bytes;
+    ptrdiff_t bytes = chunk_length(job) * widest_lanes(job) + spare_elements(job);
+    bytes *= job->kernels->bytes;
     return tc_mul(bytes, kernel_volume(job), &bytes) ? bytes : PTRDIFF_MAX;
 }
 
 ptrdiff_t tc_panels_bytes(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
+    const ptrdiff_t ci = tc_group_ci(p), parts = tc_part_count(job->kernels, tc_group_co(p));
+    const ptrdiff_t spare = parts * tc_ceil_div(ci, chunk_length(job)) * spare_elements(job);
     ptrdiff_t bytes = padded_lanes(job) * job->kernels->bytes;
-    const bool fits = tc_mul(bytes, p->ci, &bytes) && tc_mul(bytes, p->k[TC_D], &bytes) &&
+    const bool fits = tc_mul(bytes, ci, &bytes) &&
+                      tc_add(bytes, spare * job->kernels->bytes, &bytes) &&
+                      tc_mul(bytes, p->g, &bytes) && tc_mul(bytes, p->k[TC_D], &bytes) &&
                       tc_mul(bytes, p->k[TC_H], &bytes) && tc_mul(bytes, p->k[TC_W], &bytes);
     return fits ? bytes : PTRDIFF_MAX;
 }
@@ -140,8 +158,7 @@ static ptrdiff_t row_offset(const struct tc_job *job, const struct tc_panel *pan
 {
     ptrdiff_t k[TC_SPATIAL];
     unflatten(job, f, k);
-    const ptrdiff_t row = tc_panel_tap(job, k) * tc_range_length(panel->ci) + ci - panel->ci.begin;
-    return row * panel->lanes;
+    return tc_panel_tap(job, k) * panel->plane + (ci - panel->ci.begin) * panel->lanes;
 }
 
 /* The weights come in pieces too short for the processor to see where it goes on. */

@@ -14,6 +14,7 @@ struct tc_panel {
     ptrdiff_t group;
     struct tc_part part;
     ptrdiff_t lanes;    /* of the part, with their padding */
+    ptrdiff_t plane;    /* elements from a tap to the next */
     struct tc_range ci; /* the chunk, within the group */
 };
 
