@@ -174,6 +174,49 @@ void tc_sheet_copy(const struct tc_sheet *sheet, const struct tc_kernels *kernel
     }
 }
 
+/* ---- fetching ahead ---- */
+
+ptrdiff_t tc_fetch_init(struct tc_fetch *fetch, const struct tc_sheet *sheet, struct tc_image x,
+                        ptrdiff_t channels, ptrdiff_t bytes)
+{
+    const ptrdiff_t height = data_length(sheet, TC_H), width = data_length(sheet, TC_W);
+    const bool dense = x.axis[TC_H] == width;
+    ptrdiff_t from = 0;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        from += sheet->data[a].begin * x.axis[a];
+    }
+    x.data = tc_at(x.data, from, bytes);
+    *fetch = (struct tc_fetch){
+        .x = x,
+        .depth = data_length(sheet, TC_D),
+        .height = dense ? 1 : height,
+        .run_bytes = (dense ? height * width : width) * bytes,
+        .bytes = bytes,
+    };
+    const bool scattered = x.axis[TC_W] != 1, whole = dense && x.c * bytes == fetch->run_bytes;
+    fetch->runs = scattered || whole ? 0 : channels * fetch->depth * fetch->height;
+    return fetch->runs * (fetch->run_bytes / TC_ALIGN + 1);
+}
+
+void tc_fetch_lines(struct tc_fetch *fetch, ptrdiff_t lines)
+{
+    for (; lines > 0; lines--, fetch->at += TC_ALIGN) {
+        if (fetch->at >= fetch->end) {
+            if (fetch->run == fetch->runs) {
+                return;
+            }
+            const ptrdiff_t h = fetch->run % fetch->height, plane = fetch->run / fetch->height;
+            const ptrdiff_t d = plane % fetch->depth, c = plane / fetch->depth;
+            const struct tc_image *const x = &fetch->x;
+            fetch->run++;
+            fetch->at =
+                tc_at(x->data, c * x->c + d * x->axis[TC_D] + h * x->axis[TC_H], fetch->bytes);
+            fetch->end = fetch->at + fetch->run_bytes;
+        }
+        __builtin_prefetch(fetch->at, 0, 2);
+    }
+}
+
 /* ---- masks ---- */
 
 static void set_bits(unsigned char *bits, ptrdiff_t begin, ptrdiff_t end)

@@ -82,10 +82,17 @@ struct rows {
     const void *packed;
 };
 
+/* The inputs that will be copied next, which are fetched while the product is computed. */
+struct ahead {
+    struct tc_fetch fetch;
+    ptrdiff_t each; /* lines after each tile */
+};
+
 /* A block at work. */
 struct state {
+    struct ahead *ahead;
     const struct tc_job *job;
-    struct layout layout;
+    const struct layout *layout;
     struct tc_sheet sheet;
     struct tc_range out; /* columns j of the block */
     ptrdiff_t n, group;
@@ -255,12 +262,18 @@ static struct shape shape_for(const struct tc_kernels *kernels, const struct box
 /* All boxes with taps, and the first in any case: it sets what the others add to. */
 static void set_boxes(const struct tc_kernels *kernels, struct layout *layout)
 {
+    int uneven = 0; /* axes whose first places have a tap more */
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        uneven |= (layout->cells[a].longer > 0) << a;
+    }
     for (int bits = 0; bits < BOXES; bits++) {
-        struct box box = box_at(layout, bits);
-        if (bits == 0 || box.count > 0) {
-            box.rows = layout->lines_at_once * box.width;
-            box.shape = choose_shape(kernels, box.rows);
-            layout->box[layout->boxes++] = box;
+        if ((bits & ~uneven) == 0) {
+            struct box box = box_at(layout, bits);
+            if (bits == 0 || box.count > 0) {
+                box.rows = layout->lines_at_once * box.width;
+                box.shape = choose_shape(kernels, box.rows);
+                layout->box[layout->boxes++] = box;
+            }
         }
     }
 }
@@ -543,15 +556,15 @@ static void pack(const struct tc_job *job, void *packed)
  * each phase is output j. */
 static ptrdiff_t list_rows(const struct state *s, const struct rows *rows, const struct box *box)
 {
-    const ptrdiff_t phases = s->layout.cells[TC_W].s, first = s->layout.first_phase;
-    struct line line = line_at(&s->layout, rows->line);
+    const ptrdiff_t phases = s->layout->cells[TC_W].s, first = s->layout->first_phase;
+    struct line line = line_at(s->layout, rows->line);
     ptrdiff_t count = 0;
-    for (ptrdiff_t i = 0; i < rows->lines; i++, line = next_line(&s->layout, line)) {
-        for (ptrdiff_t rw = 0; rw < box->width && has_box(&s->layout, &line, box); rw++) {
+    for (ptrdiff_t i = 0; i < rows->lines; i++, line = next_line(s->layout, line)) {
+        for (ptrdiff_t rw = 0; rw < box->width && has_box(s->layout, &line, box); rw++) {
             const bool before = rw < first; /* its output lies in the next column */
             s->a_row[count] = count;
             s->c_row[count++] = (i * phases + rw - first + (before ? phases : 0)) * s->pitch +
-                                (s->layout.shift && !before);
+                                (s->layout->shift && !before);
         }
     }
     return count;
@@ -573,17 +586,17 @@ static struct tc_tile tile_of(const struct state *s, const struct box *box, ptrd
                               ptrdiff_t rows, const void *packed)
 {
     const ptrdiff_t ci = tc_group_ci(s->job->problem), bytes = s->job->kernels->bytes;
-    ptrdiff_t from = s->sheet.first, a_tap = ci * rows, mask_tap = s->layout.mask_bytes;
+    ptrdiff_t from = s->sheet.first, a_tap = ci * rows, mask_tap = s->layout->mask_bytes;
     struct tc_tile tile = {
         .rows = rows,
         .k = ci,
         .a = tc_at(packed, first * box->count * ci, bytes),
         .a_row = s->a_row,
         .a_k = rows,
-        .b_k = s->layout.sheet_pitch,
+        .b_k = s->layout->sheet_pitch,
         .bias_by_row = true,
         .add = box->bits != 0,
-        .mask = s->masks + s->layout.mask_bytes,
+        .mask = s->masks + s->layout->mask_bytes,
         .c_row = s->c_row + first,
     };
     if (box->bits == 0 && s->job->problem->bias) {
@@ -592,12 +605,12 @@ static struct tc_tile tile_of(const struct state *s, const struct box *box, ptrd
     for (int a = TC_SPATIAL - 1; a >= 0; a--) {
         tile.taps[a] = box->taps[a];
         tile.a_tap[a] = a_tap;
-        tile.b_tap[a] = -s->layout.cells[a].d * s->sheet.step[a];
+        tile.b_tap[a] = -s->layout->cells[a].d * s->sheet.step[a];
         tile.mask_tap[a] = mask_tap;
         tile.mask += box->first[a] * mask_tap;
         from += box->first[a] * tile.b_tap[a];
         a_tap *= box->taps[a];
-        mask_tap *= s->layout.cells[a].taps;
+        mask_tap *= s->layout->cells[a].taps;
     }
     tile.b = tc_at(s->data, from, bytes);
     return tile;
@@ -622,9 +635,10 @@ static void multiply_box(const struct state *s, const struct box *box, ptrdiff_t
             tile.b = tc_at(b, tile.mask_at, kernels->bytes);
             tile.c = tc_at(s->buffer, tile.mask_at, kernels->bytes);
             const bool whole =
-                s->layout.mask_bytes == 0 || all_set(s->masks, tile.mask_at, tile.lanes);
+                s->layout->mask_bytes == 0 || all_set(s->masks, tile.mask_at, tile.lanes);
             tile.mask = whole ? NULL : mask;
             kernels->tile[end - begin - 1](&tile);
+            tc_fetch_lines(&s->ahead->fetch, s->ahead->each);
         }
     }
 }
@@ -632,14 +646,14 @@ static void multiply_box(const struct state *s, const struct box *box, ptrdiff_t
 static void load_bias(const struct state *s, const struct rows *rows)
 {
     const struct tc_job *const job = s->job;
-    const ptrdiff_t places = s->layout.cells[TC_W].s, bytes = job->kernels->bytes;
-    struct line line = line_at(&s->layout, rows->line);
+    const ptrdiff_t places = s->layout->cells[TC_W].s, bytes = job->kernels->bytes;
+    struct line line = line_at(s->layout, rows->line);
     for (ptrdiff_t i = 0; i < rows->lines && job->problem->bias; i++) {
         const ptrdiff_t channel = s->group * tc_group_co(job->problem) + line.channel;
         const struct tc_matrix src = {tc_at(job->b.data, channel * job->b.c, bytes), 0, 0};
         const struct tc_matrix dst = {tc_at(s->bias, i * places, bytes), 0, 1};
         tc_copy(job->kernels, 1, places, dst, src);
-        line = next_line(&s->layout, line);
+        line = next_line(s->layout, line);
     }
 }
 
@@ -648,8 +662,8 @@ static void multiply(const struct state *s, const struct rows *rows)
     const ptrdiff_t ci = tc_group_ci(s->job->problem), bytes = s->job->kernels->bytes;
     const char *packed = rows->packed;
     load_bias(s, rows);
-    for (int b = 0; b < s->layout.boxes; b++) {
-        const struct box *const box = &s->layout.box[b];
+    for (int b = 0; b < s->layout->boxes; b++) {
+        const struct box *const box = &s->layout->box[b];
         const ptrdiff_t count = list_rows(s, rows, box);
         if (count > 0) {
             multiply_box(s, box, count, packed);
@@ -665,7 +679,7 @@ static void store_rows(const struct state *s, ptrdiff_t rows, const void *from, 
                        void *to, ptrdiff_t to_step)
 {
     const struct tc_kernels *const kernels = s->job->kernels;
-    const struct tc_cells *const width = &s->layout.cells[TC_W];
+    const struct tc_cells *const width = &s->layout->cells[TC_W];
     const ptrdiff_t step = s->job->y.axis[TC_W], phases = width->s, bytes = kernels->bytes;
     const ptrdiff_t outputs = tc_min(s->out.end * phases, width->out) - s->out.begin * phases;
     const ptrdiff_t whole = outputs / phases, rest = outputs % phases;
@@ -709,17 +723,17 @@ static void store(const struct state *s, const struct rows *rows)
 {
     const struct tc_job *const job = s->job;
     const struct tc_image *const y = &job->y;
-    const struct tc_cells *const d = &s->layout.cells[TC_D], *const h = &s->layout.cells[TC_H];
-    const ptrdiff_t bytes = job->kernels->bytes, places = s->layout.cells[TC_W].s;
-    struct line line = line_at(&s->layout, rows->line);
-    for (ptrdiff_t i = 0; i < rows->lines; i++, line = next_line(&s->layout, line)) {
+    const struct tc_cells *const d = &s->layout->cells[TC_D], *const h = &s->layout->cells[TC_H];
+    const ptrdiff_t bytes = job->kernels->bytes, places = s->layout->cells[TC_W].s;
+    struct line line = line_at(s->layout, rows->line);
+    for (ptrdiff_t i = 0; i < rows->lines; i++, line = next_line(s->layout, line)) {
         const struct tc_range qd = cells_with(d, s->sheet.cell[TC_D], line.r[0]);
         const struct tc_range qh = cells_with(h, s->sheet.cell[TC_H], line.r[1]);
         const ptrdiff_t channel = s->group * tc_group_co(job->problem) + line.channel;
         const ptrdiff_t oh = qh.begin * h->s + line.r[1] - h->p;
         const ptrdiff_t to = s->n * y->n + channel * y->c + oh * y->axis[TC_H] +
                              s->out.begin * places * y->axis[TC_W];
-        const ptrdiff_t from = i * places * s->pitch + s->layout.shift;
+        const ptrdiff_t from = i * places * s->pitch + s->layout->shift;
         for (ptrdiff_t q = qd.begin; q < qd.end; q++) {
             const ptrdiff_t od = q * d->s + line.r[0] - d->p;
             const ptrdiff_t lane = from + tc_sheet_row(&s->sheet, q, qh.begin);
@@ -731,26 +745,80 @@ static void store(const struct state *s, const struct rows *rows)
 
 /* ---- blocks ---- */
 
-static void set_block_cells(struct state *s, const ptrdiff_t block[TC_SPATIAL])
+/* A task: a block of some images, for some of the lines. */
+struct task {
+    ptrdiff_t block[TC_SPATIAL], image, share;
+};
+
+static struct task task_at(const struct tc_job *job, ptrdiff_t number)
 {
-    const ptrdiff_t *const size = s->job->blocking.size;
+    const struct tc_blocking *const blocking = &job->blocking;
+    struct task task = {.share = number % blocking->shares};
+    number /= blocking->shares;
+    for (int a = TC_SPATIAL - 1; a >= 0; a--) {
+        task.block[a] = number % blocking->count[a + 1];
+        number /= blocking->count[a + 1];
+    }
+    task.image = number * blocking->size[0];
+    return task;
+}
+
+static void set_sheet(const struct tc_job *job, const struct layout *layout,
+                      const struct task *task, struct tc_sheet *sheet)
+{
     struct tc_range cell[TC_SPATIAL];
     for (int a = 0; a < TC_SPATIAL; a++) {
-        const struct tc_cells *const axis = &s->layout.cells[a];
-        const ptrdiff_t length = grid_length(&s->layout, a), first = axis->p / axis->s;
-        const ptrdiff_t begin = block[a] * size[a + 1];
-        const ptrdiff_t end = tc_min(begin + size[a + 1], length);
-        if (a == TC_W) {
-            s->out = (struct tc_range){begin, end};
-        }
-        cell[a] = (struct tc_range){first + begin, first + cell_count(&s->layout, a, end)};
+        const struct tc_cells *const axis = &layout->cells[a];
+        const ptrdiff_t length = grid_length(layout, a), size = job->blocking.size[a + 1];
+        const ptrdiff_t first = axis->p / axis->s, begin = task->block[a] * size;
+        const ptrdiff_t end = cell_count(layout, a, tc_min(begin + size, length));
+        cell[a] = (struct tc_range){first + begin, first + end};
     }
-    tc_sheet_init(&s->sheet, s->layout.cells, cell);
-    tc_sheet_clear(&s->sheet, tc_group_ci(s->job->problem), s->layout.sheet_pitch, s->data,
+    tc_sheet_init(sheet, layout->cells, cell);
+}
+
+static void set_block_cells(struct state *s, const struct task *task)
+{
+    const ptrdiff_t size = s->job->blocking.size[TC_W + 1], begin = task->block[TC_W] * size;
+    s->out = (struct tc_range){begin, tc_min(begin + size, grid_length(s->layout, TC_W))};
+    set_sheet(s->job, s->layout, task, &s->sheet);
+    tc_sheet_clear(&s->sheet, tc_group_ci(s->job->problem), s->layout->sheet_pitch, s->data,
                    s->job->kernels->bytes);
-    if (s->layout.mask_bytes) {
-        tc_sheet_masks(&s->sheet, s->layout.cells, s->masks, s->layout.mask_bytes);
+    if (s->layout->mask_bytes) {
+        tc_sheet_masks(&s->sheet, s->layout->cells, s->masks, s->layout->mask_bytes);
     }
+}
+
+/* Looks ahead to the same block of the next image or, after the last, to the next task, if they
+ * read other inputs and the caches do not hold those yet. */
+static void look_ahead(struct state *s, ptrdiff_t number, bool last)
+{
+    const struct tc_job *const job = s->job;
+    const struct tc_problem *const p = job->problem;
+    const ptrdiff_t bytes = job->kernels->bytes;
+    const ptrdiff_t x_bytes = p->n * p->ci * p->i[TC_D] * p->i[TC_H] * p->i[TC_W] * bytes;
+    struct ahead *const ahead = s->ahead;
+    struct tc_sheet sheet = s->sheet;
+    struct tc_image x = job->x;
+    ptrdiff_t n = s->n + 1, tiles = 0;
+    ahead->each = 0;
+    if (p->g > 1 || job->blocking.shares > 1 || x_bytes <= job->cpu->l2_bytes ||
+        (last && number + 1 == job->tasks)) {
+        return;
+    }
+    if (last) {
+        const struct task next = task_at(job, number + 1);
+        set_sheet(job, s->layout, &next, &sheet);
+        n = next.image;
+    }
+    for (int b = 0; b < s->layout->boxes; b++) {
+        const struct box *const box = &s->layout->box[b];
+        tiles += tc_ceil_div(box->rows, box->shape.rows) *
+                 tc_ceil_div(s->sheet.lanes, box->shape.vectors * job->kernels->lanes);
+    }
+    tiles *= tc_ceil_div(s->layout->lines, s->layout->lines_at_once);
+    x.data = tc_at(x.data, n * x.n, bytes);
+    ahead->each = tc_ceil_div(tc_fetch_init(&ahead->fetch, &sheet, x, p->ci, bytes), tiles);
 }
 
 /* Parts [begin, end) of all groups' lines, of one image. */
@@ -758,17 +826,17 @@ static void run_parts(struct state *s, ptrdiff_t begin, ptrdiff_t end)
 {
     const struct tc_job *const job = s->job;
     const ptrdiff_t ci = tc_group_ci(job->problem), bytes = job->kernels->bytes;
-    const ptrdiff_t at_once = s->layout.lines_at_once;
-    const ptrdiff_t parts = tc_ceil_div(s->layout.lines, at_once);
+    const ptrdiff_t at_once = s->layout->lines_at_once;
+    const ptrdiff_t parts = tc_ceil_div(s->layout->lines, at_once);
     for (ptrdiff_t part = begin; part < end; part++) {
         if (part == begin || part % parts == 0) {
             struct tc_image x = job->x;
             s->group = part / parts;
             x.data = tc_at(x.data, s->n * x.n + s->group * ci * x.c, bytes);
-            tc_sheet_copy(&s->sheet, job->kernels, x, ci, s->layout.sheet_pitch, s->data);
+            tc_sheet_copy(&s->sheet, job->kernels, x, ci, s->layout->sheet_pitch, s->data);
         }
-        const struct rows rows = rows_at(job, &s->layout, s->group, part % parts * at_once,
-                                         s->layout.lines, job->packed);
+        const struct rows rows = rows_at(job, s->layout, s->group, part % parts * at_once,
+                                         s->layout->lines, job->packed);
         multiply(s, &rows);
         store(s, &rows);
     }
@@ -786,7 +854,7 @@ struct run {
     char *scratch;
 };
 
-static void run_block(const void *context, ptrdiff_t task, int thread)
+static void run_block(const void *context, ptrdiff_t number, int thread)
 {
     const struct run *const run = context;
     const struct tc_job *const job = run->job;
@@ -794,26 +862,23 @@ static void run_block(const void *context, ptrdiff_t task, int thread)
     const struct scratch scratch = scratch_of(job, &run->layout);
     const ptrdiff_t parts =
         job->problem->g * tc_ceil_div(run->layout.lines, run->layout.lines_at_once);
-    struct state s = {.job = job, .layout = run->layout};
-    ptrdiff_t block[TC_SPATIAL];
+    struct ahead ahead = {.each = 0};
+    struct state s = {.job = job, .layout = &run->layout, .ahead = &ahead};
     s.data = run->scratch + thread * job->thread_bytes;
     s.buffer = (char *)s.data + scratch.sheet;
     s.bias = (char *)s.buffer + scratch.buffer;
     s.a_row = (ptrdiff_t *)((char *)s.bias + scratch.bias);
-    s.c_row = s.a_row + s.layout.lines_at_once * s.layout.cells[TC_W].s;
+    s.c_row = s.a_row + s.layout->lines_at_once * s.layout->cells[TC_W].s;
     s.masks = (unsigned char *)s.a_row + scratch.rows;
     s.stream = y_bytes(job) > job->cpu->l3_bytes;
-    s.pitch = whole_lines(job, s.layout.lanes + s.layout.shift);
-    const ptrdiff_t share = task % blocking->shares;
-    task /= blocking->shares;
-    for (int a = TC_SPATIAL - 1; a >= 0; a--) {
-        block[a] = task % blocking->count[a + 1];
-        task /= blocking->count[a + 1];
-    }
-    set_block_cells(&s, block);
-    const ptrdiff_t end = tc_min((task + 1) * blocking->size[0], job->problem->n);
-    for (s.n = task * blocking->size[0]; s.n < end; s.n++) {
-        run_parts(&s, parts * share / blocking->shares, parts * (share + 1) / blocking->shares);
+    s.pitch = whole_lines(job, s.layout->lanes + s.layout->shift);
+    const struct task task = task_at(job, number);
+    const ptrdiff_t end = tc_min(task.image + blocking->size[0], job->problem->n);
+    set_block_cells(&s, &task);
+    for (s.n = task.image; s.n < end; s.n++) {
+        look_ahead(&s, number, s.n + 1 == end);
+        run_parts(&s, parts * task.share / blocking->shares,
+                  parts * (task.share + 1) / blocking->shares);
     }
 }
 

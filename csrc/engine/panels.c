@@ -15,9 +15,9 @@
 #include <string.h>
 
 enum {
-    PHASE_BYTES = 256 << 10, /* the taps of one phase in a panel: a quarter of the smallest L2 */
+    PHASE_BYTES = 256 << 10,  /* the taps of one phase in a panel: a quarter of the smallest L2 */
     PANEL_BYTES = 1024 << 10, /* all taps */
-    STEP_CI = 16,            /* input channels packed in one task */
+    STEP_CI = 16,             /* input channels packed in one task */
     STEP_TAPS = 64,
 };
 
