@@ -26,6 +26,7 @@
 #include "engine/cells.h"
 #include "engine/pack.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -34,6 +35,7 @@ enum {
     MOST_LANES = 2048,
     MANY_ROWS = 256,
     LATENCY = 8,
+    TILE_STEPS = 40,
     LEAST_CELLS = 48,   /* of a block that is cut for the threads' sake */
     MOST_PLACES = 1024, /* along the width */
     MOST_TAPS = 1024,   /* of one output */
@@ -234,33 +236,34 @@ static struct box box_at(const struct layout *layout, int bits)
     return box;
 }
 
-/* The shape of tile that takes the fewest steps for so many rows: a step is a multiply-add or half
- * a load, of which a shifted one counts twice, and a result cannot be added to sooner than
- * LATENCY steps later. */
-static struct shape choose_shape(const struct tc_kernels *kernels, ptrdiff_t rows)
+/* The shape of tile that takes the fewest steps for so many rows, each a sum of `depth` products: a
+ * step is a multiply-add or half a load, of which a shifted one counts twice; a sum cannot be added
+ * to sooner than LATENCY steps later; and a tile costs some steps however small it is. */
+static struct shape choose_shape(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t depth)
 {
     struct shape best = {0, 0};
-    ptrdiff_t least = PTRDIFF_MAX;
+    double least = HUGE_VAL;
     for (int width = 1; width <= kernels->widths; width++) {
         const ptrdiff_t tiles = tc_ceil_div(rows, kernels->rows[width - 1]);
         const ptrdiff_t each = tc_ceil_div(rows, tiles), loads = 2 * width + each;
         const ptrdiff_t steps = tc_max(tc_max(each * width, loads), LATENCY);
-        if (tiles * steps * 12 / width < least) {
-            least = tiles * steps * 12 / width;
+        const double all = (double)tiles * ((double)depth * (double)steps + TILE_STEPS) / width;
+        if (all < least) {
+            least = all;
             best = (struct shape){each, width};
         }
     }
     return best;
 }
 
-static struct shape shape_for(const struct tc_kernels *kernels, const struct box *box,
-                              ptrdiff_t rows)
+static struct shape shape_for(const struct tc_job *job, const struct box *box, ptrdiff_t rows)
 {
-    return rows == box->rows ? box->shape : choose_shape(kernels, rows);
+    const ptrdiff_t depth = box->count * tc_group_ci(job->problem);
+    return rows == box->rows ? box->shape : choose_shape(job->kernels, rows, depth);
 }
 
 /* All boxes with taps, and the first in any case: it sets what the others add to. */
-static void set_boxes(const struct tc_kernels *kernels, struct layout *layout)
+static void set_boxes(const struct tc_job *job, struct layout *layout)
 {
     int uneven = 0; /* axes whose first places have a tap more */
     for (int a = 0; a < TC_SPATIAL; a++) {
@@ -271,7 +274,8 @@ static void set_boxes(const struct tc_kernels *kernels, struct layout *layout)
             struct box box = box_at(layout, bits);
             if (bits == 0 || box.count > 0) {
                 box.rows = layout->lines_at_once * box.width;
-                box.shape = choose_shape(kernels, box.rows);
+                box.shape =
+                    choose_shape(job->kernels, box.rows, box.count * tc_group_ci(job->problem));
                 layout->box[layout->boxes++] = box;
             }
         }
@@ -291,7 +295,7 @@ static struct layout layout_of(const struct tc_job *job)
     layout.lines_at_once = tc_clamp(GROUP_ROWS / width->s, 1, layout.lines);
     layout.first_phase = width->p % width->s;
     layout.shift = layout.first_phase != 0;
-    set_boxes(job->kernels, &layout);
+    set_boxes(job, &layout);
     return layout;
 }
 
@@ -532,7 +536,7 @@ static void pack_step(const void *context, ptrdiff_t task, int thread)
     for (int b = 0; b < layout->boxes; b++) {
         const struct box *const box = &layout->box[b];
         const ptrdiff_t count = list_weights(job, layout, &rows, box, list);
-        const struct shape shape = shape_for(job->kernels, box, tc_max(count, 1));
+        const struct shape shape = shape_for(job, box, tc_max(count, 1));
         for (ptrdiff_t at = 0; at < count; at += shape.rows) {
             const ptrdiff_t tile = tc_min(shape.rows, count - at);
             pack_tile(job, layout, box, list + at, tile, ci, weights, to);
@@ -622,7 +626,7 @@ static void multiply_box(const struct state *s, const struct box *box, ptrdiff_t
 {
     const struct tc_kernels *const kernels = s->job->kernels;
     const ptrdiff_t lanes = s->sheet.lanes, vectors = tc_ceil_div(lanes, kernels->lanes);
-    const struct shape shape = shape_for(kernels, box, count);
+    const struct shape shape = shape_for(s->job, box, count);
     const ptrdiff_t step = tc_ceil_div(vectors, tc_ceil_div(vectors, shape.vectors));
     for (ptrdiff_t first = 0; first < count; first += shape.rows) {
         struct tc_tile tile = tile_of(s, box, first, tc_min(shape.rows, count - first), packed);
