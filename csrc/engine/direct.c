@@ -40,7 +40,8 @@ enum {
     MOST_PLACES = 1024, /* along the width */
     MOST_TAPS = 1024,   /* of one output */
     STEP_CI = 64,       /* input channels packed in one task */
-    GROUP_ROWS = 12,    /* about so many rows at once */
+    GROUP_ROWS = 12,    /* about so many rows at once; */
+    MOST_ROWS = 24,     /* all, if there are no more than this */
     TASKS_PER_THREAD = 4,
     BOXES = 1 << TC_SPATIAL,
 };
@@ -292,7 +293,9 @@ static struct layout layout_of(const struct tc_job *job)
     }
     const struct tc_cells *const width = &layout.cells[TC_W];
     layout.lines = tc_group_co(problem) * problem->s[TC_D] * problem->s[TC_H];
-    layout.lines_at_once = tc_clamp(GROUP_ROWS / width->s, 1, layout.lines);
+    layout.lines_at_once = layout.lines * width->s <= MOST_ROWS
+                               ? layout.lines
+                               : tc_clamp(GROUP_ROWS / width->s, 1, layout.lines);
     layout.first_phase = width->p % width->s;
     layout.shift = layout.first_phase != 0;
     set_boxes(job, &layout);
