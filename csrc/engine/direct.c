@@ -43,6 +43,7 @@ enum {
     GROUP_ROWS = 12,    /* about so many rows at once; */
     MOST_ROWS = 24,     /* all, if there are no more than this */
     TASKS_PER_THREAD = 4,
+    TASK_MACS = 2000000,
     BOXES = 1 << TC_SPATIAL,
 };
 
@@ -202,13 +203,25 @@ static bool add_share(struct tc_job *job, const struct layout *layout)
     return true;
 }
 
-/* Tasks: blocks, each for some images and some of the lines of all groups. Several for each thread
- * even out what disturbs them, but fewer must share evenly. */
+/* Several tasks even out what disturbs the threads; but each begins with some work of its own. */
+static ptrdiff_t tasks_per_thread(const struct tc_job *job, const struct layout *layout)
+{
+    const struct tc_problem *const p = job->problem;
+    double macs = (double)p->n * (double)p->co * (double)tc_group_ci(p) * (double)layout->volume;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        macs *= (double)p->i[a];
+    }
+    const double tasks = macs / TASK_MACS / job->threads;
+    return tasks < 1 ? 1 : tasks > TASKS_PER_THREAD ? TASKS_PER_THREAD : (ptrdiff_t)tasks;
+}
+
+/* Tasks: blocks, each for some images and some of the lines of all groups. Few tasks must
+ * share the threads evenly. */
 static void set_tasks(struct tc_job *job, const struct layout *layout)
 {
     struct tc_blocking *const blocking = &job->blocking;
-    const ptrdiff_t threads = job->threads, plenty = threads > 1 ? threads * TASKS_PER_THREAD : 1;
-    const ptrdiff_t n = tc_max(job->problem->n, 1);
+    const ptrdiff_t threads = job->threads, n = tc_max(job->problem->n, 1);
+    const ptrdiff_t plenty = threads > 1 ? threads * tasks_per_thread(job, layout) : 1;
     const bool shares = prefers_shares(job, layout);
     bool more = true;
     blocking->shares = 1;
