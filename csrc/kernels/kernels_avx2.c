@@ -72,6 +72,12 @@ static INLINE __m256 fma_masked_f32(__m256 mask, __m256 a, __m256 b, __m256 c)
     return _mm256_blendv_ps(c, _mm256_fmadd_ps(a, b, c), mask);
 }
 
+static INLINE __m256 keep_f32(__m256 v)
+{
+    __asm__("" : "+x"(v));
+    return v;
+}
+
 static INLINE void stream_f32(float *p, __m256 v)
 {
     _mm256_stream_ps(p, v);
@@ -194,6 +200,12 @@ static INLINE __m256d mask_at_f64(const unsigned char *bits, ptrdiff_t at)
 static INLINE __m256d fma_masked_f64(__m256d mask, __m256d a, __m256d b, __m256d c)
 {
     return _mm256_blendv_pd(c, _mm256_fmadd_pd(a, b, c), mask);
+}
+
+static INLINE __m256d keep_f64(__m256d v)
+{
+    __asm__("" : "+x"(v));
+    return v;
 }
 
 static INLINE void stream_f64(double *p, __m256d v)

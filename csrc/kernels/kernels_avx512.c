@@ -68,6 +68,12 @@ static INLINE __m512 fma_masked_f32(__mmask16 mask, __m512 a, __m512 b, __m512 c
     return _mm512_mask3_fmadd_ps(a, b, c, mask);
 }
 
+static INLINE __m512 keep_f32(__m512 v)
+{
+    __asm__("" : "+v"(v));
+    return v;
+}
+
 static INLINE void stream_f32(float *p, __m512 v)
 {
     _mm512_stream_ps(p, v);
@@ -195,6 +201,12 @@ static INLINE __mmask8 mask_at_f64(const unsigned char *bits, ptrdiff_t at)
 static INLINE __m512d fma_masked_f64(__mmask8 mask, __m512d a, __m512d b, __m512d c)
 {
     return _mm512_mask3_fmadd_pd(a, b, c, mask);
+}
+
+static INLINE __m512d keep_f64(__m512d v)
+{
+    __asm__("" : "+v"(v));
+    return v;
 }
 
 static INLINE void stream_f64(double *p, __m512d v)

@@ -67,6 +67,11 @@ static INLINE vector_f32 fma_masked_f32(mask_f32 mask, vector_f32 a, vector_f32 
     return (vector_f32)(((mask_f32)(a * b + c) & mask) | ((mask_f32)c & ~mask));
 }
 
+static INLINE vector_f32 keep_f32(vector_f32 v)
+{
+    return v;
+}
+
 static INLINE void stream_f32(float *p, vector_f32 v)
 {
     store_f32(p, v);
@@ -163,6 +168,11 @@ static INLINE mask_f64 mask_at_f64(const unsigned char *bits, ptrdiff_t at)
 static INLINE vector_f64 fma_masked_f64(mask_f64 mask, vector_f64 a, vector_f64 b, vector_f64 c)
 {
     return (vector_f64)(((mask_f64)(a * b + c) & mask) | ((mask_f64)c & ~mask));
+}
+
+static INLINE vector_f64 keep_f64(vector_f64 v)
+{
+    return v;
 }
 
 static INLINE void stream_f64(double *p, vector_f64 v)

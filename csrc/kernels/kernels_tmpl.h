@@ -13,6 +13,8 @@
  *                                              others are read as 0 and not written
  *   mask_at                                    the choice that LANES bits from bit `at` on make
  *   fma_masked                                 fma in the chosen lanes, c in the others
+ *   keep                                       the vector, in a register: gcc would rather load it
+ *                                              again for each use
  *   stream, finish_stream                      store past the caches, p being aligned; to be
  *                                              called after the last
  *   zip                                        of a and b: a0 b0 a1 b1 ... in two vectors
@@ -40,7 +42,7 @@ static INLINE void T(tile_tap)(const struct tc_tile *tile, const REAL *a, const 
         VECTOR lanes[TC_WIDTHS];
 #pragma GCC unroll 16
         for (int v = 0; v < width; v++) {
-            lanes[v] = T(load)(b + v * LANES);
+            lanes[v] = rows > 1 ? T(keep)(T(load)(b + v * LANES)) : T(load)(b + v * LANES);
         }
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++) {
