@@ -21,22 +21,29 @@ bool tc_cells_fit(const struct tc_problem *problem, int axis)
 
 struct tc_cells tc_cells_of(const struct tc_problem *problem, int axis)
 {
-    const ptrdiff_t k = problem->k[axis], s = problem->s[axis];
-    return (struct tc_cells){
+    const ptrdiff_t k = problem->k[axis], s = problem->s[axis], p = problem->p[axis];
+    struct tc_cells cells = {
         .in = problem->i[axis],
         .out = problem->o[axis],
         .s = s,
-        .p = problem->p[axis],
+        .p = p,
         .d = problem->d[axis],
-        .common = k / s,
-        .taps = tc_ceil_div(k, s),
-        .longer = k % s,
+        .common = k,
+        .taps = k,
+        .first = p,
+        .end = p + problem->o[axis],
+        .columns = problem->o[axis],
     };
-}
-
-struct tc_range tc_cells_range(const struct tc_cells *axis)
-{
-    return (struct tc_range){axis->p / axis->s, (axis->out - 1 + axis->p) / axis->s + 1};
+    if (s > 1) { /* spares most axes of small problems the divisions */
+        cells.common = k / s;
+        cells.longer = k % s;
+        cells.taps = cells.common + (cells.longer > 0);
+        cells.first = p / s;
+        cells.place = p % s;
+        cells.end = (cells.out - 1 + p) / s + 1;
+        cells.columns = tc_ceil_div(cells.out, s);
+    }
+    return cells;
 }
 
 /* ---- layout ---- */
@@ -65,9 +72,8 @@ void tc_sheet_init(struct tc_sheet *sheet, const struct tc_cells cells[TC_SPATIA
 
 ptrdiff_t tc_cells_gap(const struct tc_cells *axis)
 {
-    const ptrdiff_t first = axis->p / axis->s, partial = axis->p % axis->s != 0;
-    const ptrdiff_t end = first + tc_ceil_div(axis->out, axis->s) + partial;
-    return tc_max(tc_max(tc_cells_reach(axis) - first, end - axis->in), 0);
+    const ptrdiff_t end = axis->first + axis->columns + (axis->place > 0);
+    return tc_max(tc_max(tc_cells_reach(axis) - axis->first, end - axis->in), 0);
 }
 
 void tc_sheet_bound(const struct tc_cells cells[TC_SPATIAL], const ptrdiff_t size[TC_SPATIAL],

@@ -15,15 +15,15 @@ struct tc_cells {
     ptrdiff_t in, out, s, p, d;
     ptrdiff_t common, taps; /* taps that all places have; that the first `longer` have */
     ptrdiff_t longer;
+    ptrdiff_t first, end; /* cells that have an output */
+    ptrdiff_t place;      /* of output 0, in the first cell */
+    ptrdiff_t columns;    /* outputs of a phase, at most */
 };
 
 /* Whether the axis can be counted in cells. */
 bool tc_cells_fit(const struct tc_problem *problem, int axis);
 
 struct tc_cells tc_cells_of(const struct tc_problem *problem, int axis);
-
-/* Cells that have an output. */
-struct tc_range tc_cells_range(const struct tc_cells *axis);
 
 /* How far before a cell its first input lies. */
 static inline ptrdiff_t tc_cells_reach(const struct tc_cells *axis)

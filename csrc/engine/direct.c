@@ -67,7 +67,6 @@ struct layout {
     struct tc_cells cells[TC_SPATIAL];
     ptrdiff_t volume;               /* kernel elements */
     ptrdiff_t lines, lines_at_once; /* of a group */
-    ptrdiff_t first_phase;          /* the place of output 0, along the width */
     ptrdiff_t shift;                /* most cells between a phase's place and its outputs */
     ptrdiff_t sheet_pitch, lanes;   /* at most */
     ptrdiff_t mask_bytes;           /* of one tap; 0: every lane counts */
@@ -118,8 +117,7 @@ static ptrdiff_t whole_lines(const struct tc_job *job, ptrdiff_t elements)
 static ptrdiff_t grid_length(const struct layout *layout, int axis)
 {
     const struct tc_cells *const cells = &layout->cells[axis];
-    const struct tc_range range = tc_cells_range(cells);
-    return axis == TC_W ? tc_ceil_div(cells->out, cells->s) : range.end - range.begin;
+    return axis == TC_W ? cells->columns : cells->end - cells->first;
 }
 
 /* Cells along an axis for `size` of its grid. */
@@ -296,23 +294,24 @@ static void set_boxes(const struct tc_job *job, struct layout *layout)
     }
 }
 
-static struct layout layout_of(const struct tc_job *job)
+/* What does not depend on the blocks; set_bounds adds the rest. The boxes that do not exist are
+ * left alone: small problems notice each kilobyte that is cleared. */
+static void init_layout(struct layout *layout, const struct tc_job *job)
 {
     const struct tc_problem *const problem = job->problem;
-    struct layout layout = {.volume = 1};
+    layout->volume = 1;
     for (int a = 0; a < TC_SPATIAL; a++) {
-        layout.cells[a] = tc_cells_of(problem, a);
-        layout.volume *= problem->k[a];
+        layout->cells[a] = tc_cells_of(problem, a);
+        layout->volume *= problem->k[a];
     }
-    const struct tc_cells *const width = &layout.cells[TC_W];
-    layout.lines = tc_group_co(problem) * problem->s[TC_D] * problem->s[TC_H];
-    layout.lines_at_once = layout.lines * width->s <= MOST_ROWS
-                               ? layout.lines
-                               : tc_clamp(GROUP_ROWS / width->s, 1, layout.lines);
-    layout.first_phase = width->p % width->s;
-    layout.shift = layout.first_phase != 0;
-    set_boxes(job, &layout);
-    return layout;
+    const struct tc_cells *const width = &layout->cells[TC_W];
+    layout->lines = tc_group_co(problem) * problem->s[TC_D] * problem->s[TC_H];
+    layout->lines_at_once = layout->lines * width->s <= MOST_ROWS
+                                ? layout->lines
+                                : tc_clamp(GROUP_ROWS / width->s, 1, layout->lines);
+    layout->shift = width->place > 0;
+    layout->boxes = 0;
+    set_boxes(job, layout);
 }
 
 static void set_bounds(const struct tc_job *job, struct layout *layout)
@@ -389,7 +388,8 @@ static const char *accept(struct tc_job *job)
     if (refusal) {
         return refusal;
     }
-    struct layout layout = layout_of(job);
+    struct layout layout;
+    init_layout(&layout, job);
     set_block(job, &layout);
     set_tasks(job, &layout);
     set_bounds(job, &layout);
@@ -563,7 +563,10 @@ static void pack_step(const void *context, ptrdiff_t task, int thread)
 
 static void pack(const struct tc_job *job, void *packed)
 {
-    struct packing packing = {.job = job, .layout = layout_of(job), .packed = packed};
+    struct packing packing;
+    init_layout(&packing.layout, job);
+    packing.job = job;
+    packing.packed = packed;
     packing.parts = tc_ceil_div(packing.layout.lines, packing.layout.lines_at_once);
     packing.steps = tc_ceil_div(tc_group_ci(job->problem), STEP_CI);
     tc_parallel(job->problem->g * packing.parts * packing.steps, job->threads, pack_step, &packing);
@@ -576,7 +579,7 @@ static void pack(const struct tc_job *job, void *packed)
  * each phase is output j. */
 static ptrdiff_t list_rows(const struct state *s, const struct rows *rows, const struct box *box)
 {
-    const ptrdiff_t phases = s->layout->cells[TC_W].s, first = s->layout->first_phase;
+    const ptrdiff_t phases = s->layout->cells[TC_W].s, first = s->layout->cells[TC_W].place;
     struct line line = line_at(s->layout, rows->line);
     ptrdiff_t count = 0;
     for (ptrdiff_t i = 0; i < rows->lines; i++, line = next_line(s->layout, line)) {
@@ -790,7 +793,7 @@ static void set_sheet(const struct tc_job *job, const struct layout *layout,
     for (int a = 0; a < TC_SPATIAL; a++) {
         const struct tc_cells *const axis = &layout->cells[a];
         const ptrdiff_t length = grid_length(layout, a), size = job->blocking.size[a + 1];
-        const ptrdiff_t first = axis->p / axis->s, begin = task->block[a] * size;
+        const ptrdiff_t first = axis->first, begin = task->block[a] * size;
         const ptrdiff_t end = cell_count(layout, a, tc_min(begin + size, length));
         cell[a] = (struct tc_range){first + begin, first + end};
     }
@@ -904,14 +907,18 @@ static void run_block(const void *context, ptrdiff_t number, int thread)
 
 static void run(const struct tc_job *job, void *scratch)
 {
-    struct run context = {.job = job, .layout = layout_of(job), .scratch = scratch};
+    struct run context;
+    init_layout(&context.layout, job);
+    context.job = job;
+    context.scratch = scratch;
     set_bounds(job, &context.layout);
     tc_parallel(job->tasks, job->threads, run_block, &context);
 }
 
 static void describe(const struct tc_job *job, struct tc_status *text)
 {
-    const struct layout layout = layout_of(job);
+    struct layout layout;
+    init_layout(&layout, job);
     const struct shape shape = layout.box[0].shape;
     tc_say(text, "%td output places x %td cells", shape.rows, shape.vectors * job->kernels->lanes);
 }
