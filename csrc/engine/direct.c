@@ -34,6 +34,7 @@ enum {
     BUFFER_BYTES = 96 << 10, /* outputs of some lines before they are interleaved */
     MOST_LANES = 2048,
     MANY_ROWS = 256,
+    MANY_CHANNELS = 512,
     LATENCY = 8,
     TILE_STEPS = 40,
     LEAST_CELLS = 48,   /* of a block that is cut for the threads' sake */
@@ -376,7 +377,7 @@ static const char *refuse(const struct tc_job *job)
         inputs * job->kernels->bytes > (double)job->cpu->l2_bytes) {
         return "what one cell reads and gives does not fit the cache";
     }
-    if (!job->forced && !shuffles && fills_vectors(job)) {
+    if (!job->forced && fills_vectors(job) && (!shuffles || tc_group_ci(problem) >= MANY_CHANNELS)) {
         return "the output channels fill vectors";
     }
     return NULL;
