@@ -377,7 +377,8 @@ static const char *refuse(const struct tc_job *job)
         inputs * job->kernels->bytes > (double)job->cpu->l2_bytes) {
         return "what one cell reads and gives does not fit the cache";
     }
-    if (!job->forced && fills_vectors(job) && (!shuffles || tc_group_ci(problem) >= MANY_CHANNELS)) {
+    if (!job->forced && fills_vectors(job) &&
+        (!shuffles || tc_group_ci(problem) >= MANY_CHANNELS)) {
         return "the output channels fill vectors";
     }
     return NULL;
