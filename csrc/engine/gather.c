@@ -18,7 +18,7 @@
  * which is transposed into y from the cache.
  *
  * Weights are packed by each task for itself, right before their use, if no other task needs them;
- * else once for all tasks. */
+ * else by each thread for itself, if they are few; else once for all tasks. */
 #include "base/parallel.h"
 #include "base/size.h"
 #include "engine/blocks.h"
@@ -31,6 +31,7 @@ enum {
     INPUT_BYTES = 1024 << 10, /* the copy of a block's inputs */
     BUFFER_BYTES = 512 << 10, /* output rows of a block */
     MAX_POINTS = 1024,        /* grid points of a block */
+    OWN_BYTES = 3 << 20,      /* weights that every thread packs for itself, at most */
 };
 
 /* Offsets of grid points: point j lies from + sum of step*j elements behind the data. */
@@ -50,6 +51,7 @@ struct state {
     struct walk a, c; /* where a phase's points read and write */
     ptrdiff_t *a_row, *c_row;
     void *copy, *buffer, *panel, *bias;
+    const void *packed;
 };
 
 /* ---- booking ---- */
@@ -112,6 +114,32 @@ static bool packs_in_tasks(const struct tc_job *job)
     return !job->ahead && count[0] * count[1] * count[2] * count[3] == 1;
 }
 
+/* Whether each thread packs all panels for itself: reading what another core has just written takes
+ * longer than packing a few megabytes again. */
+static bool packs_for_threads(const struct tc_job *job)
+{
+    return !job->ahead && job->threads > 1 && !packs_in_tasks(job) &&
+           tc_panels_bytes(job) <= OWN_BYTES;
+}
+
+/* A thread's own panels, and whether they are packed. */
+struct own {
+    bool packed;
+    _Alignas(TC_ALIGN) char panels[];
+};
+
+static ptrdiff_t own_bytes(const struct tc_job *job)
+{
+    const ptrdiff_t bytes = (ptrdiff_t)sizeof(struct own) + tc_panels_bytes(job);
+    return packs_for_threads(job) ? tc_round_up(bytes, TC_ALIGN) : 0;
+}
+
+static struct own *own_of(const struct tc_job *job, void *scratch, int thread)
+{
+    char *const end = (char *)scratch + (thread + 1) * job->thread_bytes;
+    return (struct own *)(end - own_bytes(job));
+}
+
 static const char *accept(struct tc_job *job)
 {
     const struct tc_problem *const problem = job->problem;
@@ -120,13 +148,15 @@ static const char *accept(struct tc_job *job)
     const ptrdiff_t points = stores_directly(job) ? MAX_POINTS : tc_clamp(fit, 1, MAX_POINTS);
     const ptrdiff_t inputs = job->x.c == 1 ? PTRDIFF_MAX : tc_max(INPUT_BYTES / channel_bytes, 1);
     tc_blocking_set(job, points, inputs, tc_part_count(job->kernels, tc_group_co(problem)));
-    job->packed_bytes = packs_in_tasks(job) ? 0 : tc_panels_bytes(job);
+    const bool ahead_of_run = !packs_in_tasks(job) && !packs_for_threads(job);
+    job->packed_bytes = ahead_of_run ? tc_panels_bytes(job) : 0;
     job->thread_bytes = copy_bytes(job) + buffer_bytes(job) + widest_bytes(job) +
                         2 * MAX_POINTS * (ptrdiff_t)sizeof(ptrdiff_t);
     job->thread_bytes = tc_round_up(job->thread_bytes, TC_ALIGN);
     if (packs_in_tasks(job)) {
         job->thread_bytes += tc_round_up(tc_panel_bytes(job), TC_ALIGN);
     }
+    job->thread_bytes += own_bytes(job);
     return NULL;
 }
 
@@ -325,7 +355,7 @@ static void run_held(struct state *s)
     const bool packs = packs_in_tasks(job);
     struct tc_panel panel;
     for (ptrdiff_t ci = 0; ci < tc_group_ci(job->problem); ci = panel.ci.end) {
-        panel = tc_panel_at(job, job->packed, s->block.group, s->part, ci);
+        panel = tc_panel_at(job, s->packed, s->block.group, s->part, ci);
         if (packs) {
             panel.data = s->panel;
             tc_panel_pack(job, &panel, panel.ci);
@@ -381,6 +411,19 @@ struct run {
     char *scratch;
 };
 
+static const void *packed_for(const struct tc_job *job, void *scratch, int thread)
+{
+    if (!packs_for_threads(job)) {
+        return job->packed;
+    }
+    struct own *const own = own_of(job, scratch, thread);
+    if (!own->packed) {
+        tc_panels_pack(job, own->panels);
+        own->packed = true;
+    }
+    return own->panels;
+}
+
 static void run_block(const void *context, ptrdiff_t task, int thread)
 {
     const struct run *const run = context;
@@ -393,6 +436,7 @@ static void run_block(const void *context, ptrdiff_t task, int thread)
     s.a_row = (ptrdiff_t *)((char *)s.bias + widest_bytes(job));
     s.c_row = s.a_row + MAX_POINTS;
     s.panel = s.c_row + MAX_POINTS;
+    s.packed = packed_for(job, run->scratch, thread);
     s.x = tc_block_input(job, &s.block);
     if (copy_bytes(job) > 0) {
         s.x = tc_block_copy(job, &s.block, copy_pitch(job), s.copy);
@@ -414,6 +458,9 @@ static void run_block(const void *context, ptrdiff_t task, int thread)
 static void run(const struct tc_job *job, void *scratch)
 {
     const struct run context = {job, scratch};
+    for (int thread = 0; thread < job->threads && packs_for_threads(job); thread++) {
+        own_of(job, scratch, thread)->packed = false;
+    }
     tc_parallel(job->tasks, job->threads, run_block, &context);
 }
 
