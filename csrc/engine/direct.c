@@ -32,19 +32,19 @@
 
 enum {
     BUFFER_BYTES = 96 << 10, /* outputs of some lines before they are interleaved */
-    MOST_LANES = 2048,
-    MANY_ROWS = 256,
-    MANY_CHANNELS = 512,
+    MOST_LANES = 2048,       /* of a block */
+    LEAST_CELLS = 48,        /* of a block that is cut for the threads' sake */
+    MOST_PLACES = 1024,      /* along the width */
+    MOST_TAPS = 1024,        /* of one output */
+    GROUP_ROWS = 12,         /* about so many rows at once; */
+    MOST_ROWS = 24,          /* all, if there are no more than this */
     LATENCY = 8,
-    TILE_STEPS = 40,
-    LEAST_CELLS = 48,   /* of a block that is cut for the threads' sake */
-    MOST_PLACES = 1024, /* along the width */
-    MOST_TAPS = 1024,   /* of one output */
-    STEP_CI = 64,       /* input channels packed in one task */
-    GROUP_ROWS = 12,    /* about so many rows at once; */
-    MOST_ROWS = 24,     /* all, if there are no more than this */
+    TILE_STEPS = 40,     /* see choose_shape */
+    MANY_ROWS = 256,     /* to each input: tasks may copy it more than once */
+    MANY_CHANNELS = 512, /* in: packing their weights costs more than gather's storing */
+    STEP_CI = 64,        /* input channels packed in one task */
     TASKS_PER_THREAD = 4,
-    TASK_MACS = 2000000,
+    TASK_MACS = 2000000, /* a task is worth starting for so many multiply-adds */
     BOXES = 1 << TC_SPATIAL,
 };
 
