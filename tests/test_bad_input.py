@@ -437,6 +437,8 @@ for call in (
     lambda: tconv.conv_transpose1d(ones(1, 1, 2**40), ones(1, 1, 1)),
     lambda: tconv.conv_transpose1d(ones(1, 1, 3), ones(1, 1, 3), dilation=1879048192),
     lambda: tconv.conv_transpose1d(ones(1, 1, 3), ones(1, 1, 2), dilation=2**31 - 1),
+    lambda: tconv.conv_transpose1d(ones(1, 1, 1), ones(1, 1, 2**40 + 1), padding=2**39),
+    lambda: tconv.conv_transpose1d(ones(1, 1, 1), ones(1, 1, 2**58 + 1), padding=2**57),
     lambda: tconv.plan("conv_transpose1d", ones(2**20, 2**20, 1)),
     lambda: tconv.plan("conv_transpose1d", ones(2**20, 2**20, 2**20)),
 ):
@@ -453,7 +455,7 @@ def test_10_11_40_42_memory_errors():
     done = subprocess.run(
         [sys.executable, "-c", LIMITED], capture_output=True, text=True, timeout=120, check=False
     )
-    assert done.stdout.split("\n")[:6] == ["MemoryError"] * 5 + ["[[[1.0, 2.0, 1.0]]]"], done.stderr
+    assert done.stdout.split("\n")[:8] == ["MemoryError"] * 7 + ["[[[1.0, 2.0, 1.0]]]"], done.stderr
 
 
 def test_65_isa_of_the_environment():

@@ -130,8 +130,10 @@ struct own {
 
 static ptrdiff_t own_bytes(const struct tc_job *job)
 {
-    const ptrdiff_t bytes = (ptrdiff_t)sizeof(struct own) + tc_panels_bytes(job);
-    return packs_for_threads(job) ? tc_round_up(bytes, TC_ALIGN) : 0;
+    if (!packs_for_threads(job)) {
+        return 0;
+    }
+    return tc_round_up((ptrdiff_t)sizeof(struct own) + tc_panels_bytes(job), TC_ALIGN);
 }
 
 static struct own *own_of(const struct tc_job *job, void *scratch, int thread)
@@ -153,10 +155,12 @@ static const char *accept(struct tc_job *job)
     job->thread_bytes = copy_bytes(job) + buffer_bytes(job) + widest_bytes(job) +
                         2 * MAX_POINTS * (ptrdiff_t)sizeof(ptrdiff_t);
     job->thread_bytes = tc_round_up(job->thread_bytes, TC_ALIGN);
-    if (packs_in_tasks(job)) {
-        job->thread_bytes += tc_round_up(tc_panel_bytes(job), TC_ALIGN);
-    }
     job->thread_bytes += own_bytes(job);
+    if (packs_in_tasks(job)) {
+        /* half of what can be addressed is as much too big, and rounds up */
+        const ptrdiff_t panel = tc_min(tc_panel_bytes(job), PTRDIFF_MAX / 2);
+        job->thread_bytes += tc_round_up(panel, TC_ALIGN);
+    }
     return NULL;
 }
 
@@ -295,7 +299,7 @@ static void run_phase(struct state *s, const struct tc_panel *panel)
     run_boxes(s, &tile);
 }
 
-/* Writes `rows` rows of the buffer, the outputs from (n, od, oh) on of the held columns, to y. */
+/* Writes rows of the buffer, the outputs (n, od, oh) of the held columns, to y. */
 static void flush_rows(const struct state *s, const void *row, ptrdiff_t n, ptrdiff_t od,
                        struct tc_range oh)
 {
