@@ -27,7 +27,7 @@ static void run_serially(ptrdiff_t tasks, tc_task run, const void *context)
 static atomic_bool workers_started, workers_lost;
 
 /* Each thread has a range of tasks of its own, the same at every call, so that what it wrote last
- * time is in its caches still; who is done with his own helps the others. */
+ * time is in its caches still; a thread that is done with its own helps the others. */
 enum { MOST_THREADS = 256, LINE = 64 };
 
 struct queue {

@@ -12,6 +12,12 @@
 
 enum { TASKS_PER_THREAD = 4 };
 
+ptrdiff_t tc_odd_lines(const struct tc_kernels *kernels, ptrdiff_t elements)
+{
+    const ptrdiff_t line = TC_ALIGN / kernels->bytes;
+    return (tc_ceil_div(elements, line) | 1) * line;
+}
+
 ptrdiff_t tc_part_count(const struct tc_kernels *kernels, ptrdiff_t length)
 {
     return tc_ceil_div(tc_ceil_div(length, kernels->lanes), kernels->widths);
@@ -40,7 +46,8 @@ static ptrdiff_t grid_length(const struct tc_job *job, int g)
     return (axis->out - 1) / axis->out_step + 1;
 }
 
-ptrdiff_t tc_block_input_length(const struct tc_job *job, int g, ptrdiff_t size)
+/* The most inputs that `size` grid points in a row read. */
+static ptrdiff_t input_length(const struct tc_job *job, int g, ptrdiff_t size)
 {
     if (g == 0) {
         return size;
@@ -50,12 +57,11 @@ ptrdiff_t tc_block_input_length(const struct tc_job *job, int g, ptrdiff_t size)
     return tc_min(axis->in, axis->in_step * (size - 1) + reach);
 }
 
-static void set_size(struct tc_job *job, int g, ptrdiff_t size)
+void tc_blocking_set_size(struct tc_blocking *blocking, int g, ptrdiff_t length, ptrdiff_t size)
 {
-    const ptrdiff_t length = grid_length(job, g);
     const ptrdiff_t count = tc_max(tc_ceil_div(length, size), 1);
-    job->blocking.size[g] = tc_max(tc_ceil_div(length, count), 1);
-    job->blocking.count[g] = tc_ceil_div(length, job->blocking.size[g]);
+    blocking->size[g] = tc_max(tc_ceil_div(length, count), 1);
+    blocking->count[g] = tc_ceil_div(length, blocking->size[g]);
 }
 
 static ptrdiff_t block_count(const struct tc_blocking *blocking)
@@ -71,7 +77,8 @@ static bool halve_a_side(struct tc_job *job)
 {
     for (int g = 0; g < TC_GRID; g++) {
         if (job->blocking.size[g] > 1) {
-            set_size(job, g, tc_ceil_div(job->blocking.size[g], 2));
+            tc_blocking_set_size(&job->blocking, g, grid_length(job, g),
+                                 tc_ceil_div(job->blocking.size[g], 2));
             return true;
         }
     }
@@ -83,17 +90,17 @@ void tc_blocking_set(struct tc_job *job, ptrdiff_t points, ptrdiff_t inputs, ptr
     struct tc_blocking *const blocking = &job->blocking;
     ptrdiff_t others = 1; /* inputs along the axes that follow */
     for (int axis = 0; axis < TC_SPATIAL; axis++) {
-        others *= tc_block_input_length(job, axis + 1, 1);
+        others *= input_length(job, axis + 1, 1);
     }
     for (int g = TC_GRID - 1; g >= 0; g--) {
-        others /= tc_block_input_length(job, g, 1);
+        others /= input_length(job, g, 1);
         ptrdiff_t size = tc_clamp(points, 1, tc_max(grid_length(job, g), 1));
-        while (size > 1 && tc_block_input_length(job, g, size) * others > inputs) {
+        while (size > 1 && input_length(job, g, size) * others > inputs) {
             size = tc_ceil_div(size, 2);
         }
-        set_size(job, g, size);
-        points = points == PTRDIFF_MAX ? points : points / blocking->size[g];
-        others *= tc_block_input_length(job, g, blocking->size[g]);
+        tc_blocking_set_size(blocking, g, grid_length(job, g), size);
+        points /= blocking->size[g];
+        others *= input_length(job, g, blocking->size[g]);
     }
     const ptrdiff_t wanted = job->threads > 1 ? (ptrdiff_t)job->threads * TASKS_PER_THREAD : 1;
     const ptrdiff_t blocks = tc_max(block_count(blocking) * job->problem->g, 1);
@@ -124,7 +131,7 @@ ptrdiff_t tc_block_inputs(const struct tc_job *job)
 {
     ptrdiff_t inputs = 1;
     for (int g = 0; g < TC_GRID; g++) {
-        inputs *= tc_block_input_length(job, g, job->blocking.size[g]);
+        inputs *= input_length(job, g, job->blocking.size[g]);
     }
     return inputs;
 }

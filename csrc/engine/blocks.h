@@ -12,6 +12,10 @@ struct tc_part {
     int width; /* vectors */
 };
 
+/* At least `elements`: whole cache lines, an odd number of them, so that rows so far apart spread
+ * over all sets of a cache. */
+ptrdiff_t tc_odd_lines(const struct tc_kernels *kernels, ptrdiff_t elements);
+
 /* Parts of at most kernels->widths vectors, as equal as possible. */
 ptrdiff_t tc_part_count(const struct tc_kernels *kernels, ptrdiff_t length);
 struct tc_part tc_part_at(const struct tc_kernels *kernels, ptrdiff_t length, ptrdiff_t part);
@@ -28,10 +32,10 @@ struct tc_block {
  * tasks enough for the threads. */
 void tc_blocking_set(struct tc_job *job, ptrdiff_t points, ptrdiff_t inputs, ptrdiff_t shares);
 
-struct tc_block tc_block_at(const struct tc_job *job, ptrdiff_t task);
+/* Cuts `length` points along axis g into blocks of about equal size, at most `size`. */
+void tc_blocking_set_size(struct tc_blocking *blocking, int g, ptrdiff_t length, ptrdiff_t size);
 
-/* The most inputs along axis g of the grid that `size` points read. */
-ptrdiff_t tc_block_input_length(const struct tc_job *job, int g, ptrdiff_t size);
+struct tc_block tc_block_at(const struct tc_job *job, ptrdiff_t task);
 
 /* The most inputs any block has. */
 ptrdiff_t tc_block_inputs(const struct tc_job *job);

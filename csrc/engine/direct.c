@@ -23,6 +23,7 @@
  * line, shifted where the place lies before the padding, are the phases of whole columns of y. */
 #include "base/parallel.h"
 #include "base/size.h"
+#include "engine/blocks.h"
 #include "engine/cells.h"
 #include "engine/pack.h"
 
@@ -68,6 +69,7 @@ struct layout {
     struct tc_cells cells[TC_SPATIAL];
     ptrdiff_t volume;               /* kernel elements */
     ptrdiff_t lines, lines_at_once; /* of a group */
+    ptrdiff_t parts;                /* of a group, of so many lines each */
     ptrdiff_t shift;                /* most cells between a phase's place and its outputs */
     ptrdiff_t sheet_pitch, lanes;   /* at most */
     ptrdiff_t mask_bytes;           /* of one tap; 0: every lane counts */
@@ -109,12 +111,6 @@ struct state {
 
 /* ---- booking ---- */
 
-static ptrdiff_t whole_lines(const struct tc_job *job, ptrdiff_t elements)
-{
-    const ptrdiff_t line = TC_ALIGN / job->kernels->bytes;
-    return (tc_ceil_div(elements, line) | 1) * line;
-}
-
 static ptrdiff_t grid_length(const struct layout *layout, int axis)
 {
     const struct tc_cells *const cells = &layout->cells[axis];
@@ -132,13 +128,6 @@ static ptrdiff_t inputs_of_cell(const struct layout *layout, int axis)
 {
     const struct tc_cells *const cells = &layout->cells[axis];
     return tc_min(tc_cells_reach(cells) + 1, cells->in);
-}
-
-/* Blocks of about equal size, at most `size`. */
-static void set_size(struct tc_blocking *blocking, int axis, ptrdiff_t length, ptrdiff_t size)
-{
-    blocking->size[axis + 1] = tc_ceil_div(length, tc_ceil_div(length, size));
-    blocking->count[axis + 1] = tc_ceil_div(length, blocking->size[axis + 1]);
 }
 
 /* Sizes of a block: as many cells as the sheet and the buffer hold, the width first; the axes that
@@ -162,7 +151,7 @@ static void set_block(struct tc_job *job, struct layout *layout)
         outer /= inputs_of_cell(layout, a);
         const ptrdiff_t fit = tc_min(lanes / inner, sheet / outer / inner - reach);
         const ptrdiff_t size = tc_clamp(fit - (a == TC_W ? layout->shift : 0), 1, length);
-        set_size(blocking, a, length, size);
+        tc_blocking_set_size(blocking, a + 1, length, size);
         inner *= cell_count(layout, a, blocking->size[a + 1]) + reach;
     }
 }
@@ -177,7 +166,7 @@ static bool cut_blocks(struct tc_job *job, const struct layout *layout)
         const ptrdiff_t length = grid_length(layout, a), size = blocking->size[a + 1];
         const ptrdiff_t cut = tc_ceil_div(length, tc_ceil_div(length, size) + 1);
         if (size > 1 && cells / size * cut >= LEAST_CELLS) {
-            set_size(blocking, a, length, tc_min(cut, size - 1));
+            tc_blocking_set_size(blocking, a + 1, length, tc_min(cut, size - 1));
             return true;
         }
     }
@@ -194,8 +183,7 @@ static bool prefers_shares(const struct tc_job *job, const struct layout *layout
 
 static bool add_share(struct tc_job *job, const struct layout *layout)
 {
-    const ptrdiff_t parts = tc_ceil_div(layout->lines, layout->lines_at_once);
-    if (job->blocking.shares == job->problem->g * parts) {
+    if (job->blocking.shares == job->problem->g * layout->parts) {
         return false;
     }
     job->blocking.shares++;
@@ -310,6 +298,7 @@ static void init_layout(struct layout *layout, const struct tc_job *job)
     layout->lines_at_once = layout->lines * width->s <= MOST_ROWS
                                 ? layout->lines
                                 : tc_clamp(GROUP_ROWS / width->s, 1, layout->lines);
+    layout->parts = tc_ceil_div(layout->lines, layout->lines_at_once);
     layout->shift = width->place > 0;
     layout->boxes = 0;
     set_boxes(job, layout);
@@ -324,7 +313,7 @@ static void set_bounds(const struct tc_job *job, struct layout *layout)
         borders = borders || tc_cells_gap(&layout->cells[a]) > 0;
     }
     tc_sheet_bound(layout->cells, size, &layout->sheet_pitch, &layout->lanes);
-    layout->sheet_pitch = whole_lines(job, layout->sheet_pitch + job->kernels->lanes);
+    layout->sheet_pitch = tc_odd_lines(job->kernels, layout->sheet_pitch + job->kernels->lanes);
     layout->mask_bytes = borders ? tc_mask_bytes(layout->lanes) : 0;
 }
 
@@ -338,7 +327,7 @@ static struct scratch scratch_of(const struct tc_job *job, const struct layout *
     }
     return (struct scratch){
         .sheet = layout->sheet_pitch * ci * bytes,
-        .buffer = whole_lines(job, layout->lanes + layout->shift) * rows * bytes,
+        .buffer = tc_odd_lines(job->kernels, layout->lanes + layout->shift) * rows * bytes,
         .bias = tc_round_up(rows * bytes, TC_ALIGN),
         .rows = tc_round_up(2 * rows * (ptrdiff_t)sizeof(ptrdiff_t), TC_ALIGN),
         .masks = tc_round_up((1 + taps) * layout->mask_bytes, TC_ALIGN),
@@ -451,14 +440,14 @@ static ptrdiff_t elements_of_lines(const struct tc_job *job, const struct layout
 }
 
 static struct rows rows_at(const struct tc_job *job, const struct layout *layout, ptrdiff_t group,
-                           ptrdiff_t line, ptrdiff_t end, const void *packed)
+                           ptrdiff_t part, const void *packed)
 {
-    const ptrdiff_t ci = tc_group_ci(job->problem);
+    const ptrdiff_t ci = tc_group_ci(job->problem), line = part * layout->lines_at_once;
     const ptrdiff_t before =
         group * tc_group_co(job->problem) * layout->volume + elements_of_lines(job, layout, line);
     return (struct rows){
         .line = line,
-        .lines = tc_min(layout->lines_at_once, end - line),
+        .lines = tc_min(layout->lines_at_once, layout->lines - line),
         .packed = tc_at(packed, before * ci, job->kernels->bytes),
     };
 }
@@ -531,7 +520,7 @@ struct packing {
     const struct tc_job *job;
     struct layout layout;
     void *packed;
-    ptrdiff_t parts, steps; /* of a group; of the input channels */
+    ptrdiff_t steps; /* of the input channels */
 };
 
 /* Packs [box][tile][tap][ci][row] for some rows and input channels. Tasks go by rows first: weights
@@ -542,11 +531,10 @@ static void pack_step(const void *context, ptrdiff_t task, int thread)
     const struct tc_job *const job = packing->job;
     const struct layout *const layout = &packing->layout;
     const ptrdiff_t bytes = job->kernels->bytes, channels = tc_group_ci(job->problem);
-    const ptrdiff_t part = task % packing->parts, step = task / packing->parts % packing->steps;
-    const ptrdiff_t group = task / packing->parts / packing->steps;
+    const ptrdiff_t part = task % layout->parts, step = task / layout->parts % packing->steps;
+    const ptrdiff_t group = task / layout->parts / packing->steps;
     const struct tc_range ci = {step * STEP_CI, tc_min((step + 1) * STEP_CI, channels)};
-    const struct rows rows =
-        rows_at(job, layout, group, part * layout->lines_at_once, layout->lines, packing->packed);
+    const struct rows rows = rows_at(job, layout, group, part, packing->packed);
     const void *const weights = tc_at(job->w.data, group * job->w.g, bytes);
     char *to = (char *)rows.packed;
     ptrdiff_t list[MOST_PLACES];
@@ -569,9 +557,9 @@ static void pack(const struct tc_job *job, void *packed)
     init_layout(&packing.layout, job);
     packing.job = job;
     packing.packed = packed;
-    packing.parts = tc_ceil_div(packing.layout.lines, packing.layout.lines_at_once);
     packing.steps = tc_ceil_div(tc_group_ci(job->problem), STEP_CI);
-    tc_parallel(job->problem->g * packing.parts * packing.steps, job->threads, pack_step, &packing);
+    tc_parallel(job->problem->g * packing.layout.parts * packing.steps, job->threads, pack_step,
+                &packing);
 }
 
 /* ---- the product ---- */
@@ -841,27 +829,25 @@ static void look_ahead(struct state *s, ptrdiff_t number, bool last)
         tiles += tc_ceil_div(box->rows, box->shape.rows) *
                  tc_ceil_div(s->sheet.lanes, box->shape.vectors * job->kernels->lanes);
     }
-    tiles *= tc_ceil_div(s->layout->lines, s->layout->lines_at_once);
+    tiles *= s->layout->parts;
     x.data = tc_at(x.data, n * x.n, bytes);
     ahead->each = tc_ceil_div(tc_fetch_init(&ahead->fetch, &sheet, x, p->ci, bytes), tiles);
 }
 
-/* Parts [begin, end) of all groups' lines, of one image. */
-static void run_parts(struct state *s, ptrdiff_t begin, ptrdiff_t end)
+/* Some parts of all groups' lines, of one image. */
+static void run_parts(struct state *s, struct tc_range mine)
 {
     const struct tc_job *const job = s->job;
     const ptrdiff_t ci = tc_group_ci(job->problem), bytes = job->kernels->bytes;
-    const ptrdiff_t at_once = s->layout->lines_at_once;
-    const ptrdiff_t parts = tc_ceil_div(s->layout->lines, at_once);
-    for (ptrdiff_t part = begin; part < end; part++) {
-        if (part == begin || part % parts == 0) {
+    const ptrdiff_t parts = s->layout->parts;
+    for (ptrdiff_t part = mine.begin; part < mine.end; part++) {
+        if (part == mine.begin || part % parts == 0) {
             struct tc_image x = job->x;
             s->group = part / parts;
             x.data = tc_at(x.data, s->n * x.n + s->group * ci * x.c, bytes);
             tc_sheet_copy(&s->sheet, job->kernels, x, ci, s->layout->sheet_pitch, s->data);
         }
-        const struct rows rows = rows_at(job, s->layout, s->group, part % parts * at_once,
-                                         s->layout->lines, job->packed);
+        const struct rows rows = rows_at(job, s->layout, s->group, part % parts, job->packed);
         multiply(s, &rows);
         store(s, &rows);
     }
@@ -885,8 +871,7 @@ static void run_block(const void *context, ptrdiff_t number, int thread)
     const struct tc_job *const job = run->job;
     const struct tc_blocking *const blocking = &job->blocking;
     const struct scratch scratch = scratch_of(job, &run->layout);
-    const ptrdiff_t parts =
-        job->problem->g * tc_ceil_div(run->layout.lines, run->layout.lines_at_once);
+    const ptrdiff_t parts = job->problem->g * run->layout.parts;
     struct ahead ahead = {.each = 0};
     struct state s = {.job = job, .layout = &run->layout, .ahead = &ahead};
     s.data = run->scratch + thread * job->thread_bytes;
@@ -896,14 +881,13 @@ static void run_block(const void *context, ptrdiff_t number, int thread)
     s.c_row = s.a_row + s.layout->lines_at_once * s.layout->cells[TC_W].s;
     s.masks = (unsigned char *)s.a_row + scratch.rows;
     s.stream = y_bytes(job) > job->cpu->l3_bytes;
-    s.pitch = whole_lines(job, s.layout->lanes + s.layout->shift);
+    s.pitch = tc_odd_lines(job->kernels, s.layout->lanes + s.layout->shift);
     const struct task task = task_at(job, number);
     const ptrdiff_t end = tc_min(task.image + blocking->size[0], job->problem->n);
     set_block_cells(&s, &task);
     for (s.n = task.image; s.n < end; s.n++) {
         look_ahead(&s, number, s.n + 1 == end);
-        run_parts(&s, parts * task.share / blocking->shares,
-                  parts * (task.share + 1) / blocking->shares);
+        run_parts(&s, tc_share_of(parts, task.share, blocking->shares));
     }
 }
 

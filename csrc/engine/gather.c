@@ -66,12 +66,10 @@ static ptrdiff_t widest_bytes(const struct tc_job *job)
     return job->kernels->widths * job->kernels->lanes * job->kernels->bytes;
 }
 
-/* Elements between two channels of the copy: whole lines, an odd number of them, so that channels
- * spread over all sets of the cache. */
+/* Elements between two channels of the copy. */
 static ptrdiff_t copy_pitch(const struct tc_job *job)
 {
-    const ptrdiff_t line = TC_ALIGN / job->kernels->bytes;
-    return (tc_ceil_div(tc_block_inputs(job), line) | 1) * line;
+    return tc_odd_lines(job->kernels, tc_block_inputs(job));
 }
 
 static ptrdiff_t copy_bytes(const struct tc_job *job)
