@@ -9,11 +9,7 @@
 static const double THREAD_MACS = 100e3;
 
 const struct tc_engine *const tc_engines[] = {
-    &tc_engine_phases,
-    &tc_engine_direct,
-    &tc_engine_gather,
-    &tc_engine_reference,
-    NULL,
+    &tc_engine_phases, &tc_engine_direct, &tc_engine_gather, &tc_engine_reference, NULL,
 };
 
 static double nominal_macs(const struct tc_problem *problem)
@@ -91,10 +87,10 @@ enum tc_code tc_plan_make(struct tc_plan *plan, const struct tc_order *order,
                 .y = order->y,
                 .w = order->w,
                 .b = order->b,
+                .macs = nominal_macs(order->problem),
                 .ahead = order->ahead},
-        .macs = nominal_macs(order->problem),
     };
-    const double worth = 1 + plan->macs / THREAD_MACS;
+    const double worth = 1 + job->macs / THREAD_MACS;
     job->threads = worth < order->threads ? (int)worth : order->threads;
     tc_lattice_init(&job->lattice, order->problem);
     if (choose_kernels(job, order->isa, status) || choose_engine(plan, order->engine, status)) {

@@ -25,7 +25,6 @@ struct tc_plan {
     struct tc_job job;
     const struct tc_engine *engine;
     const char *refusals[TC_MAX_ENGINES]; /* why the engines before it in tc_engines did not */
-    double macs;                          /* multiply-adds, those that padding crops included */
     ptrdiff_t scratch_bytes;              /* for tc_plan_run, TC_ALIGN-aligned */
 };
 

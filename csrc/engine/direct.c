@@ -191,14 +191,9 @@ static bool add_share(struct tc_job *job, const struct layout *layout)
 }
 
 /* Several tasks even out what disturbs the threads; but each begins with some work of its own. */
-static ptrdiff_t tasks_per_thread(const struct tc_job *job, const struct layout *layout)
+static ptrdiff_t tasks_per_thread(const struct tc_job *job)
 {
-    const struct tc_problem *const p = job->problem;
-    double macs = (double)p->n * (double)p->co * (double)tc_group_ci(p) * (double)layout->volume;
-    for (int a = 0; a < TC_SPATIAL; a++) {
-        macs *= (double)p->i[a];
-    }
-    const double tasks = macs / TASK_MACS / job->threads;
+    const double tasks = job->macs / TASK_MACS / job->threads;
     return tasks < 1 ? 1 : tasks > TASKS_PER_THREAD ? TASKS_PER_THREAD : (ptrdiff_t)tasks;
 }
 
@@ -208,7 +203,7 @@ static void set_tasks(struct tc_job *job, const struct layout *layout)
 {
     struct tc_blocking *const blocking = &job->blocking;
     const ptrdiff_t threads = job->threads, n = tc_max(job->problem->n, 1);
-    const ptrdiff_t plenty = threads > 1 ? threads * tasks_per_thread(job, layout) : 1;
+    const ptrdiff_t plenty = threads > 1 ? threads * tasks_per_thread(job) : 1;
     const bool shares = prefers_shares(job, layout);
     bool more = true;
     blocking->shares = 1;

@@ -28,6 +28,7 @@ struct tc_job {
     struct tc_image x, y;
     struct tc_weight w;
     struct tc_bias b;
+    double macs;        /* multiply-adds, those that padding crops included */
     int threads;        /* at most so many */
     bool forced;        /* the caller asked for this engine: refuse only what cannot be done */
     bool ahead;         /* the weights are packed ahead and cost this call nothing */

@@ -87,7 +87,7 @@ static int put_plan(PyObject *dict, const struct tc_plan *plan)
            put(dict, "tasks", PyLong_FromSsize_t(job->tasks)) ||
            put(dict, "threads", PyLong_FromLong(job->threads)) ||
            put(dict, "flops", PyFloat_FromDouble(2 * macs)) ||
-           put(dict, "nominal_flops", PyFloat_FromDouble(2 * plan->macs)) ||
+           put(dict, "nominal_flops", PyFloat_FromDouble(2 * job->macs)) ||
            put(dict, "packed_bytes", PyLong_FromSsize_t(job->packed_bytes)) ||
            put(dict, "scratch_bytes", PyLong_FromSsize_t(plan->scratch_bytes)) ||
            put(dict, "refusals", refusals_of(plan));

@@ -121,7 +121,7 @@ int compute(struct module_state *state, const char *function, const struct tc_or
         return -1;
     }
     plan.job.packed = packed;
-    if (plan.macs < GIL_MACS) {
+    if (plan.job.macs < GIL_MACS) {
         tc_plan_run(&plan, scratch.data);
     } else {
         Py_BEGIN_ALLOW_THREADS;
