@@ -59,7 +59,7 @@ static ptrdiff_t invert_modulo(ptrdiff_t a, ptrdiff_t m)
 
 void tc_lattice_init(struct tc_lattice *lattice, const struct tc_problem *problem)
 {
-    const bool transposed = problem->operation->contraction == TC_LARGE_FROM_SMALL;
+    const bool transposed = problem->operation->contraction != TC_SMALL_FROM_LARGE;
     for (int a = 0; a < TC_SPATIAL; a++) {
         struct tc_axis *const axis = &lattice->axis[a];
         const ptrdiff_t s = problem->s[a], d = problem->d[a];
@@ -148,6 +148,16 @@ struct tc_range tc_lattice_inputs(const struct tc_axis *axis, struct tc_range gr
     inputs.end = axis->in_step * (grid.end - 1) + offsets.end;
     inputs.end = tc_clamp(inputs.end, inputs.begin, axis->in);
     return inputs;
+}
+
+struct tc_range tc_lattice_joined(const struct tc_axis *axis, ptrdiff_t k)
+{
+    const ptrdiff_t offset = axis->dilation * k - axis->padding;
+    struct tc_range joined;
+    joined.begin = tc_clamp(tc_ceil_div(-offset, axis->out_step), 0, axis->in);
+    joined.end = tc_ceil_div(axis->out - offset, axis->out_step);
+    joined.end = tc_clamp(joined.end, joined.begin, axis->in);
+    return joined;
 }
 
 double tc_lattice_pairs(const struct tc_axis *axis)

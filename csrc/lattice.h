@@ -59,6 +59,10 @@ struct tc_range tc_lattice_offsets(const struct tc_axis *axis);
 /* A range that holds all inputs which the outputs j in `grid`, of any phase, read. */
 struct tc_range tc_lattice_inputs(const struct tc_axis *axis, struct tc_range grid);
 
+/* Large from small, and the weight from both: the positions v of the small side (x) that kernel
+ * element k joins with a position s*v + d*k - p of the large side (y). */
+struct tc_range tc_lattice_joined(const struct tc_axis *axis, ptrdiff_t k);
+
 /* How many (output, tap) pairs the axis has; those that meet the padding are not counted. */
 double tc_lattice_pairs(const struct tc_axis *axis);
 

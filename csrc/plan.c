@@ -14,8 +14,8 @@ const struct tc_engine *const tc_engines[] = {
 
 static double nominal_macs(const struct tc_problem *problem)
 {
-    const bool transposed = problem->operation->contraction == TC_LARGE_FROM_SMALL;
-    const ptrdiff_t *const length = transposed ? problem->i : problem->o;
+    const bool small = problem->operation->contraction == TC_SMALL_FROM_LARGE;
+    const ptrdiff_t *const length = small ? problem->o : problem->i; /* the small side's */
     double macs = (double)problem->n * (double)problem->co * (double)tc_group_ci(problem);
     for (int a = 0; a < TC_SPATIAL; a++) {
         macs *= (double)length[a] * (double)problem->k[a];
@@ -39,13 +39,22 @@ static enum tc_code choose_kernels(struct tc_job *job, const char *isa, struct t
     return TC_VALUE;
 }
 
+/* Books the job, or says why not. */
+static const char *offer(struct tc_job *job, const struct tc_engine *engine)
+{
+    if (!(engine->contractions & 1u << job->problem->operation->contraction)) {
+        return "it is for other operations";
+    }
+    return engine->accept(job);
+}
+
 static enum tc_code choose_engine(struct tc_plan *plan, const char *name, struct tc_status *status)
 {
     const char *refusal = NULL;
     plan->job.forced = name != NULL;
     for (int i = 0; tc_engines[i]; i++) {
         const bool wanted = name == NULL || strcmp(name, tc_engines[i]->name) == 0;
-        plan->refusals[i] = wanted ? tc_engines[i]->accept(&plan->job) : NULL;
+        plan->refusals[i] = wanted ? offer(&plan->job, tc_engines[i]) : NULL;
         if (wanted && plan->refusals[i] == NULL) {
             plan->engine = tc_engines[i];
             return TC_OK;

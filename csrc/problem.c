@@ -5,12 +5,16 @@
  *   conv_transpose2d: stride must be >= 1 (axis 0), got 0. Got input (1, 4, 5, 5) [NCHW],
  *   weight (4, 2, 3, 3) [in, out/groups, kH, kW], groups=1.
  *
- * The size of a transposed convolution, per axis:
+ * The size of a convolution and of a transposed convolution, per axis:
  *
+ *   o = floor((i + 2*p - d*(k - 1) - 1)/s) + 1
  *   o = (i - 1)*s - 2*p + d*(k - 1) + op + 1
  *
  * where op < max(s, d): output_padding picks one of the sizes that a convolution with the same
- * parameters would shrink to i. */
+ * parameters would shrink to i.
+ *
+ * A gradient is checked as its forward operation, with the gradient of the output in the place of
+ * the output; only then the arrays get their roles in the contraction. */
 #include "problem.h"
 
 #include "base/size.h"
@@ -18,9 +22,24 @@
 #include <string.h>
 
 static const struct tc_operation operations[] = {
-    {"conv_transpose1d", "ct1d", "in, out/groups, k", 1, TC_LARGE_FROM_SMALL},
-    {"conv_transpose2d", "ct2d", "in, out/groups, kH, kW", 2, TC_LARGE_FROM_SMALL},
-    {"conv_transpose3d", "ct3d", "in, out/groups, kD, kH, kW", 3, TC_LARGE_FROM_SMALL},
+    {"conv1d", "c1d", 1, false, TC_OUTPUT, TC_SMALL_FROM_LARGE},
+    {"conv1d_input", "c1dgx", 1, false, TC_INPUT, TC_LARGE_FROM_SMALL},
+    {"conv1d_weight", "c1dgw", 1, false, TC_WEIGHT, TC_WEIGHT_FROM_BOTH},
+    {"conv2d", "c2d", 2, false, TC_OUTPUT, TC_SMALL_FROM_LARGE},
+    {"conv2d_input", "c2dgx", 2, false, TC_INPUT, TC_LARGE_FROM_SMALL},
+    {"conv2d_weight", "c2dgw", 2, false, TC_WEIGHT, TC_WEIGHT_FROM_BOTH},
+    {"conv3d", "c3d", 3, false, TC_OUTPUT, TC_SMALL_FROM_LARGE},
+    {"conv3d_input", "c3dgx", 3, false, TC_INPUT, TC_LARGE_FROM_SMALL},
+    {"conv3d_weight", "c3dgw", 3, false, TC_WEIGHT, TC_WEIGHT_FROM_BOTH},
+    {"conv_transpose1d", "ct1d", 1, true, TC_OUTPUT, TC_LARGE_FROM_SMALL},
+    {"conv_transpose1d_input", "ct1dgx", 1, true, TC_INPUT, TC_SMALL_FROM_LARGE},
+    {"conv_transpose1d_weight", "ct1dgw", 1, true, TC_WEIGHT, TC_WEIGHT_FROM_BOTH},
+    {"conv_transpose2d", "ct2d", 2, true, TC_OUTPUT, TC_LARGE_FROM_SMALL},
+    {"conv_transpose2d_input", "ct2dgx", 2, true, TC_INPUT, TC_SMALL_FROM_LARGE},
+    {"conv_transpose2d_weight", "ct2dgw", 2, true, TC_WEIGHT, TC_WEIGHT_FROM_BOTH},
+    {"conv_transpose3d", "ct3d", 3, true, TC_OUTPUT, TC_LARGE_FROM_SMALL},
+    {"conv_transpose3d_input", "ct3dgx", 3, true, TC_INPUT, TC_SMALL_FROM_LARGE},
+    {"conv_transpose3d_weight", "ct3dgw", 3, true, TC_WEIGHT, TC_WEIGHT_FROM_BOTH},
 };
 
 const struct tc_operation *tc_operation_find(const char *name)
@@ -44,31 +63,60 @@ static void say_shape(struct tc_status *status, struct tc_shape shape)
     tc_say(status, shape.ndim == 1 ? ",)" : ")");
 }
 
-/* Ends a message with what the caller gave. */
-static enum tc_code say_given(const struct tc_request *request, struct tc_status *status)
+/* The caller's names of the arguments that have the shapes. */
+static const char *input_name(const struct tc_request *request)
+{
+    return request->operation->computes == TC_INPUT ? "input_size" : "input";
+}
+
+static const char *weight_name(const struct tc_request *request)
+{
+    return request->operation->computes == TC_WEIGHT ? "weight_size" : "weight";
+}
+
+static const char *weight_axes(const struct tc_request *request)
+{
+    static const char *const axes[][TC_SPATIAL] = {
+        {"out, in/groups, k", "out, in/groups, kH, kW", "out, in/groups, kD, kH, kW"},
+        {"in, out/groups, k", "in, out/groups, kH, kW", "in, out/groups, kD, kH, kW"},
+    };
+    return axes[request->operation->transposed][request->operation->rank - 1];
+}
+
+static void say_image(const struct tc_request *request, const char *name, struct tc_shape shape,
+                      struct tc_status *status)
 {
     static const char *const axes[] = {"NCL", "NCHW", "NCDHW"};
     const int rank = request->operation->rank;
+    if (!shape.given) {
+        return;
+    }
+    tc_say(status, "%s ", name);
+    say_shape(status, shape);
+    if (shape.ndim == rank + 1 || shape.ndim == rank + 2) {
+        tc_say(status, " [%s]", axes[rank - 1] + (shape.ndim == rank + 1));
+    }
+    tc_say(status, ", ");
+}
+
+/* Ends a message with what the caller gave. */
+static enum tc_code say_given(const struct tc_request *request, struct tc_status *status)
+{
     tc_say(status, ". Got ");
-    if (request->x.given) {
-        const bool labelled = request->x.ndim == rank + 1 || request->x.ndim == rank + 2;
-        tc_say(status, "input ");
-        say_shape(status, request->x);
-        if (labelled) {
-            tc_say(status, " [%s]", axes[rank - 1] + (request->x.ndim == rank + 1));
-        }
+    say_image(request, input_name(request), request->x, status);
+    tc_say(status, "%s ", weight_name(request));
+    say_shape(status, request->w);
+    if (request->w.ndim == request->operation->rank + 2) {
+        tc_say(status, " [%s]", weight_axes(request));
+    }
+    tc_say(status, ", ");
+    if (request->b.given) {
+        tc_say(status, "bias ");
+        say_shape(status, request->b);
         tc_say(status, ", ");
     }
-    tc_say(status, "weight ");
-    say_shape(status, request->w);
-    if (request->w.ndim == rank + 2) {
-        tc_say(status, " [%s]", request->operation->weight_axes);
-    }
-    if (request->b.given) {
-        tc_say(status, ", bias ");
-        say_shape(status, request->b);
-    }
-    tc_say(status, ", groups=%td.", request->groups);
+    say_image(request, "grad_output", request->y, status);
+    tc_say(status, "groups=%td.", request->groups);
     return status->code;
 }
 
@@ -140,6 +188,13 @@ static enum tc_code set_scalars(struct tc_problem *problem, const struct tc_requ
             return status->code;
         }
     }
+    for (int axis = 0; axis < TC_SPATIAL; axis++) {
+        if (!request->operation->transposed &&
+            (problem->op[axis] != 0 || request->has_output_size)) {
+            return refuse(request, status, "a convolution's output has one size: there is no %s",
+                          request->has_output_size ? "output_size" : "output_padding");
+        }
+    }
     if (request->groups < 1) {
         return refuse(request, status, "groups must be >= 1, got %td", request->groups);
     }
@@ -149,22 +204,33 @@ static enum tc_code set_scalars(struct tc_problem *problem, const struct tc_requ
 
 /* ---- ranks and channels ---- */
 
+static enum tc_code check_image_rank(const struct tc_request *request, const char *name,
+                                     struct tc_shape shape, struct tc_status *status)
+{
+    const int rank = request->operation->rank;
+    if (shape.given && shape.ndim != rank + 1 && shape.ndim != rank + 2) {
+        return refuse(request, status, "%s must have %d dimensions, or %d without a batch, got %d",
+                      name, rank + 2, rank + 1, shape.ndim);
+    }
+    return TC_OK;
+}
+
 static enum tc_code check_ranks(const struct tc_request *request, struct tc_status *status)
 {
     const int rank = request->operation->rank;
-    const struct tc_shape x = request->x, w = request->w;
-    if (x.given && x.ndim != rank + 1 && x.ndim != rank + 2) {
-        return refuse(request, status,
-                      "input must have %d dimensions, or %d without a batch, got %d", rank + 2,
-                      rank + 1, x.ndim);
+    const struct tc_shape w = request->w;
+    if (check_image_rank(request, input_name(request), request->x, status) ||
+        check_image_rank(request, "grad_output", request->y, status)) {
+        return status->code;
     }
     if (w.ndim != rank + 2) {
-        return refuse(request, status, "weight must have %d dimensions (%s), got %d", rank + 2,
-                      request->operation->weight_axes, w.ndim);
+        return refuse(request, status, "%s must have %d dimensions (%s), got %d",
+                      weight_name(request), rank + 2, weight_axes(request), w.ndim);
     }
     for (int axis = 0; axis < w.ndim; axis++) {
         if (w.dims[axis] < 1) {
-            return refuse(request, status, "weight must not have an axis of length 0");
+            return refuse(request, status, "%s must not have an axis of length 0",
+                          weight_name(request));
         }
     }
     if (request->b.given && request->b.ndim != 1) {
@@ -174,27 +240,53 @@ static enum tc_code check_ranks(const struct tc_request *request, struct tc_stat
     return TC_OK;
 }
 
+/* The weight's first axis counts the small side's channels, all groups', the second the large
+ * side's in one group. */
 static enum tc_code set_channels(struct tc_problem *problem, const struct tc_request *request,
                                  struct tc_status *status)
 {
-    const int rank = request->operation->rank;
     const ptrdiff_t *const w = request->w.dims;
-    const ptrdiff_t groups = request->groups;
-    if (w[0] % groups != 0) {
-        return refuse(request, status,
-                      "input channels must be divisible by groups, got %td and %td", w[0], groups);
+    const bool transposed = request->operation->transposed;
+    ptrdiff_t large;
+    if (w[0] % request->groups != 0) {
+        return refuse(request, status, "%s channels must be divisible by groups, got %td and %td",
+                      transposed ? "input" : "output", w[0], request->groups);
     }
-    if (!tc_mul(w[1], groups, &problem->co)) {
-        return refuse(request, status, "the number of output channels overflows");
+    if (!tc_mul(w[1], request->groups, &large)) {
+        return refuse(request, status, "the number of %s channels overflows",
+                      transposed ? "output" : "input");
     }
-    problem->ci = w[0];
+    problem->ci = transposed ? w[0] : large;
+    problem->co = transposed ? large : w[0];
+    for (int axis = 0; axis < TC_SPATIAL; axis++) {
+        const int given = axis - (TC_SPATIAL - request->operation->rank);
+        problem->k[axis] = given < 0 ? 1 : w[2 + given];
+    }
+    return TC_OK;
+}
+
+static enum tc_code check_channels(struct tc_problem *problem, const struct tc_request *request,
+                                   struct tc_status *status)
+{
+    const int rank = request->operation->rank;
     if (request->x.given) {
         const ptrdiff_t ci = request->x.dims[request->x.ndim - rank - 1];
-        if (ci != w[0]) {
-            const bool swapped = w[1] * groups == ci;
-            return refuse(
-                request, status, "input has %td channels, but weight expects %td%s", ci, w[0],
-                swapped ? " (a weight of conv has its first two axes the other way round)" : "");
+        if (ci != problem->ci) {
+            const bool swapped = problem->co == ci;
+            return refuse(request, status, "%s has %td channels, but %s expects %td%s%s%s",
+                          input_name(request), ci, weight_name(request), problem->ci,
+                          swapped ? " (a weight of " : "",
+                          !swapped                         ? ""
+                          : request->operation->transposed ? "conv"
+                                                           : "conv_transpose",
+                          swapped ? " has its first two axes the other way round)" : "");
+        }
+    }
+    if (request->y.given) {
+        const ptrdiff_t co = request->y.dims[request->y.ndim - rank - 1];
+        if (co != problem->co) {
+            return refuse(request, status, "grad_output has %td channels, but %s expects %td", co,
+                          weight_name(request), problem->co);
         }
     }
     if (request->b.given && request->b.dims[0] != problem->co) {
@@ -203,23 +295,30 @@ static enum tc_code set_channels(struct tc_problem *problem, const struct tc_req
                       request->b.dims[0]);
     }
     problem->bias = request->b.given;
-    for (int axis = 0; axis < TC_SPATIAL; axis++) {
-        const int given = axis - (TC_SPATIAL - rank);
-        problem->k[axis] = given < 0 ? 1 : w[2 + given];
-    }
     return TC_OK;
 }
 
 /* ---- sizes ---- */
+
+/* The first axis that the caller has; messages count from it. */
+static int first_axis(const struct tc_request *request)
+{
+    return TC_SPATIAL - request->operation->rank;
+}
+
+/* What a kernel covers, d*(k - 1) + 1; false if it overflows. */
+static bool kernel_span(const struct tc_problem *problem, int axis, ptrdiff_t *span)
+{
+    return tc_mul(problem->k[axis] - 1, problem->d[axis], span) && tc_add(*span, 1, span);
+}
 
 /* The length that output_padding 0 gives, which may be below 1; false if it overflows. */
 static bool base_length(const struct tc_problem *problem, int axis, ptrdiff_t *length)
 {
     ptrdiff_t reach, span, crop;
     return tc_mul(problem->i[axis] - 1, problem->s[axis], &reach) &&
-           tc_mul(problem->k[axis] - 1, problem->d[axis], &span) &&
-           tc_mul(problem->p[axis], 2, &crop) && tc_add(reach, span, &reach) &&
-           tc_add(reach, 1, &reach) && tc_add(reach, -crop, length);
+           kernel_span(problem, axis, &span) && tc_mul(problem->p[axis], 2, &crop) &&
+           tc_add(reach, span, &reach) && tc_add(reach, -crop, length);
 }
 
 static enum tc_code set_output_padding(struct tc_problem *problem, const struct tc_request *request,
@@ -252,33 +351,159 @@ static enum tc_code set_output_padding(struct tc_problem *problem, const struct 
     return TC_OK;
 }
 
+/* The output length of a transposed convolution. */
+static enum tc_code set_large(struct tc_problem *problem, const struct tc_request *request,
+                              int axis, struct tc_status *status)
+{
+    const ptrdiff_t i = problem->i[axis], k = problem->k[axis], s = problem->s[axis];
+    const ptrdiff_t p = problem->p[axis], d = problem->d[axis], op = problem->op[axis];
+    const int number = axis - first_axis(request);
+    ptrdiff_t *const o = &problem->o[axis];
+    if (op >= tc_max(s, d)) {
+        return refuse(request, status,
+                      "output_padding must be smaller than stride or dilation (axis %d), got "
+                      "%td with stride %td and dilation %td",
+                      number, op, s, d);
+    }
+    if (!base_length(problem, axis, o) || !tc_add(*o, op, o)) {
+        return refuse(request, status, "output length overflows (axis %d)", number);
+    }
+    if (*o < 1) {
+        return refuse(request, status,
+                      "output length would be %td (axis %d): (%td - 1)*%td - 2*%td + %td*(%td - "
+                      "1) + %td + 1, from input length %td",
+                      *o, number, i, s, p, d, k, op, i);
+    }
+    return TC_OK;
+}
+
+/* The output length of a convolution. */
+static enum tc_code set_small(struct tc_problem *problem, const struct tc_request *request,
+                              int axis, struct tc_status *status)
+{
+    const ptrdiff_t i = problem->i[axis], p = problem->p[axis];
+    const int number = axis - first_axis(request);
+    ptrdiff_t span, padded;
+    if (!kernel_span(problem, axis, &span) || !tc_mul(p, 2, &padded) ||
+        !tc_add(padded, i, &padded)) {
+        return refuse(request, status, "output length overflows (axis %d)", number);
+    }
+    if (padded < span) {
+        return refuse(request, status,
+                      "the kernel does not fit in the padded input (axis %d): it covers %td*(%td - "
+                      "1) + 1 = %td of %td + 2*%td",
+                      number, problem->d[axis], problem->k[axis], span, i, p);
+    }
+    problem->o[axis] = (padded - span) / problem->s[axis] + 1;
+    return TC_OK;
+}
+
 static enum tc_code set_output(struct tc_problem *problem, const struct tc_request *request,
                                struct tc_status *status)
 {
-    const int first = TC_SPATIAL - request->operation->rank;
-    ptrdiff_t bytes = tc_dtype_bytes(problem->dtype);
-    bool fits = tc_mul(bytes, tc_max(problem->n, 1), &bytes) && tc_mul(bytes, problem->co, &bytes);
     for (int axis = 0; axis < TC_SPATIAL; axis++) {
-        const ptrdiff_t i = problem->i[axis], k = problem->k[axis], s = problem->s[axis];
-        const ptrdiff_t p = problem->p[axis], d = problem->d[axis], op = problem->op[axis];
-        ptrdiff_t *const o = &problem->o[axis];
-        if (op >= tc_max(s, d)) {
-            return refuse(request, status,
-                          "output_padding must be smaller than stride or dilation (axis %d), got "
-                          "%td with stride %td and dilation %td",
-                          axis - first, op, s, d);
+        const enum tc_code code = request->operation->transposed
+                                      ? set_large(problem, request, axis, status)
+                                      : set_small(problem, request, axis, status);
+        if (code) {
+            return code;
         }
-        if (!base_length(problem, axis, o) || !tc_add(*o, op, o)) {
-            return refuse(request, status, "output length overflows (axis %d)", axis - first);
+    }
+    return TC_OK;
+}
+
+/* The input length that leads to an output of grad_output's length. */
+static enum tc_code infer_input(struct tc_problem *problem, const struct tc_request *request,
+                                int axis, ptrdiff_t output, struct tc_status *status)
+{
+    ptrdiff_t base;
+    problem->i[axis] = 1;
+    if (!base_length(problem, axis, &base) || !tc_add(base, problem->op[axis], &base)) {
+        return refuse(request, status, "output length overflows (axis %d)",
+                      axis - first_axis(request));
+    }
+    if (output < base || (output - base) % problem->s[axis] != 0) {
+        return refuse(
+            request, status,
+            "grad_output length %td (axis %d) is none of %td, %td, %td ..., which "
+            "input lengths 1, 2, 3 ... lead to; is output_padding as in the forward call?",
+            output, axis - first_axis(request), base, base + problem->s[axis],
+            base + 2 * problem->s[axis]);
+    }
+    problem->i[axis] += (output - base) / problem->s[axis];
+    return TC_OK;
+}
+
+static enum tc_code set_input(struct tc_problem *problem, const struct tc_request *request,
+                              struct tc_status *status)
+{
+    const int rank = request->operation->rank, first = first_axis(request);
+    const struct tc_shape *const image = request->x.given ? &request->x : &request->y;
+    const ptrdiff_t *const dims = image->dims + (image->ndim - rank);
+    problem->batched = image->ndim == rank + 2;
+    problem->n = problem->batched ? image->dims[0] : 1;
+    for (int axis = 0; axis < TC_SPATIAL; axis++) {
+        const ptrdiff_t length = axis < first ? 1 : dims[axis - first];
+        if (length < 1) {
+            return refuse(request, status, "%s must not have a spatial axis of length 0",
+                          request->x.given ? input_name(request) : "grad_output");
         }
-        if (*o < 1) {
-            return refuse(
-                request, status,
-                "output length would be %td (axis %d): (%td - 1)*%td - 2*%td + %td*(%td - "
-                "1) + %td + 1, from input length %td",
-                *o, axis - first, i, s, p, d, k, op, i);
+        problem->i[axis] = length;
+        if (!request->x.given && infer_input(problem, request, axis, length, status)) {
+            return status->code;
         }
-        fits = fits && tc_mul(bytes, *o, &bytes);
+    }
+    return TC_OK;
+}
+
+/* Whether grad_output has the forward operation's output shape. */
+static enum tc_code check_grad_output(const struct tc_problem *forward,
+                                      const struct tc_request *request, struct tc_status *status)
+{
+    ptrdiff_t dims[TC_MAX_VALUES];
+    int ndim = 0;
+    if (forward->batched) {
+        dims[ndim++] = forward->n;
+    }
+    dims[ndim++] = forward->co;
+    for (int axis = first_axis(request); axis < TC_SPATIAL; axis++) {
+        dims[ndim++] = forward->o[axis];
+    }
+    if (request->y.ndim == ndim &&
+        memcmp(request->y.dims, dims, (size_t)ndim * sizeof dims[0]) == 0) {
+        return TC_OK;
+    }
+    tc_fail(status, TC_VALUE, "%s: grad_output must have the shape of the output, ",
+            request->operation->name);
+    say_shape(status, (struct tc_shape){true, ndim, dims});
+    return say_given(request, status);
+}
+
+/* From the forward operation's arrays to those of the contraction. */
+static bool is_reversed(const struct tc_operation *operation)
+{
+    return operation->computes == TC_INPUT ||
+           (operation->computes == TC_WEIGHT && !operation->transposed);
+}
+
+static struct tc_problem reverse(const struct tc_problem *problem)
+{
+    struct tc_problem reversed = *problem;
+    reversed.ci = problem->co;
+    reversed.co = problem->ci;
+    memcpy(reversed.i, problem->o, sizeof reversed.i);
+    memcpy(reversed.o, problem->i, sizeof reversed.o);
+    return reversed;
+}
+
+static enum tc_code check_result_size(const struct tc_problem *problem,
+                                      const struct tc_request *request, struct tc_status *status)
+{
+    ptrdiff_t dims[TC_MAX_VALUES], bytes = tc_dtype_bytes(problem->dtype);
+    const int ndim = tc_problem_shape(problem, dims);
+    bool fits = true;
+    for (int axis = 0; axis < ndim; axis++) {
+        fits = fits && tc_mul(bytes, tc_max(dims[axis], 1), &bytes);
     }
     if (!fits) {
         return refuse(request, status, "the output is too big: array is too big to be addressed");
@@ -286,23 +511,18 @@ static enum tc_code set_output(struct tc_problem *problem, const struct tc_reque
     return TC_OK;
 }
 
-static enum tc_code set_input(struct tc_problem *problem, const struct tc_request *request,
-                              struct tc_status *status)
+/* Everything that follows from the input's lengths. */
+static enum tc_code finish(struct tc_problem *problem, const struct tc_request *request,
+                           struct tc_status *status)
 {
-    const int rank = request->operation->rank, first = TC_SPATIAL - rank;
-    const ptrdiff_t *const dims = request->x.dims + (request->x.ndim - rank);
-    problem->batched = request->x.ndim == rank + 2;
-    problem->n = problem->batched ? request->x.dims[0] : 1;
-    for (int axis = 0; axis < TC_SPATIAL; axis++) {
-        problem->i[axis] = axis < first ? 1 : dims[axis - first];
-        if (problem->i[axis] < 1) {
-            return refuse(request, status, "input must not have a spatial axis of length 0");
-        }
-    }
-    if (request->has_output_size && set_output_padding(problem, request, status)) {
+    if (set_output(problem, request, status) ||
+        (request->y.given && check_grad_output(problem, request, status))) {
         return status->code;
     }
-    return set_output(problem, request, status);
+    if (is_reversed(request->operation)) {
+        *problem = reverse(problem);
+    }
+    return check_result_size(problem, request, status);
 }
 
 static enum tc_code set_weight(struct tc_problem *problem, const struct tc_request *request,
@@ -311,16 +531,20 @@ static enum tc_code set_weight(struct tc_problem *problem, const struct tc_reque
     memset(problem, 0, sizeof *problem);
     problem->operation = request->operation;
     problem->dtype = request->dtype;
-    return set_scalars(problem, request, status) || check_ranks(request, status)
+    return set_scalars(problem, request, status) || check_ranks(request, status) ||
+                   set_channels(problem, request, status)
                ? status->code
-               : set_channels(problem, request, status);
+               : check_channels(problem, request, status);
 }
 
 enum tc_code tc_problem_init(struct tc_problem *problem, const struct tc_request *request,
                              struct tc_status *status)
 {
-    return set_weight(problem, request, status) ? status->code
-                                                : set_input(problem, request, status);
+    if (set_weight(problem, request, status) || set_input(problem, request, status) ||
+        (request->has_output_size && set_output_padding(problem, request, status))) {
+        return status->code;
+    }
+    return finish(problem, request, status);
 }
 
 enum tc_code tc_problem_init_weight(struct tc_problem *problem, const struct tc_request *request,
@@ -333,25 +557,36 @@ enum tc_code tc_problem_init_weight(struct tc_problem *problem, const struct tc_
     problem->batched = true;
     for (int axis = 0; axis < TC_SPATIAL; axis++) {
         const ptrdiff_t s = problem->s[axis], p = problem->p[axis];
+        ptrdiff_t span;
         if (p > PTRDIFF_MAX / 4) {
             return refuse(request, status, "padding is too big, got %td", p);
         }
-        problem->i[axis] = 1 + tc_ceil_div(2 * p, s);
+        if (request->operation->transposed) {
+            problem->i[axis] = 1 + tc_ceil_div(2 * p, s);
+        } else {
+            problem->i[axis] = kernel_span(problem, axis, &span) ? tc_max(span - 2 * p, 1) : 1;
+        }
     }
-    return set_output(problem, request, status);
+    return finish(problem, request, status);
 }
 
 /* ---- what a problem says of itself ---- */
 
+struct tc_problem tc_problem_forward(const struct tc_problem *problem)
+{
+    return is_reversed(problem->operation) ? reverse(problem) : *problem;
+}
+
 int tc_problem_shape(const struct tc_problem *problem, ptrdiff_t dims[])
 {
+    const bool weight = problem->operation->computes == TC_WEIGHT;
     int ndim = 0;
-    if (problem->batched) {
-        dims[ndim++] = problem->n;
+    if (weight || problem->batched) {
+        dims[ndim++] = weight ? problem->ci : problem->n;
     }
-    dims[ndim++] = problem->co;
+    dims[ndim++] = weight ? tc_group_co(problem) : problem->co;
     for (int axis = TC_SPATIAL - problem->operation->rank; axis < TC_SPATIAL; axis++) {
-        dims[ndim++] = problem->o[axis];
+        dims[ndim++] = weight ? problem->k[axis] : problem->o[axis];
     }
     return ndim;
 }
@@ -369,12 +604,13 @@ struct tc_image tc_problem_image(const struct tc_problem *problem, void *data,
     return image;
 }
 
-struct tc_weight tc_problem_weight(const struct tc_problem *problem, const void *data,
+struct tc_weight tc_problem_weight(const struct tc_problem *problem, void *data,
                                    const ptrdiff_t strides[])
 {
     const int rank = problem->operation->rank;
-    struct tc_weight weight = {.data = data, .ci = strides[0], .co = strides[1]};
-    weight.g = weight.ci * tc_group_ci(problem);
+    const bool small = problem->operation->contraction == TC_SMALL_FROM_LARGE;
+    struct tc_weight weight = {.data = data, .ci = strides[small], .co = strides[!small]};
+    weight.g = strides[0] * (small ? tc_group_co(problem) : tc_group_ci(problem));
     for (int axis = 0; axis < rank; axis++) {
         weight.axis[TC_SPATIAL - rank + axis] = strides[2 + axis];
     }
@@ -399,10 +635,11 @@ static void say_axes(const struct tc_problem *problem, const char *name, ptrdiff
     }
 }
 
-void tc_problem_string(const struct tc_problem *problem, bool input, struct tc_status *text)
+void tc_problem_string(const struct tc_problem *given, bool input, struct tc_status *text)
 {
     static const char *const lengths[] = {"_id%td", "_ih%td", "_iw%td"};
     enum { ALWAYS = -1 };
+    const struct tc_problem forward = tc_problem_forward(given), *const problem = &forward;
     text->text[0] = '\0';
     tc_say(text, "%s", problem->operation->code);
     if (input) {

@@ -18,25 +18,34 @@
 
 #include <stdbool.h>
 
-/* The two contractions of one relation u = s*v + d*k - p between a position u on the large side
- * of a convolution and a position v on its small side. */
+/* The three contractions of one relation u = s*v + d*k - p between a position u on the large side
+ * of a convolution, a position v on its small side and an element k of its kernel: each computes
+ * one array from the other two. */
 enum tc_contraction {
     TC_LARGE_FROM_SMALL, /* transposed convolution; gradient of a convolution's input */
     TC_SMALL_FROM_LARGE, /* convolution; gradient of a transposed convolution's input */
+    TC_WEIGHT_FROM_BOTH, /* gradient of either one's weight */
 };
 
-/* A row of the table of operations. */
+/* The arrays of a forward operation, each of which may be what is computed. */
+enum tc_array { TC_INPUT, TC_WEIGHT, TC_OUTPUT };
+
+/* A row of the table of operations. Gradients are described by the forward operation that they
+ * belong to: its input, its weight, and the gradient of its output in the place of its output. */
 struct tc_operation {
-    const char *name;        /* the function's name in Python */
-    const char *code;        /* the problem string's first word */
-    const char *weight_axes; /* the names of the weight's axes, for messages */
+    const char *name; /* the function's name in Python */
+    const char *code; /* the problem string's first word */
     int rank;
+    bool transposed; /* whether the forward operation is conv_transpose or conv */
+    enum tc_array computes;
     enum tc_contraction contraction;
 };
 
 /* The operation called `name`, or NULL. */
 const struct tc_operation *tc_operation_find(const char *name);
 
+/* x is what the contraction reads and y what it computes; the weight's gradient is computed from
+ * x, the small side, and y, the large one. */
 struct tc_problem {
     const struct tc_operation *operation;
     enum tc_dtype dtype;
@@ -61,10 +70,12 @@ struct tc_values {
     ptrdiff_t count, at[TC_MAX_VALUES];
 };
 
+/* Shapes are those of the forward operation's arrays, computed ones included where the caller has
+ * to say them; y is the gradient of its output. */
 struct tc_request {
     const struct tc_operation *operation;
     enum tc_dtype dtype;
-    struct tc_shape x, w, b;
+    struct tc_shape x, w, b, y;
     struct tc_values stride, padding, output_padding, dilation;
     struct tc_values output_size; /* count 0 where !has_output_size */
     bool has_output_size;
@@ -80,13 +91,16 @@ enum tc_code tc_problem_init(struct tc_problem *problem, const struct tc_request
 enum tc_code tc_problem_init_weight(struct tc_problem *problem, const struct tc_request *request,
                                     struct tc_status *status);
 
+/* The problem of the forward operation: x is its input, y its output. */
+struct tc_problem tc_problem_forward(const struct tc_problem *problem);
+
 /* The shape of the result in the caller's axes; returns its ndim (at most 5). */
 int tc_problem_shape(const struct tc_problem *problem, ptrdiff_t dims[]);
 
 /* Views of the caller's arrays, whose strides are given in the order of their axes. */
 struct tc_image tc_problem_image(const struct tc_problem *problem, void *data,
                                  const ptrdiff_t strides[]);
-struct tc_weight tc_problem_weight(const struct tc_problem *problem, const void *data,
+struct tc_weight tc_problem_weight(const struct tc_problem *problem, void *data,
                                    const ptrdiff_t strides[]);
 
 /* The problem's name, such as "ct2d_n16_ci64_ih32_iw32_co3_k4_s2_p1_f32"; without the input's part

@@ -26,7 +26,7 @@ struct tc_image {
 /* A weight by role: ci is summed over, co is produced, whatever the order in memory. ci and co
  * count channels within group g. */
 struct tc_weight {
-    const void *data;
+    void *data;
     ptrdiff_t g, ci, co, axis[TC_SPATIAL];
 };
 

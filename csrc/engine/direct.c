@@ -351,9 +351,6 @@ static const char *refuse(const struct tc_job *job)
         taps *= (double)cells.taps;
         places = tc_max(places, cells.s);
     }
-    if (problem->operation->contraction != TC_LARGE_FROM_SMALL) {
-        return "it counts larger outputs in cells of inputs only";
-    }
     if (!fits) {
         return "stride and dilation are both above 1";
     }
@@ -906,6 +903,7 @@ static void describe(const struct tc_job *job, struct tc_status *text)
 
 const struct tc_engine tc_engine_direct = {
     .name = "direct",
+    .contractions = TC_DOES_LARGE,
     .accept = accept,
     .pack = pack,
     .run = run,

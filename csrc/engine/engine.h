@@ -42,6 +42,7 @@ struct tc_job {
 
 struct tc_engine {
     const char *name;
+    unsigned contractions; /* those that it can do, a bit each */
     /* Books the job and returns NULL, or returns why not. */
     const char *(*accept)(struct tc_job *job);
     /* Packs the weights into packed_bytes, if those are not 0: then they are read as they lie. */
@@ -53,6 +54,13 @@ struct tc_engine {
 };
 
 enum { TC_ALIGN = 64 };
+
+/* Bits for tc_engine.contractions. */
+enum {
+    TC_DOES_LARGE = 1 << TC_LARGE_FROM_SMALL,
+    TC_DOES_SMALL = 1 << TC_SMALL_FROM_LARGE,
+    TC_DOES_WEIGHT = 1 << TC_WEIGHT_FROM_BOTH,
+};
 
 extern const struct tc_engine tc_engine_phases, tc_engine_direct, tc_engine_gather,
     tc_engine_reference;

@@ -475,6 +475,7 @@ static void describe(const struct tc_job *job, struct tc_status *text)
 
 const struct tc_engine tc_engine_gather = {
     .name = "gather",
+    .contractions = TC_DOES_LARGE | TC_DOES_SMALL,
     .accept = accept,
     .pack = tc_panels_pack,
     .run = run,

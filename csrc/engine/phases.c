@@ -134,9 +134,6 @@ static struct tc_job job_of(const struct tc_job *job, const struct piece *piece,
 static const char *refuse(const struct tc_job *job)
 {
     const struct tc_problem *const problem = job->problem;
-    if (problem->operation->contraction != TC_LARGE_FROM_SMALL) {
-        return "a small output has one phase";
-    }
     if (problem->d[TC_W] != 1 || problem->k[TC_W] < problem->s[TC_W]) {
         return "the weights of neighbouring phases are no neighbours, or there are none";
     }
@@ -213,6 +210,7 @@ static void describe(const struct tc_job *job, struct tc_status *text)
 
 const struct tc_engine tc_engine_phases = {
     .name = "phases",
+    .contractions = TC_DOES_LARGE,
     .accept = accept,
     .run = run,
     .describe = describe,

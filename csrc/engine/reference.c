@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* reference: the definition, output by output over the lattice. It takes any strides, and the
- * other engines are tested against it. */
+/* reference: the definition, output by output (or weight by weight) over the lattice. It takes any
+ * strides, and the other engines are tested against it. */
 #include "base/parallel.h"
 #include "engine/engine.h"
 
@@ -9,6 +9,13 @@
 struct point {
     struct tc_run run[TC_SPATIAL];
     ptrdiff_t channel, x, w, y;
+};
+
+/* A weight: where it is, the small side's positions that meet it, and, for position 0 of those, the
+ * elements of both sides. */
+struct element {
+    struct tc_range joined[TC_SPATIAL];
+    ptrdiff_t w, x, y, x_step[TC_SPATIAL], y_step[TC_SPATIAL];
 };
 
 #define REAL float
@@ -60,16 +67,61 @@ static void run_row(const void *context, ptrdiff_t task, int thread)
     }
 }
 
+/* Sets what element k of the axis adds to a weight. */
+static void add_kernel_axis(const struct tc_job *job, int a, ptrdiff_t k, struct element *at)
+{
+    const struct tc_axis *const axis = &job->lattice.axis[a];
+    at->joined[a] = tc_lattice_joined(axis, k);
+    at->x_step[a] = job->x.axis[a];
+    at->y_step[a] = axis->out_step * job->y.axis[a];
+    at->y += (axis->dilation * k - axis->padding) * job->y.axis[a];
+    at->w += k * job->w.axis[a];
+}
+
+/* A task is a row of weights: those of a pair of channels, along the width. */
+static void run_kernel_row(const void *context, ptrdiff_t task, int thread)
+{
+    const struct tc_job *const job = context;
+    const struct tc_problem *const p = job->problem;
+    const ptrdiff_t kh = task % p->k[TC_H], kd = task / p->k[TC_H] % p->k[TC_D];
+    const ptrdiff_t pair = task / p->k[TC_H] / p->k[TC_D];
+    const ptrdiff_t co = pair % tc_group_co(p), small = pair / tc_group_co(p);
+    const ptrdiff_t group = small / tc_group_ci(p), ci = small % tc_group_ci(p);
+    const struct element row = {
+        .w = group * job->w.g + ci * job->w.ci + co * job->w.co,
+        .x = small * job->x.c,
+        .y = (group * tc_group_co(p) + co) * job->y.c,
+    };
+    (void)thread;
+    for (ptrdiff_t kw = 0; kw < p->k[TC_W]; kw++) {
+        struct element at = row;
+        add_kernel_axis(job, TC_D, kd, &at);
+        add_kernel_axis(job, TC_H, kh, &at);
+        add_kernel_axis(job, TC_W, kw, &at);
+        if (p->dtype == TC_F32) {
+            store_weight_f32(job, &at);
+        } else {
+            store_weight_f64(job, &at);
+        }
+    }
+}
+
+static bool computes_weight(const struct tc_job *job)
+{
+    return job->problem->operation->contraction == TC_WEIGHT_FROM_BOTH;
+}
+
 static void run(const struct tc_job *job, void *scratch)
 {
     (void)scratch;
-    tc_parallel(job->tasks, job->threads, run_row, job);
+    tc_parallel(job->tasks, job->threads, computes_weight(job) ? run_kernel_row : run_row, job);
 }
 
 static const char *accept(struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
-    job->tasks = p->n * p->co * p->o[TC_D] * p->o[TC_H];
+    job->tasks = computes_weight(job) ? p->ci * tc_group_co(p) * p->k[TC_D] * p->k[TC_H]
+                                      : p->n * p->co * p->o[TC_D] * p->o[TC_H];
     job->packed_bytes = 0;
     job->thread_bytes = 0;
     return NULL;
@@ -77,12 +129,12 @@ static const char *accept(struct tc_job *job)
 
 static void describe(const struct tc_job *job, struct tc_status *text)
 {
-    (void)job;
-    tc_say(text, "1 output");
+    tc_say(text, computes_weight(job) ? "1 weight" : "1 output");
 }
 
 const struct tc_engine tc_engine_reference = {
     .name = "reference",
+    .contractions = TC_DOES_LARGE | TC_DOES_SMALL | TC_DOES_WEIGHT,
     .accept = accept,
     .run = run,
     .describe = describe,

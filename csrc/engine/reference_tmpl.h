@@ -32,5 +32,27 @@ static void T(store)(const struct tc_job *job, const struct point *at)
     ((REAL *)job->y.data)[at->y] = T(output)(job, at);
 }
 
+/* The gradient of one weight: all that its kernel element joined, position by position. */
+static void T(store_weight)(const struct tc_job *job, const struct element *at)
+{
+    const REAL *const x = job->x.data, *const y = job->y.data;
+    const struct tc_range *const v = at->joined;
+    REAL sum = 0;
+    for (ptrdiff_t n = 0; n < job->problem->n; n++) {
+        for (ptrdiff_t d = v[TC_D].begin; d < v[TC_D].end; d++) {
+            for (ptrdiff_t h = v[TC_H].begin; h < v[TC_H].end; h++) {
+                const ptrdiff_t from =
+                    at->x + n * job->x.n + d * at->x_step[TC_D] + h * at->x_step[TC_H];
+                const ptrdiff_t with =
+                    at->y + n * job->y.n + d * at->y_step[TC_D] + h * at->y_step[TC_H];
+                for (ptrdiff_t w = v[TC_W].begin; w < v[TC_W].end; w++) {
+                    sum += x[from + w * at->x_step[TC_W]] * y[with + w * at->y_step[TC_W]];
+                }
+            }
+        }
+    }
+    ((REAL *)job->w.data)[at->w] = sum;
+}
+
 #undef REAL
 #undef T

@@ -6,7 +6,10 @@
 
 static const char *const names_of_args[ARG_COUNT] = {
     [ARG_INPUT] = "input",
+    [ARG_INPUT_SIZE] = "input_size",
     [ARG_WEIGHT] = "weight",
+    [ARG_WEIGHT_SIZE] = "weight_size",
+    [ARG_GRAD_OUTPUT] = "grad_output",
     [ARG_BIAS] = "bias",
     [ARG_STRIDE] = "stride",
     [ARG_PADDING] = "padding",
@@ -15,6 +18,7 @@ static const char *const names_of_args[ARG_COUNT] = {
     [ARG_DILATION] = "dilation",
     [ARG_OUTPUT_SIZE] = "output_size",
     [ARG_OUT] = "out",
+    [ARG_ACCUMULATE] = "accumulate",
     [ARG_THREADS] = "threads",
     [ARG_OP] = "op",
     [ARG_INPUT_SHAPE] = "input_shape",
@@ -209,6 +213,13 @@ int read_output_size(const char *function, PyObject *const slots[ARG_COUNT],
         return 0;
     }
     return read_values(function, "output_size", size, &request->output_size);
+}
+
+int read_flag(PyObject *flag, bool *result)
+{
+    const int truth = flag ? PyObject_IsTrue(flag) : 0;
+    *result = truth > 0;
+    return truth < 0 ? -1 : 0;
 }
 
 int read_threads(const char *function, PyObject *threads, int *result)

@@ -13,7 +13,10 @@
 
 enum arg {
     ARG_INPUT,
+    ARG_INPUT_SIZE,
     ARG_WEIGHT,
+    ARG_WEIGHT_SIZE,
+    ARG_GRAD_OUTPUT,
     ARG_BIAS,
     ARG_STRIDE,
     ARG_PADDING,
@@ -22,6 +25,7 @@ enum arg {
     ARG_DILATION,
     ARG_OUTPUT_SIZE,
     ARG_OUT,
+    ARG_ACCUMULATE,
     ARG_THREADS,
     ARG_OP,
     ARG_INPUT_SHAPE,
@@ -58,6 +62,9 @@ int read_options(const char *function, PyObject *const slots[ARG_COUNT],
 /* output_size alone. */
 int read_output_size(const char *function, PyObject *const slots[ARG_COUNT],
                      struct tc_request *request);
+
+/* A truth value, or false if absent. */
+int read_flag(PyObject *flag, bool *result);
 
 /* A number of threads >= 1, or 0 if absent or None. */
 int read_threads(const char *function, PyObject *threads, int *result);

@@ -10,6 +10,30 @@
     "output_padding=0, groups=1, dilation=1, *, output_size=None, out=None,\n"                     \
     "threads=None)\n--\n\n"
 
+#define OUT_PARAMETERS                                                                             \
+    "out : ndarray, optional\n"                                                                    \
+    "    Where to put the result: an array of its shape and dtype, of any strides.\n"              \
+    "    It may overlap the inputs.\n"                                                             \
+    "accumulate : bool\n"                                                                          \
+    "    Add to what is in `out` instead of replacing it.\n"                                       \
+    "threads : int, optional\n"                                                                    \
+    "    How many threads to use at most; see `tconv.set_num_threads`.\n"                          \
+    "\n"                                                                                           \
+    "Returns\n"                                                                                    \
+    "-------\n"                                                                                    \
+    "ndarray\n"
+
+#define RAISES                                                                                     \
+    "Raises\n"                                                                                     \
+    "------\n"                                                                                     \
+    "TypeError\n"                                                                                  \
+    "    For arguments of the wrong type, unsupported dtypes, and dtypes that differ.\n"           \
+    "ValueError\n"                                                                                 \
+    "    For values and shapes that do not fit together.\n"                                        \
+    "OverflowError, MemoryError\n"                                                                 \
+    "    For integers past 64 bits, and where memory runs out.\n"                                  \
+    "\n"
+
 #define TRANSPOSE_PARAMETERS                                                                       \
     "bias : array_like, optional\n"                                                                \
     "    (Co,), added to every output of its channel.\n"                                           \
@@ -22,31 +46,12 @@
     "    mix.\n"                                                                                   \
     "output_size : int, sequence of int, or array, optional\n"                                     \
     "    The spatial size wanted, or an array that has it; picks\n"                                \
-    "    `output_padding`.\n"                                                                      \
-    "out : ndarray, optional\n"                                                                    \
-    "    Where to put the result: an array of its shape and dtype, of any strides.\n"              \
-    "    It may overlap the inputs.\n"                                                             \
-    "threads : int, optional\n"                                                                    \
-    "    How many threads to use at most; see `tconv.set_num_threads`.\n"                          \
-    "\n"                                                                                           \
-    "Returns\n"                                                                                    \
-    "-------\n"                                                                                    \
-    "ndarray\n"
+    "    `output_padding`.\n" OUT_PARAMETERS
 
 #define TRANSPOSE_NOTES                                                                            \
     "    where each spatial length is\n"                                                           \
     "    (in - 1)*stride - 2*padding + dilation*(kernel - 1) + output_padding + 1.\n"              \
-    "\n"                                                                                           \
-    "Raises\n"                                                                                     \
-    "------\n"                                                                                     \
-    "TypeError\n"                                                                                  \
-    "    For arguments of the wrong type, unsupported dtypes, and dtypes that differ.\n"           \
-    "ValueError\n"                                                                                 \
-    "    For values and shapes that do not fit together.\n"                                        \
-    "OverflowError, MemoryError\n"                                                                 \
-    "    For integers past 64 bits, and where memory runs out.\n"                                  \
-    "\n"                                                                                           \
-    "Notes\n"                                                                                      \
+    "\n" RAISES "Notes\n"                                                                          \
     "-----\n"                                                                                      \
     "The operation is the transpose, as a matrix, of a convolution with the same\n"                \
     "parameters, hence the gradient of that convolution with respect to its input\n"               \
@@ -54,6 +59,34 @@
     "arXiv:1603.07285). Arrays may have any strides and are not copied. float32 and\n"             \
     "float64 are supported. The result has the same bits for any number of threads\n"              \
     "and for any batch that a sample is in.\n"                                                     \
+    "\n"                                                                                           \
+    "Examples\n"                                                                                   \
+    "--------\n"
+
+#define CONV_SIGNATURE                                                                             \
+    "($module, /, input, weight, bias=None, stride=1, padding=0, dilation=1,\n"                    \
+    "groups=1, *, out=None, accumulate=False, threads=None)\n--\n\n"
+
+#define CONV_PARAMETERS                                                                            \
+    "bias : array_like, optional\n"                                                                \
+    "    (Co,), added to every output of its channel.\n"                                           \
+    "stride, padding, dilation : int or sequence of int\n"                                         \
+    "    One value, or one for each spatial axis. `padding` stands for so many zeros\n"            \
+    "    on both sides of the input.\n"                                                            \
+    "groups : int\n"                                                                               \
+    "    Input and output channels are split into so many groups that do not\n"                    \
+    "    mix.\n" OUT_PARAMETERS
+
+#define CONV_NOTES                                                                                 \
+    "    where each spatial length is\n"                                                           \
+    "    floor((in + 2*padding - dilation*(kernel - 1) - 1)/stride) + 1.\n"                        \
+    "\n" RAISES "Notes\n"                                                                          \
+    "-----\n"                                                                                      \
+    "The kernel is not flipped: this is a correlation, as in all deep learning\n"                  \
+    "frameworks (V. Dumoulin, F. Visin, A guide to convolution arithmetic for deep\n"              \
+    "learning, arXiv:1603.07285). Arrays may have any strides and are not copied.\n"               \
+    "float32 and float64 are supported. The result has the same bits for any number\n"             \
+    "of threads and for any batch that a sample is in.\n"                                          \
     "\n"                                                                                           \
     "Examples\n"                                                                                   \
     "--------\n"
@@ -119,6 +152,355 @@
     "array([[2., 4., 2.],\n"                                                                       \
     "       [4., 8., 4.],\n"                                                                       \
     "       [2., 4., 2.]])\n"
+
+#define conv1d_doc                                                                                 \
+    "conv1d" CONV_SIGNATURE "Convolution of signals.\n"                                            \
+    "\n"                                                                                           \
+    "Each output sample is the sum of the inputs under the kernel times its elements;\n"           \
+    "from one output to the next the kernel moves on by `stride`.\n"                               \
+    "\n"                                                                                           \
+    "Parameters\n"                                                                                 \
+    "----------\n"                                                                                 \
+    "input : array_like\n"                                                                         \
+    "    (N, Ci, L), or (Ci, L) for a single signal.\n"                                            \
+    "weight : array_like\n"                                                                        \
+    "    (Co, Ci/groups, K).\n" CONV_PARAMETERS                                                    \
+    "    (N, Co, L'), or (Co, L') for a single signal,\n" CONV_NOTES                               \
+    ">>> import numpy as np, tconv\n"                                                              \
+    ">>> x = np.array([[1, 2, 3, 4]], np.float32)\n"                                               \
+    ">>> w = np.array([[[1, 10]]], np.float32)\n"                                                  \
+    ">>> tconv.conv1d(x, w)\n"                                                                     \
+    "array([[21., 32., 43.]], dtype=float32)\n"                                                    \
+    ">>> tconv.conv1d(x, w, stride=2)\n"                                                           \
+    "array([[21., 43.]], dtype=float32)\n"
+
+#define conv2d_doc                                                                                 \
+    "conv2d" CONV_SIGNATURE "Convolution of images.\n"                                             \
+    "\n"                                                                                           \
+    "Each output pixel is the sum of the inputs under the kernel times its elements;\n"            \
+    "from one output to the next the kernel moves on by `stride`.\n"                               \
+    "\n"                                                                                           \
+    "Parameters\n"                                                                                 \
+    "----------\n"                                                                                 \
+    "input : array_like\n"                                                                         \
+    "    (N, Ci, H, W), or (Ci, H, W) for a single image.\n"                                       \
+    "weight : array_like\n"                                                                        \
+    "    (Co, Ci/groups, kH, kW).\n" CONV_PARAMETERS                                               \
+    "    (N, Co, H', W'), or (Co, H', W') for a single image,\n" CONV_NOTES                        \
+    ">>> import numpy as np, tconv\n"                                                              \
+    ">>> x = np.arange(9, dtype=np.float32).reshape(1, 3, 3)\n"                                    \
+    ">>> w = np.ones((1, 1, 2, 2), np.float32)\n"                                                  \
+    ">>> tconv.conv2d(x, w)\n"                                                                     \
+    "array([[[ 8., 12.],\n"                                                                        \
+    "        [20., 24.]]], dtype=float32)\n"
+
+#define conv3d_doc                                                                                 \
+    "conv3d" CONV_SIGNATURE "Convolution of volumes.\n"                                            \
+    "\n"                                                                                           \
+    "Each output voxel is the sum of the inputs under the kernel times its elements;\n"            \
+    "from one output to the next the kernel moves on by `stride`.\n"                               \
+    "\n"                                                                                           \
+    "Parameters\n"                                                                                 \
+    "----------\n"                                                                                 \
+    "input : array_like\n"                                                                         \
+    "    (N, Ci, D, H, W), or (Ci, D, H, W) for a single volume.\n"                                \
+    "weight : array_like\n"                                                                        \
+    "    (Co, Ci/groups, kD, kH, kW).\n" CONV_PARAMETERS                                           \
+    "    (N, Co, D', H', W'), or (Co, D', H', W') for a single volume,\n" CONV_NOTES               \
+    ">>> import numpy as np, tconv\n"                                                              \
+    ">>> x, w = np.ones((1, 1, 3, 3, 3)), np.ones((1, 1, 3, 3, 3))\n"                              \
+    ">>> tconv.conv3d(x, w, padding=1)[0, 0, 1]  # the middle, where most taps meet inputs\n"      \
+    "array([[12., 18., 12.],\n"                                                                    \
+    "       [18., 27., 18.],\n"                                                                    \
+    "       [12., 18., 12.]])\n"
+
+#define CONV_GRADIENT_PARAMETERS                                                                   \
+    "stride, padding, dilation, groups\n"                                                          \
+    "    As in the forward call.\n" OUT_PARAMETERS
+
+#define TRANSPOSE_GRADIENT_PARAMETERS                                                              \
+    "stride, padding, output_padding, groups, dilation\n"                                          \
+    "    As in the forward call; `output_padding` is what its output has, also if\n"               \
+    "    `output_size` picked it.\n" OUT_PARAMETERS
+
+#define INPUT_GRADIENT_NOTES                                                                       \
+    "    The shape of the forward call's input.\n"                                                 \
+    "\n" RAISES "Notes\n"                                                                          \
+    "-----\n"
+
+#define WEIGHT_GRADIENT_NOTES                                                                      \
+    "    `weight_size`: the gradient, summed over the batch; zeros if that is empty.\n"            \
+    "\n" RAISES "Notes\n"                                                                          \
+    "-----\n"                                                                                      \
+    "A kernel element's gradient is the sum, over the batch and all positions, of the\n"           \
+    "products of the inputs and output gradients that it brought together. The result\n"           \
+    "has the same bits for any number of threads.\n"                                               \
+    "\n"                                                                                           \
+    "Examples\n"                                                                                   \
+    "--------\n"
+
+#define conv1d_input_doc                                                                           \
+    "conv1d_input($module, /, input_size, weight, grad_output, stride=1, padding=0,\n"             \
+    "dilation=1, groups=1, *, out=None, accumulate=False, threads=None)\n--\n\n"                   \
+    "Gradient of conv1d with respect to its input.\n"                                              \
+    "\n"                                                                                           \
+    "Parameters\n"                                                                                 \
+    "----------\n"                                                                                 \
+    "input_size : tuple of int\n"                                                                  \
+    "    The shape of the forward call's input, (N, Ci, L) or (Ci, L).\n"                          \
+    "weight : array_like\n"                                                                        \
+    "    (Co, Ci/groups, K).\n"                                                                    \
+    "grad_output : array_like\n"                                                                   \
+    "    The gradient with respect to the output, of its "                                         \
+    "shape.\n" CONV_GRADIENT_PARAMETERS INPUT_GRADIENT_NOTES                                       \
+    "It is the transposed convolution of `grad_output` with the same weight and parameters.\n"     \
+    "\n"                                                                                           \
+    "Examples\n"                                                                                   \
+    "--------\n"                                                                                   \
+    ">>> import numpy as np, tconv\n"                                                              \
+    ">>> g, w = np.ones((1, 1, 3)), np.array([[[1.0, 10.0]]])\n"                                   \
+    ">>> tconv.grad.conv1d_input((1, 1, 4), w, g)\n"                                               \
+    "array([[[ 1., 11., 11., 10.]]])\n"
+
+#define conv1d_weight_doc                                                                          \
+    "conv1d_weight($module, /, input, weight_size, grad_output, stride=1, padding=0,\n"            \
+    "dilation=1, groups=1, *, out=None, accumulate=False, threads=None)\n--\n\n"                   \
+    "Gradient of conv1d with respect to its weight.\n"                                             \
+    "\n"                                                                                           \
+    "Parameters\n"                                                                                 \
+    "----------\n"                                                                                 \
+    "input : array_like\n"                                                                         \
+    "    The forward call's, (N, Ci, L) or (Ci, L).\n"                                             \
+    "weight_size : tuple of int\n"                                                                 \
+    "    The weight's shape, (Co, Ci/groups, K).\n"                                                \
+    "grad_output : array_like\n"                                                                   \
+    "    The gradient with respect to the output, of its "                                         \
+    "shape.\n" CONV_GRADIENT_PARAMETERS WEIGHT_GRADIENT_NOTES ">>> import numpy as np, tconv\n"    \
+    ">>> x, g = np.array([[[1.0, 2.0, 3.0]]]), np.array([[[1.0, 10.0]]])\n"                        \
+    ">>> tconv.grad.conv1d_weight(x, (1, 1, 2), g)\n"                                              \
+    "array([[[21., 32.]]])\n"
+
+#define conv2d_input_doc                                                                           \
+    "conv2d_input($module, /, input_size, weight, grad_output, stride=1, padding=0,\n"             \
+    "dilation=1, groups=1, *, out=None, accumulate=False, threads=None)\n--\n\n"                   \
+    "Gradient of conv2d with respect to its input.\n"                                              \
+    "\n"                                                                                           \
+    "Parameters\n"                                                                                 \
+    "----------\n"                                                                                 \
+    "input_size : tuple of int\n"                                                                  \
+    "    The shape of the forward call's input, (N, Ci, H, W) or (Ci, H, W).\n"                    \
+    "weight : array_like\n"                                                                        \
+    "    (Co, Ci/groups, kH, kW).\n"                                                               \
+    "grad_output : array_like\n"                                                                   \
+    "    The gradient with respect to the output, of its "                                         \
+    "shape.\n" CONV_GRADIENT_PARAMETERS INPUT_GRADIENT_NOTES                                       \
+    "It is the transposed convolution of `grad_output` with the same weight and parameters.\n"     \
+    "\n"                                                                                           \
+    "Examples\n"                                                                                   \
+    "--------\n"                                                                                   \
+    ">>> import numpy as np, tconv\n"                                                              \
+    ">>> g, w = np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 2))\n"                                    \
+    ">>> tconv.grad.conv2d_input((1, 1, 3, 3), w, g)  # how many outputs each input reached\n"     \
+    "array([[[[1., 2., 1.],\n"                                                                     \
+    "         [2., 4., 2.],\n"                                                                     \
+    "         [1., 2., 1.]]]])\n"
+
+#define conv2d_weight_doc                                                                          \
+    "conv2d_weight($module, /, input, weight_size, grad_output, stride=1, padding=0,\n"            \
+    "dilation=1, groups=1, *, out=None, accumulate=False, threads=None)\n--\n\n"                   \
+    "Gradient of conv2d with respect to its weight.\n"                                             \
+    "\n"                                                                                           \
+    "Parameters\n"                                                                                 \
+    "----------\n"                                                                                 \
+    "input : array_like\n"                                                                         \
+    "    The forward call's, (N, Ci, H, W) or (Ci, H, W).\n"                                       \
+    "weight_size : tuple of int\n"                                                                 \
+    "    The weight's shape, (Co, Ci/groups, kH, kW).\n"                                           \
+    "grad_output : array_like\n"                                                                   \
+    "    The gradient with respect to the output, of its "                                         \
+    "shape.\n" CONV_GRADIENT_PARAMETERS WEIGHT_GRADIENT_NOTES ">>> import numpy as np, tconv\n"    \
+    ">>> x, g = np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2))\n"                                    \
+    ">>> tconv.grad.conv2d_weight(x, (1, 1, 2, 2), g)\n"                                           \
+    "array([[[[4., 4.],\n"                                                                         \
+    "         [4., 4.]]]])\n"
+
+#define conv3d_input_doc                                                                           \
+    "conv3d_input($module, /, input_size, weight, grad_output, stride=1, padding=0,\n"             \
+    "dilation=1, groups=1, *, out=None, accumulate=False, threads=None)\n--\n\n"                   \
+    "Gradient of conv3d with respect to its input.\n"                                              \
+    "\n"                                                                                           \
+    "Parameters\n"                                                                                 \
+    "----------\n"                                                                                 \
+    "input_size : tuple of int\n"                                                                  \
+    "    The shape of the forward call's input, (N, Ci, D, H, W) or (Ci, D, H, W).\n"              \
+    "weight : array_like\n"                                                                        \
+    "    (Co, Ci/groups, kD, kH, kW).\n"                                                           \
+    "grad_output : array_like\n"                                                                   \
+    "    The gradient with respect to the output, of its "                                         \
+    "shape.\n" CONV_GRADIENT_PARAMETERS INPUT_GRADIENT_NOTES                                       \
+    "It is the transposed convolution of `grad_output` with the same weight and parameters.\n"     \
+    "\n"                                                                                           \
+    "Examples\n"                                                                                   \
+    "--------\n"                                                                                   \
+    ">>> import numpy as np, tconv\n"                                                              \
+    ">>> g, w = np.ones((1, 1, 1, 1, 2)), np.ones((1, 1, 1, 1, 2))\n"                              \
+    ">>> tconv.grad.conv3d_input((1, 1, 1, 1, 3), w, g)\n"                                         \
+    "array([[[[[1., 2., 1.]]]]])\n"
+
+#define conv3d_weight_doc                                                                          \
+    "conv3d_weight($module, /, input, weight_size, grad_output, stride=1, padding=0,\n"            \
+    "dilation=1, groups=1, *, out=None, accumulate=False, threads=None)\n--\n\n"                   \
+    "Gradient of conv3d with respect to its weight.\n"                                             \
+    "\n"                                                                                           \
+    "Parameters\n"                                                                                 \
+    "----------\n"                                                                                 \
+    "input : array_like\n"                                                                         \
+    "    The forward call's, (N, Ci, D, H, W) or (Ci, D, H, W).\n"                                 \
+    "weight_size : tuple of int\n"                                                                 \
+    "    The weight's shape, (Co, Ci/groups, kD, kH, kW).\n"                                       \
+    "grad_output : array_like\n"                                                                   \
+    "    The gradient with respect to the output, of its "                                         \
+    "shape.\n" CONV_GRADIENT_PARAMETERS WEIGHT_GRADIENT_NOTES ">>> import numpy as np, tconv\n"    \
+    ">>> x, g = np.ones((1, 1, 1, 1, 3)), np.ones((1, 1, 1, 1, 3))\n"                              \
+    ">>> tconv.grad.conv3d_weight(x, (1, 1, 1, 1, 3), g, padding=(0, 0, 1))\n"                     \
+    "array([[[[[2., 3., 2.]]]]])\n"
+
+#define conv_transpose1d_input_doc                                                                 \
+    "conv_transpose1d_input($module, /, input_size, weight, grad_output, stride=1, padding=0,\n"   \
+    "output_padding=0, groups=1, dilation=1, *, out=None, accumulate=False,\n"                     \
+    "threads=None)\n--\n\n"                                                                        \
+    "Gradient of conv_transpose1d with respect to its input.\n"                                    \
+    "\n"                                                                                           \
+    "Parameters\n"                                                                                 \
+    "----------\n"                                                                                 \
+    "input_size : tuple of int\n"                                                                  \
+    "    The shape of the forward call's input, (N, Ci, L) or (Ci, L); None: it follows from the " \
+    "output's.\n"                                                                                  \
+    "weight : array_like\n"                                                                        \
+    "    (Ci, Co/groups, K).\n"                                                                    \
+    "grad_output : array_like\n"                                                                   \
+    "    The gradient with respect to the output, of its "                                         \
+    "shape.\n" TRANSPOSE_GRADIENT_PARAMETERS INPUT_GRADIENT_NOTES                                  \
+    "It is the convolution of `grad_output` with the same weight and parameters.\n"                \
+    "\n"                                                                                           \
+    "Examples\n"                                                                                   \
+    "--------\n"                                                                                   \
+    ">>> import numpy as np, tconv\n"                                                              \
+    ">>> g, w = np.ones((1, 1, 6)), np.array([[[1.0, 10.0]]])\n"                                   \
+    ">>> tconv.grad.conv_transpose1d_input(None, w, g, stride=2)\n"                                \
+    "array([[[11., 11., 11.]]])\n"
+
+#define conv_transpose1d_weight_doc                                                                \
+    "conv_transpose1d_weight($module, /, input, weight_size, grad_output, stride=1, padding=0,\n"  \
+    "output_padding=0, groups=1, dilation=1, *, out=None, accumulate=False,\n"                     \
+    "threads=None)\n--\n\n"                                                                        \
+    "Gradient of conv_transpose1d with respect to its weight.\n"                                   \
+    "\n"                                                                                           \
+    "Parameters\n"                                                                                 \
+    "----------\n"                                                                                 \
+    "input : array_like\n"                                                                         \
+    "    The forward call's, (N, Ci, L) or (Ci, L).\n"                                             \
+    "weight_size : tuple of int\n"                                                                 \
+    "    The weight's shape, (Ci, Co/groups, K).\n"                                                \
+    "grad_output : array_like\n"                                                                   \
+    "    The gradient with respect to the output, of its "                                         \
+    "shape.\n" TRANSPOSE_GRADIENT_PARAMETERS WEIGHT_GRADIENT_NOTES                                 \
+    ">>> import numpy as np, tconv\n"                                                              \
+    ">>> x, g = np.array([[[1.0, 10.0]]]), np.array([[[1.0, 2.0, 3.0, 4.0]]])\n"                   \
+    ">>> tconv.grad.conv_transpose1d_weight(x, (1, 1, 2), g, stride=2)\n"                          \
+    "array([[[31., 42.]]])\n"
+
+#define conv_transpose2d_input_doc                                                                 \
+    "conv_transpose2d_input($module, /, input_size, weight, grad_output, stride=1, padding=0,\n"   \
+    "output_padding=0, groups=1, dilation=1, *, out=None, accumulate=False,\n"                     \
+    "threads=None)\n--\n\n"                                                                        \
+    "Gradient of conv_transpose2d with respect to its input.\n"                                    \
+    "\n"                                                                                           \
+    "Parameters\n"                                                                                 \
+    "----------\n"                                                                                 \
+    "input_size : tuple of int\n"                                                                  \
+    "    The shape of the forward call's input, (N, Ci, H, W) or (Ci, H, W); None: it follows "    \
+    "from the output's.\n"                                                                         \
+    "weight : array_like\n"                                                                        \
+    "    (Ci, Co/groups, kH, kW).\n"                                                               \
+    "grad_output : array_like\n"                                                                   \
+    "    The gradient with respect to the output, of its "                                         \
+    "shape.\n" TRANSPOSE_GRADIENT_PARAMETERS INPUT_GRADIENT_NOTES                                  \
+    "It is the convolution of `grad_output` with the same weight and parameters.\n"                \
+    "\n"                                                                                           \
+    "Examples\n"                                                                                   \
+    "--------\n"                                                                                   \
+    ">>> import numpy as np, tconv\n"                                                              \
+    ">>> g, w = np.ones((1, 1, 4, 4)), np.ones((1, 1, 2, 2))\n"                                    \
+    ">>> tconv.grad.conv_transpose2d_input((1, 1, 2, 2), w, g, stride=2)\n"                        \
+    "array([[[[4., 4.],\n"                                                                         \
+    "         [4., 4.]]]])\n"
+
+#define conv_transpose2d_weight_doc                                                                \
+    "conv_transpose2d_weight($module, /, input, weight_size, grad_output, stride=1, padding=0,\n"  \
+    "output_padding=0, groups=1, dilation=1, *, out=None, accumulate=False,\n"                     \
+    "threads=None)\n--\n\n"                                                                        \
+    "Gradient of conv_transpose2d with respect to its weight.\n"                                   \
+    "\n"                                                                                           \
+    "Parameters\n"                                                                                 \
+    "----------\n"                                                                                 \
+    "input : array_like\n"                                                                         \
+    "    The forward call's, (N, Ci, H, W) or (Ci, H, W).\n"                                       \
+    "weight_size : tuple of int\n"                                                                 \
+    "    The weight's shape, (Ci, Co/groups, kH, kW).\n"                                           \
+    "grad_output : array_like\n"                                                                   \
+    "    The gradient with respect to the output, of its "                                         \
+    "shape.\n" TRANSPOSE_GRADIENT_PARAMETERS WEIGHT_GRADIENT_NOTES                                 \
+    ">>> import numpy as np, tconv\n"                                                              \
+    ">>> x, g = np.ones((1, 1, 2, 2)), np.ones((1, 1, 3, 3))\n"                                    \
+    ">>> tconv.grad.conv_transpose2d_weight(x, (1, 1, 2, 2), g)\n"                                 \
+    "array([[[[4., 4.],\n"                                                                         \
+    "         [4., 4.]]]])\n"
+
+#define conv_transpose3d_input_doc                                                                 \
+    "conv_transpose3d_input($module, /, input_size, weight, grad_output, stride=1, padding=0,\n"   \
+    "output_padding=0, groups=1, dilation=1, *, out=None, accumulate=False,\n"                     \
+    "threads=None)\n--\n\n"                                                                        \
+    "Gradient of conv_transpose3d with respect to its input.\n"                                    \
+    "\n"                                                                                           \
+    "Parameters\n"                                                                                 \
+    "----------\n"                                                                                 \
+    "input_size : tuple of int\n"                                                                  \
+    "    The shape of the forward call's input, (N, Ci, D, H, W) or (Ci, D, H, W); None: it "      \
+    "follows from the output's.\n"                                                                 \
+    "weight : array_like\n"                                                                        \
+    "    (Ci, Co/groups, kD, kH, kW).\n"                                                           \
+    "grad_output : array_like\n"                                                                   \
+    "    The gradient with respect to the output, of its "                                         \
+    "shape.\n" TRANSPOSE_GRADIENT_PARAMETERS INPUT_GRADIENT_NOTES                                  \
+    "It is the convolution of `grad_output` with the same weight and parameters.\n"                \
+    "\n"                                                                                           \
+    "Examples\n"                                                                                   \
+    "--------\n"                                                                                   \
+    ">>> import numpy as np, tconv\n"                                                              \
+    ">>> g, w = np.ones((1, 1, 1, 1, 4)), np.ones((1, 1, 1, 1, 2))\n"                              \
+    ">>> tconv.grad.conv_transpose3d_input(None, w, g, stride=(1, 1, 2))\n"                        \
+    "array([[[[[2., 2.]]]]])\n"
+
+#define conv_transpose3d_weight_doc                                                                \
+    "conv_transpose3d_weight($module, /, input, weight_size, grad_output, stride=1, padding=0,\n"  \
+    "output_padding=0, groups=1, dilation=1, *, out=None, accumulate=False,\n"                     \
+    "threads=None)\n--\n\n"                                                                        \
+    "Gradient of conv_transpose3d with respect to its weight.\n"                                   \
+    "\n"                                                                                           \
+    "Parameters\n"                                                                                 \
+    "----------\n"                                                                                 \
+    "input : array_like\n"                                                                         \
+    "    The forward call's, (N, Ci, D, H, W) or (Ci, D, H, W).\n"                                 \
+    "weight_size : tuple of int\n"                                                                 \
+    "    The weight's shape, (Ci, Co/groups, kD, kH, kW).\n"                                       \
+    "grad_output : array_like\n"                                                                   \
+    "    The gradient with respect to the output, of its "                                         \
+    "shape.\n" TRANSPOSE_GRADIENT_PARAMETERS WEIGHT_GRADIENT_NOTES                                 \
+    ">>> import numpy as np, tconv\n"                                                              \
+    ">>> x, g = np.ones((1, 1, 1, 1, 3)), np.ones((1, 1, 1, 1, 4))\n"                              \
+    ">>> tconv.grad.conv_transpose3d_weight(x, (1, 1, 1, 1, 2), g)\n"                              \
+    "array([[[[[3., 3.]]]]])\n"
 
 #define make_plan_doc                                                                              \
     "plan($module, /, op, weight, bias=None, *, stride=1, padding=0,\n"                            \

@@ -42,6 +42,7 @@ static double bytes_of(const struct tc_problem *problem)
 
 static int put_problem(PyObject *dict, const struct tc_problem *problem)
 {
+    const struct tc_problem forward = tc_problem_forward(problem);
     struct tc_status text;
     npy_intp dims[TC_MAX_VALUES];
     const int ndim = tc_problem_shape(problem, dims);
@@ -49,8 +50,8 @@ static int put_problem(PyObject *dict, const struct tc_problem *problem)
     return put(dict, "problem", PyUnicode_FromString(text.text)) ||
            put(dict, "operation", PyUnicode_FromString(problem->operation->name)) ||
            put(dict, "output_shape", PyArray_IntTupleFromIntp(ndim, dims)) ||
-           put(dict, "input_lengths", axes_of(problem, problem->i)) ||
-           put(dict, "output_lengths", axes_of(problem, problem->o)) ||
+           put(dict, "input_lengths", axes_of(problem, forward.i)) ||
+           put(dict, "output_lengths", axes_of(problem, forward.o)) ||
            put(dict, "kernel", axes_of(problem, problem->k)) ||
            put(dict, "stride", axes_of(problem, problem->s)) ||
            put(dict, "padding", axes_of(problem, problem->p)) ||

@@ -92,7 +92,8 @@ static int exec_module(PyObject *module)
     import_array1(-1);
     state->cpu = tc_cpu_detect();
     tc_parallel_init();
-    if (arg_names_init(&state->names) || read_environment(state)) {
+    if (arg_names_init(&state->names) || read_environment(state) ||
+        PyModule_AddFunctions(module, operation_methods)) {
         return -1;
     }
     state->plan_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &plan_type_spec, NULL);
@@ -119,12 +120,6 @@ static void free_module(void *module)
 }
 
 static PyMethodDef methods[] = {
-    {"conv_transpose1d", (PyCFunction)(void (*)(void))conv_transpose1d,
-     METH_FASTCALL | METH_KEYWORDS, conv_transpose1d_doc},
-    {"conv_transpose2d", (PyCFunction)(void (*)(void))conv_transpose2d,
-     METH_FASTCALL | METH_KEYWORDS, conv_transpose2d_doc},
-    {"conv_transpose3d", (PyCFunction)(void (*)(void))conv_transpose3d,
-     METH_FASTCALL | METH_KEYWORDS, conv_transpose3d_doc},
     {"plan", (PyCFunction)(void (*)(void))make_plan, METH_FASTCALL | METH_KEYWORDS, make_plan_doc},
     {"explain", (PyCFunction)(void (*)(void))explain, METH_FASTCALL | METH_KEYWORDS, explain_doc},
     {"config", config, METH_NOARGS, config_doc},

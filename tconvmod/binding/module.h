@@ -45,13 +45,12 @@ const struct tc_operation *read_operation(const char *function, PyObject *op);
 /* The threads of a call that does not say how many. */
 int default_threads(void);
 
-/* ops.c: the operations. */
-PyObject *conv_transpose1d(PyObject *module, PyObject *const *args, Py_ssize_t given,
-                           PyObject *keywords);
-PyObject *conv_transpose2d(PyObject *module, PyObject *const *args, Py_ssize_t given,
-                           PyObject *keywords);
-PyObject *conv_transpose3d(PyObject *module, PyObject *const *args, Py_ssize_t given,
-                           PyObject *keywords);
+/* functions.c: the operations as functions. */
+extern PyMethodDef operation_methods[];
+
+/* ops.c: the way of a call. */
+PyObject *run_op(PyObject *module, const struct signature *signature, PyObject *const *args,
+                 Py_ssize_t given, PyObject *keywords);
 PyObject *set_num_threads(PyObject *module, PyObject *threads);
 PyObject *get_num_threads(PyObject *module, PyObject *unused);
 

@@ -300,33 +300,42 @@ static int check_output(const char *function, PyObject *object, const struct tc_
     return overlaps ? -1 : 0;
 }
 
-PyArrayObject *start_output(const char *function, PyObject *out, const struct tc_problem *problem,
-                            PyArrayObject *const inputs[], int count)
+PyArrayObject *start_output(const char *function, const struct output *out,
+                            const struct tc_problem *problem, PyArrayObject *const inputs[],
+                            int count)
 {
     npy_intp dims[TC_MAX_VALUES];
     const int ndim = tc_problem_shape(problem, dims);
-    if (out != NULL && out != Py_None) {
-        PyArrayObject *const array = (PyArrayObject *)out;
-        if (check_output(function, out, problem)) {
+    if (out->object != NULL && out->object != Py_None) {
+        PyArrayObject *const array = (PyArrayObject *)out->object;
+        if (check_output(function, out->object, problem)) {
             return NULL;
         }
-        bool usable = PyArray_ISALIGNED(array) && has_whole_strides(array);
+        bool usable = !out->accumulate && PyArray_ISALIGNED(array) && has_whole_strides(array);
         for (int i = 0; i < count; i++) {
             usable = usable && (inputs[i] == NULL || !may_overlap(array, inputs[i]));
         }
         if (usable) {
-            return (PyArrayObject *)Py_NewRef(out);
+            return (PyArrayObject *)Py_NewRef(out->object);
         }
+    } else if (out->accumulate) {
+        PyErr_Format(PyExc_ValueError, "%s: accumulate adds to out, but there is no out", function);
+        return NULL;
     }
     return (PyArrayObject *)PyArray_SimpleNew(ndim, dims, typenum_of(problem->dtype));
 }
 
-PyObject *finish_output(PyObject *out, PyArrayObject *y)
+PyObject *finish_output(const struct output *out, PyArrayObject *y)
 {
-    if (out == NULL || out == Py_None || out == (PyObject *)y) {
+    PyObject *const object = out->object, *result;
+    if (object == NULL || object == Py_None || object == (PyObject *)y) {
         return (PyObject *)y;
     }
-    const int failed = PyArray_CopyInto((PyArrayObject *)out, y);
+    if (out->accumulate) {
+        result = PyNumber_InPlaceAdd(object, (PyObject *)y);
+    } else {
+        result = PyArray_CopyInto((PyArrayObject *)object, y) ? NULL : Py_NewRef(object);
+    }
     Py_DECREF(y);
-    return failed ? NULL : Py_NewRef(out);
+    return result;
 }

@@ -50,15 +50,22 @@ struct tc_image image_of(PyArrayObject *array, const struct tc_problem *problem)
 struct tc_weight weight_of(PyArrayObject *array, const struct tc_problem *problem);
 struct tc_bias bias_of(PyArrayObject *array);
 
-/* The array to compute into, a new reference: a new one if `out` is NULL or None; `out` itself; or,
- * if it overlaps one of the inputs or is laid out in a way that the core does not take, a new one
- * from which finish_output copies. Fails if out has not the problem's shape and dtype, is
- * read-only, or overlaps itself. */
-PyArrayObject *start_output(const char *function, PyObject *out, const struct tc_problem *problem,
-                            PyArrayObject *const inputs[], int count);
+/* Where the caller wants the result: `object` may be NULL or None, which stands for a new array. */
+struct output {
+    PyObject *object;
+    bool accumulate; /* add to what is there */
+};
 
-/* The result to return, a new reference: y, or `out` after y was copied into it if need be. Takes
- * over the reference to y. */
-PyObject *finish_output(PyObject *out, PyArrayObject *y);
+/* The array to compute into, a new reference: a new one if there is no object; the object itself;
+ * or, if it is to be added to, overlaps one of the inputs or is laid out in a way that the core
+ * does not take, a new one from which finish_output copies or adds. Fails if the object has not the
+ * problem's shape and dtype, is read-only, or overlaps itself. */
+PyArrayObject *start_output(const char *function, const struct output *out,
+                            const struct tc_problem *problem, PyArrayObject *const inputs[],
+                            int count);
+
+/* The result to return, a new reference: y, or the object after y was copied into it or added to
+ * it if need be. Takes over the reference to y. */
+PyObject *finish_output(const struct output *out, PyArrayObject *y);
 
 #endif

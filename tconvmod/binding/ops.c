@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The operations. All of them are run_op: read the arguments, scalars before arrays; let the core
- * check them; find the array to compute into; plan; compute. */
+/* The way of a call, the same for all operations: read the arguments, scalars before arrays; let
+ * the core check them; find the array to compute into; plan; compute. */
 #include "module.h"
 
 #include "ndarray.h"
@@ -132,89 +132,147 @@ int compute(struct module_state *state, const char *function, const struct tc_or
     return 0;
 }
 
-static PyObject *run_op(PyObject *module, const struct signature *signature, PyObject *const *args,
-                        Py_ssize_t given, PyObject *keywords)
+/* The arrays of the forward operation that a call gives; its output is given as a gradient. */
+enum { BIAS = TC_OUTPUT + 1, ARRAYS };
+
+struct arrays {
+    PyArrayObject *of[ARRAYS]; /* by enum tc_array, and the bias */
+};
+
+static const enum arg array_args[] = {ARG_INPUT, ARG_WEIGHT, ARG_GRAD_OUTPUT};
+static const char *const array_names[] = {"input", "weight", "grad_output"};
+
+static int take_arrays(const char *name, PyObject *const slots[ARG_COUNT], struct arrays *arrays)
 {
-    enum { INPUT, WEIGHT, BIAS, INPUTS };
+    PyArrayObject *first = NULL;
+    const char *first_name = NULL;
+    for (int i = 0; i <= TC_OUTPUT; i++) {
+        PyObject *const slot = slots[array_args[i]];
+        if (slot == NULL) {
+            continue;
+        }
+        arrays->of[i] = take_array(name, array_names[i], slot);
+        if (arrays->of[i] == NULL ||
+            (first && check_same_dtype(name, first_name, first, array_names[i], arrays->of[i]))) {
+            return -1;
+        }
+        first_name = first ? first_name : array_names[i];
+        first = first ? first : arrays->of[i];
+    }
+    return take_optional(name, "bias", slots[ARG_BIAS], &arrays->of[BIAS]) ||
+                   check_same_dtype(name, first_name, first, "bias", arrays->of[BIAS])
+               ? -1
+               : 0;
+}
+
+/* The shape of what the call computes, where the caller says it; left alone where not. */
+static int read_size(const char *name, const char *argument, PyObject *size,
+                     struct tc_values *values, struct tc_shape *shape)
+{
+    if (size == NULL || size == Py_None) {
+        return 0;
+    }
+    if (read_shape(name, argument, size, values)) {
+        return -1;
+    }
+    *shape = (struct tc_shape){true, (int)values->count, values->at};
+    return 0;
+}
+
+static int read_sizes(PyObject *const slots[ARG_COUNT], struct tc_values *values,
+                      struct tc_request *request)
+{
+    const struct tc_operation *const operation = request->operation;
+    const bool must = operation->computes == TC_WEIGHT || !operation->transposed;
+    const enum arg arg = operation->computes == TC_WEIGHT ? ARG_WEIGHT_SIZE : ARG_INPUT_SIZE;
+    const char *const argument = arg == ARG_WEIGHT_SIZE ? "weight_size" : "input_size";
+    if (must && slots[arg] == Py_None) {
+        PyErr_Format(PyExc_TypeError, "%s: %s must be a tuple of ints, got None", operation->name,
+                     argument);
+        return -1;
+    }
+    return read_size(operation->name, argument, slots[arg], values,
+                     arg == ARG_WEIGHT_SIZE ? &request->w : &request->x);
+}
+
+/* The request's shapes, and the problem that comes of them. */
+static int set_request(struct tc_request *request, const struct arrays *arrays,
+                       struct tc_problem *problem)
+{
+    struct tc_shape *const shapes[] = {&request->x, &request->w, &request->y};
+    struct tc_status status;
+    for (int i = 0; i <= TC_OUTPUT; i++) {
+        if (arrays->of[i]) {
+            *shapes[i] = shape_of(arrays->of[i]);
+            request->dtype = dtype_of(arrays->of[i]);
+        }
+    }
+    request->b = shape_of(arrays->of[BIAS]);
+    return tc_problem_init(problem, request, &status) ? raise_status(NULL, &status) : 0;
+}
+
+/* The views in the roles that they play in the contraction. */
+static void set_views(struct tc_order *order, const struct arrays *arrays, PyArrayObject *result)
+{
+    const struct tc_problem *const problem = order->problem;
+    const struct tc_operation *const operation = problem->operation;
+    PyArrayObject *const *const of = arrays->of;
+    if (operation->computes == TC_WEIGHT) {
+        order->x = image_of(of[operation->transposed ? TC_INPUT : TC_OUTPUT], problem);
+        order->y = image_of(of[operation->transposed ? TC_OUTPUT : TC_INPUT], problem);
+        order->w = weight_of(result, problem);
+    } else {
+        order->x = image_of(of[operation->computes == TC_INPUT ? TC_OUTPUT : TC_INPUT], problem);
+        order->y = image_of(result, problem);
+        order->w = weight_of(of[TC_WEIGHT], problem);
+    }
+    order->b = bias_of(arrays->of[BIAS]);
+}
+
+PyObject *run_op(PyObject *module, const struct signature *signature, PyObject *const *args,
+                 Py_ssize_t given, PyObject *keywords)
+{
+    struct module_state *const state = state_of(module);
     const char *const name = signature->name;
     struct tc_request request = {.operation = tc_operation_find(name)};
     struct tc_problem problem;
-    struct tc_status status;
+    struct tc_values size;
+    struct arrays arrays = {.of = {NULL}};
+    struct output out;
     PyObject *slots[ARG_COUNT], *result = NULL;
-    PyArrayObject *in[INPUTS] = {NULL}, *y = NULL;
+    PyArrayObject *y = NULL;
     int threads;
 
-    if (bind_args(&state_of(module)->names, signature, args, given, keywords, slots) ||
-        read_options(name, slots, &request) || read_threads(name, slots[ARG_THREADS], &threads) ||
-        !(in[INPUT] = take_array(name, "input", slots[ARG_INPUT])) ||
-        !(in[WEIGHT] = take_array(name, "weight", slots[ARG_WEIGHT])) ||
-        take_optional(name, "bias", slots[ARG_BIAS], &in[BIAS]) ||
-        check_same_dtype(name, "input", in[INPUT], "weight", in[WEIGHT]) ||
-        check_same_dtype(name, "input", in[INPUT], "bias", in[BIAS])) {
+    if (bind_args(&state->names, signature, args, given, keywords, slots) ||
+        read_options(name, slots, &request) || read_sizes(slots, &size, &request) ||
+        read_threads(name, slots[ARG_THREADS], &threads) ||
+        read_flag(slots[ARG_ACCUMULATE], &out.accumulate) || take_arrays(name, slots, &arrays)) {
         goto done;
     }
-    request.dtype = dtype_of(in[INPUT]);
-    request.x = shape_of(in[INPUT]);
-    request.w = shape_of(in[WEIGHT]);
-    request.b = shape_of(in[BIAS]);
-    if (tc_problem_init(&problem, &request, &status)) {
-        raise_status(NULL, &status);
+    out.object = slots[ARG_OUT];
+    if (set_request(&request, &arrays, &problem)) {
         goto done;
     }
-    y = start_output(name, slots[ARG_OUT], &problem, in, INPUTS);
+    y = start_output(name, &out, &problem, arrays.of, ARRAYS);
     if (y == NULL) {
         goto done;
     }
-    const struct tc_order order = {
+    struct tc_order order = {
         .problem = &problem,
-        .cpu = &state_of(module)->cpu,
-        .x = image_of(in[INPUT], &problem),
-        .w = weight_of(in[WEIGHT], &problem),
-        .b = bias_of(in[BIAS]),
-        .y = image_of(y, &problem),
-        .isa = state_of(module)->isa,
+        .cpu = &state->cpu,
+        .isa = state->isa,
         .threads = threads ? threads : default_threads(),
     };
-    if (problem.n > 0 && compute(state_of(module), name, &order, NULL)) {
+    set_views(&order, &arrays, y);
+    if (PyArray_SIZE(y) > 0 && compute(state, name, &order, NULL)) {
         goto done;
     }
-    result = finish_output(slots[ARG_OUT], y);
+    result = finish_output(&out, y);
     y = NULL;
 done:
-    for (int i = 0; i < INPUTS; i++) {
-        Py_XDECREF(in[i]);
+    for (int i = 0; i < ARRAYS; i++) {
+        Py_XDECREF(arrays.of[i]);
     }
     Py_XDECREF(y);
     return result;
-}
-
-/* ---- functions ---- */
-
-static const enum arg conv_transpose_args[] = {
-    ARG_INPUT,  ARG_WEIGHT,   ARG_BIAS,        ARG_STRIDE, ARG_PADDING, ARG_OUTPUT_PADDING,
-    ARG_GROUPS, ARG_DILATION, ARG_OUTPUT_SIZE, ARG_OUT,    ARG_THREADS,
-};
-
-static const struct signature conv_transposes[] = {
-    {"conv_transpose1d", conv_transpose_args, 11, 8, 2},
-    {"conv_transpose2d", conv_transpose_args, 11, 8, 2},
-    {"conv_transpose3d", conv_transpose_args, 11, 8, 2},
-};
-
-PyObject *conv_transpose1d(PyObject *module, PyObject *const *args, Py_ssize_t given,
-                           PyObject *keywords)
-{
-    return run_op(module, &conv_transposes[0], args, given, keywords);
-}
-
-PyObject *conv_transpose2d(PyObject *module, PyObject *const *args, Py_ssize_t given,
-                           PyObject *keywords)
-{
-    return run_op(module, &conv_transposes[1], args, given, keywords);
-}
-
-PyObject *conv_transpose3d(PyObject *module, PyObject *const *args, Py_ssize_t given,
-                           PyObject *keywords)
-{
-    return run_op(module, &conv_transposes[2], args, given, keywords);
 }

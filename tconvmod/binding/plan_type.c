@@ -52,7 +52,8 @@ static PyObject *call_plan(PyObject *object, PyObject *const *args, size_t flags
         raise_status(NULL, &status);
         goto done;
     }
-    y = start_output(name, slots[ARG_OUT], &problem, &input, 1);
+    const struct output out = {slots[ARG_OUT], false};
+    y = start_output(name, &out, &problem, &input, 1);
     if (y == NULL) {
         goto done;
     }
@@ -72,7 +73,7 @@ static PyObject *call_plan(PyObject *object, PyObject *const *args, size_t flags
     if (problem.n > 0 && compute(state, name, &order, self->packed.data)) {
         goto done;
     }
-    result = finish_output(slots[ARG_OUT], y);
+    result = finish_output(&out, y);
     y = NULL;
 done:
     Py_XDECREF(input);
@@ -151,6 +152,10 @@ static int fill(plan_object *self, const struct module_state *state,
         return -1;
     }
     name = request->operation->name;
+    if (request->operation->computes != TC_OUTPUT) {
+        PyErr_Format(PyExc_ValueError, "plan: op must not be a gradient, got '%s'", name);
+        return -1;
+    }
     if (read_options(name, slots, request) ||
         read_threads("plan", slots[ARG_THREADS], &self->threads) ||
         read_string("plan", "isa", slots[ARG_ISA], &self->isa) ||

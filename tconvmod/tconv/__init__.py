@@ -1,4 +1,4 @@
-"""Fast transposed convolution on NumPy arrays.
+"""Fast transposed convolution, convolution and their gradients on NumPy arrays.
 
 >>> import numpy as np, tconv
 >>> x = np.ones((1, 3, 8, 8), np.float32)     # a batch of images
@@ -9,9 +9,12 @@
 
 from typing import TYPE_CHECKING
 
-from . import config
+from . import config, grad
 from ._core import (
     Plan,
+    conv1d,
+    conv2d,
+    conv3d,
     conv_transpose1d,
     conv_transpose2d,
     conv_transpose3d,
@@ -31,11 +34,15 @@ __all__ = [
     "Explanation",
     "Plan",
     "config",
+    "conv1d",
+    "conv2d",
+    "conv3d",
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
     "explain",
     "get_num_threads",
+    "grad",
     "output_size",
     "plan",
     "problems",

@@ -71,10 +71,15 @@ class Explanation:
             facts["output_padding"],
             strict=True,
         )
+        formula = _LARGE if facts["operation"].startswith("conv_transpose") else _SMALL
         return [
-            f"{name} {o} = ({i} - 1)*{s} - 2*{p} + {d}*({k} - 1) + {extra} + 1"
+            formula.format(name=name, o=o, i=i, s=s, p=p, d=d, k=k, extra=extra)
             for name, o, i, s, p, d, k, extra in axes
         ]
+
+
+_LARGE = "{name} {o} = ({i} - 1)*{s} - 2*{p} + {d}*({k} - 1) + {extra} + 1"
+_SMALL = "{name} {o} = floor(({i} + 2*{p} - {d}*({k} - 1) - 1)/{s}) + 1"
 
 
 def _count(number: float) -> str:

@@ -2,7 +2,9 @@
 
 A string such as ``ct2d_n16_ci64_ih32_iw32_co3_k4_s2_p1_f32`` says operation, batch, channels,
 lengths, kernel, stride, padding and dtype; ``op`` (output padding), ``d`` (dilation) and ``g``
-(groups) appear where they are not 0, 1 and 1, and ``k3x5`` where axes differ.
+(groups) appear where they are not 0, 1 and 1, and ``k3x5`` where axes differ. ``c2d`` is a
+convolution. A gradient is called as the forward operation it belongs to, with ``gx`` (of the input)
+or ``gw`` (of the weight) behind the first word: ``ct2dgw_n16_...``.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from dataclasses import dataclass, field
 
 __all__ = ["Problem", "parse", "read_file"]
 
-_OPERATIONS = {"ct": "conv_transpose"}
+_OPERATIONS = {"c": "conv", "ct": "conv_transpose"}
+_GRADIENTS = {"": "", "gx": "_input", "gw": "_weight"}
 _DTYPES = {"f32": "float32", "f64": "float64"}
 _OPTIONS = {"s": "stride", "p": "padding", "op": "output_padding", "d": "dilation"}
 
@@ -26,8 +29,11 @@ class Problem:
     string : str
         The problem string.
     op : str
-        The function's name, such as ``"conv_transpose2d"``.
+        The function's name, such as ``"conv_transpose2d"`` or ``"conv2d_weight"``.
+    forward : str
+        The forward operation that it belongs to, such as ``"conv2d"``.
     input_shape, weight_shape : tuple of int
+        Of the forward operation.
     dtype : str
     options : dict
         Keyword arguments of the function that are not at their defaults.
@@ -45,8 +51,14 @@ class Problem:
         return len(self.input_shape) - 2
 
     @property
+    def forward(self) -> str:
+        return self.op.removesuffix("_input").removesuffix("_weight")
+
+    @property
     def output_channels(self) -> int:
-        return self.weight_shape[1] * self.options.get("groups", 1)
+        if self.forward.startswith("conv_transpose"):
+            return self.weight_shape[1] * self.options.get("groups", 1)
+        return self.weight_shape[0]
 
 
 def parse(string: str) -> Problem:
@@ -61,8 +73,8 @@ def parse(string: str) -> Problem:
     {'stride': (2, 1), 'padding': 1, 'output_padding': (1, 0), 'groups': 2}
     """
     head, *words = string.split("_")
-    match = re.fullmatch(r"([a-z]+)([123])d", head)
-    if match is None or match[1] not in _OPERATIONS or not words or words[-1] not in _DTYPES:
+    match = re.fullmatch(r"(c|ct)([123])d(gx|gw|)", head)
+    if match is None or not words or words[-1] not in _DTYPES:
         raise ValueError(f"not a problem string: {string!r}")
     rank = int(match[2])
     values: dict[str, tuple[int, ...]] = {}
@@ -87,9 +99,9 @@ def parse(string: str) -> Problem:
         options["groups"] = groups
     return Problem(
         string=string,
-        op=f"{_OPERATIONS[match[1]]}{rank}d",
+        op=f"{_OPERATIONS[match[1]]}{rank}d{_GRADIENTS[match[3]]}",
         input_shape=(n, ci, *lengths),
-        weight_shape=(ci, co // groups, *kernel),
+        weight_shape=(*((ci, co // groups) if match[1] == "ct" else (co, ci // groups)), *kernel),
         dtype=_DTYPES[words[-1]],
         options=options,
     )
