@@ -9,7 +9,8 @@
 static const double THREAD_MACS = 100e3;
 
 const struct tc_engine *const tc_engines[] = {
-    &tc_engine_phases, &tc_engine_direct, &tc_engine_gather, &tc_engine_reference, NULL,
+    &tc_engine_phases, &tc_engine_direct,    &tc_engine_gather,
+    &tc_engine_wgrad,  &tc_engine_reference, NULL,
 };
 
 static double nominal_macs(const struct tc_problem *problem)
@@ -79,7 +80,8 @@ static enum tc_code book_scratch(struct tc_plan *plan, struct tc_status *status)
     ptrdiff_t *const bytes = &plan->scratch_bytes;
     ptrdiff_t packed = 0;
     if ((!job->ahead && !tc_add(job->packed_bytes, TC_ALIGN, &packed)) ||
-        !tc_mul(job->thread_bytes, job->threads, bytes) || !tc_add(*bytes, packed, bytes)) {
+        !tc_mul(job->thread_bytes, job->threads, bytes) || !tc_add(*bytes, packed, bytes) ||
+        !tc_add(*bytes, job->shared_bytes, bytes)) {
         return tc_fail(status, TC_MEMORY, "the packed weights are too big to be addressed");
     }
     return TC_OK;

@@ -37,6 +37,7 @@ struct tc_job {
     struct tc_blocking blocking;
     ptrdiff_t tasks;
     ptrdiff_t packed_bytes; /* of the weights in the engine's order; 0: read as they lie */
+    ptrdiff_t shared_bytes; /* of scratch that the threads share */
     ptrdiff_t thread_bytes; /* of one thread's scratch */
 };
 
@@ -47,7 +48,8 @@ struct tc_engine {
     const char *(*accept)(struct tc_job *job);
     /* Packs the weights into packed_bytes, if those are not 0: then they are read as they lie. */
     void (*pack)(const struct tc_job *job, void *packed);
-    /* Carries out the job; scratch holds threads * thread_bytes, aligned to TC_ALIGN. */
+    /* Carries out the job; scratch holds shared_bytes, then threads * thread_bytes, aligned to
+     * TC_ALIGN. */
     void (*run)(const struct tc_job *job, void *scratch);
     /* The tile in words, for explain. */
     void (*describe)(const struct tc_job *job, struct tc_status *text);
@@ -62,7 +64,7 @@ enum {
     TC_DOES_WEIGHT = 1 << TC_WEIGHT_FROM_BOTH,
 };
 
-extern const struct tc_engine tc_engine_phases, tc_engine_direct, tc_engine_gather,
+extern const struct tc_engine tc_engine_phases, tc_engine_direct, tc_engine_gather, tc_engine_wgrad,
     tc_engine_reference;
 
 /* The list, most special first, ended by NULL. */

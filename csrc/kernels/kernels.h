@@ -20,14 +20,16 @@
  *   B[t, k][l] = b[           t0*b_tap[0] + t1*b_tap[1] + t2*b_tap[2] + k*b_k + l]
  *   C[r][l]    = c[c_row[r] + l]
  *
- * in that order, one accumulator an element. start is C itself if `add`, else bias[l], or bias[r]
- * if `bias_by_row`, else 0. The kernel of width v takes lanes in ((v-1)*L, v*L], L lanes a vector,
- * and reads B and a bias by lane in whole vectors: v*L elements; a, c and everything else as far
- * as rows and lanes go. taps and k may be 0.
+ * (or, if `a_by_lane`, A[r][t, k][l], a vector of elements from there on, in the place of one
+ * element for all lanes) in that order, one accumulator an element. start is C itself if `add`,
+ * else bias[l], or bias[r] if `bias_by_row`, else 0. The kernel of width v takes lanes in ((v-1)*L,
+ * v*L], L lanes a vector, and reads B, A by lane and a bias by lane in whole vectors: v*L elements;
+ * a, c and everything else as far as rows and lanes go. taps and k may be 0.
  *
  * With a mask, tap t counts for the lanes only whose bit mask_at + l is set in the bits at
  * mask + t0*mask_tap[0] + t1*mask_tap[1] + t2*mask_tap[2] (bytes); mask_at is a multiple of L. The
- * accumulators of the others do not change, whatever A and B hold there. */
+ * accumulators of the others do not change, whatever A and B hold there. There is no mask for A by
+ * lane. */
 struct tc_tile {
     ptrdiff_t rows, lanes, k, taps[TC_SPATIAL];
     const void *a;
@@ -36,7 +38,7 @@ struct tc_tile {
     const void *b;
     ptrdiff_t b_k, b_tap[TC_SPATIAL];
     const void *bias;
-    bool bias_by_row, add;
+    bool a_by_lane, bias_by_row, add;
     const unsigned char *mask;
     ptrdiff_t mask_at, mask_tap[TC_SPATIAL];
     void *c;
@@ -86,6 +88,7 @@ struct tc_kernels {
     void (*transpose)(const struct tc_transpose *transpose);
     void (*copy)(const struct tc_rows *rows);
     void (*shuffle)(const struct tc_shuffle *shuffle);
+    void (*add)(void *dst, const void *src, ptrdiff_t count); /* dst += src */
 };
 
 /* The tables at the end of each kernels_<isa>.c, by dtype; NULL where it was not compiled. */

@@ -294,6 +294,7 @@ static const struct tc_kernels kernels_f32 = {
     .transpose = transpose_f32,
     .copy = copy_f32,
     .shuffle = shuffle_f32,
+    .add = add_f32,
 };
 
 static const struct tc_kernels kernels_f64 = {
@@ -307,6 +308,7 @@ static const struct tc_kernels kernels_f64 = {
     .transpose = transpose_f64,
     .copy = copy_f64,
     .shuffle = shuffle_f64,
+    .add = add_f64,
 };
 
 const struct tc_kernels *const tc_kernels_avx512[] = {[TC_F32] = &kernels_f32,

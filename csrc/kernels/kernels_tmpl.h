@@ -30,7 +30,7 @@
 static INLINE void T(tile_tap)(const struct tc_tile *tile, const REAL *a, const REAL *b,
                                const unsigned char *mask, const ptrdiff_t a_row[TC_MAX_ROWS],
                                VECTOR acc[TC_MAX_ROWS][TC_WIDTHS], const int rows, const int width,
-                               const bool masked)
+                               const bool masked, const bool by_lane)
 {
     const ptrdiff_t a_k = tile->a_k, b_k = tile->b_k;
     MASK chosen[TC_WIDTHS];
@@ -46,9 +46,10 @@ static INLINE void T(tile_tap)(const struct tc_tile *tile, const REAL *a, const 
         }
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++) {
-            const VECTOR x = T(broadcast)(a[a_row[r]]);
+            const VECTOR one = by_lane ? T(zero)() : T(broadcast)(a[a_row[r]]);
 #pragma GCC unroll 16
             for (int v = 0; v < width; v++) {
+                const VECTOR x = by_lane ? T(load)(a + a_row[r] + v * LANES) : one;
                 acc[r][v] = masked ? T(fma_masked)(chosen[v], x, lanes[v], acc[r][v])
                                    : T(fma)(x, lanes[v], acc[r][v]);
             }
@@ -58,7 +59,7 @@ static INLINE void T(tile_tap)(const struct tc_tile *tile, const REAL *a, const 
 
 /* C for exactly `rows` rows and `width` vectors. */
 static INLINE void T(tile_of)(const struct tc_tile *tile, const int rows, const int width,
-                              const bool masked)
+                              const bool masked, const bool by_lane)
 {
     const ptrdiff_t part = tile->lanes - (width - 1) * LANES;
     VECTOR acc[TC_MAX_ROWS][TC_WIDTHS];
@@ -92,7 +93,7 @@ static INLINE void T(tile_of)(const struct tc_tile *tile, const int rows, const 
                                                                t1 * tile->mask_tap[1] +
                                                                t2 * tile->mask_tap[2]
                                                          : NULL;
-                T(tile_tap)(tile, a, b, mask, a_row, acc, rows, width, masked);
+                T(tile_tap)(tile, a, b, mask, a_row, acc, rows, width, masked, by_lane);
             }
         }
     }
@@ -107,27 +108,27 @@ static INLINE void T(tile_of)(const struct tc_tile *tile, const int rows, const 
     }
 }
 
-/* The same for any tile->rows <= most; most, width and masked are constants, so that nothing is
- * compiled for more rows. */
+/* The same for any tile->rows <= most; most, width, masked and by_lane are constants, so that
+ * nothing is compiled for more rows. */
 static INLINE void T(tile_switch)(const struct tc_tile *tile, const int most, const int width,
-                                  const bool masked)
+                                  const bool masked, const bool by_lane)
 {
     /* clang-format off */
     switch (tile->rows) {
-    case 1: if (most >= 1) { T(tile_of)(tile, 1, width, masked); } break;
-    case 2: if (most >= 2) { T(tile_of)(tile, 2, width, masked); } break;
-    case 3: if (most >= 3) { T(tile_of)(tile, 3, width, masked); } break;
-    case 4: if (most >= 4) { T(tile_of)(tile, 4, width, masked); } break;
-    case 5: if (most >= 5) { T(tile_of)(tile, 5, width, masked); } break;
-    case 6: if (most >= 6) { T(tile_of)(tile, 6, width, masked); } break;
-    case 7: if (most >= 7) { T(tile_of)(tile, 7, width, masked); } break;
-    case 8: if (most >= 8) { T(tile_of)(tile, 8, width, masked); } break;
-    case 9: if (most >= 9) { T(tile_of)(tile, 9, width, masked); } break;
-    case 10: if (most >= 10) { T(tile_of)(tile, 10, width, masked); } break;
-    case 11: if (most >= 11) { T(tile_of)(tile, 11, width, masked); } break;
-    case 12: if (most >= 12) { T(tile_of)(tile, 12, width, masked); } break;
-    case 13: if (most >= 13) { T(tile_of)(tile, 13, width, masked); } break;
-    case 14: if (most >= 14) { T(tile_of)(tile, 14, width, masked); } break;
+    case 1: if (most >= 1) { T(tile_of)(tile, 1, width, masked, by_lane); } break;
+    case 2: if (most >= 2) { T(tile_of)(tile, 2, width, masked, by_lane); } break;
+    case 3: if (most >= 3) { T(tile_of)(tile, 3, width, masked, by_lane); } break;
+    case 4: if (most >= 4) { T(tile_of)(tile, 4, width, masked, by_lane); } break;
+    case 5: if (most >= 5) { T(tile_of)(tile, 5, width, masked, by_lane); } break;
+    case 6: if (most >= 6) { T(tile_of)(tile, 6, width, masked, by_lane); } break;
+    case 7: if (most >= 7) { T(tile_of)(tile, 7, width, masked, by_lane); } break;
+    case 8: if (most >= 8) { T(tile_of)(tile, 8, width, masked, by_lane); } break;
+    case 9: if (most >= 9) { T(tile_of)(tile, 9, width, masked, by_lane); } break;
+    case 10: if (most >= 10) { T(tile_of)(tile, 10, width, masked, by_lane); } break;
+    case 11: if (most >= 11) { T(tile_of)(tile, 11, width, masked, by_lane); } break;
+    case 12: if (most >= 12) { T(tile_of)(tile, 12, width, masked, by_lane); } break;
+    case 13: if (most >= 13) { T(tile_of)(tile, 13, width, masked, by_lane); } break;
+    case 14: if (most >= 14) { T(tile_of)(tile, 14, width, masked, by_lane); } break;
     default: break;
     }
     /* clang-format on */
@@ -136,9 +137,11 @@ static INLINE void T(tile_switch)(const struct tc_tile *tile, const int most, co
 static INLINE void T(tile_up_to)(const struct tc_tile *tile, const int most, const int width)
 {
     if (tile->mask) {
-        T(tile_switch)(tile, most, width, true);
+        T(tile_switch)(tile, most, width, true, false);
+    } else if (tile->a_by_lane) {
+        T(tile_switch)(tile, most, width, false, true);
     } else {
-        T(tile_switch)(tile, most, width, false);
+        T(tile_switch)(tile, most, width, false, false);
     }
 }
 
@@ -255,6 +258,22 @@ static void T(copy)(const struct tc_rows *args)
         if (part > 0) {
             T(store_part)(dst + whole, T(load_part)(src + whole, part), part);
         }
+    }
+}
+
+/* ---- add ---- */
+
+static void T(add)(void *dst, const void *src, ptrdiff_t count)
+{
+    REAL *const sum = dst;
+    const REAL *const more = src;
+    const VECTOR one = T(broadcast)(1);
+    ptrdiff_t i = 0;
+    for (; i + LANES <= count; i += LANES) {
+        T(store)(sum + i, T(fma)(T(load)(more + i), one, T(load)(sum + i)));
+    }
+    for (; i < count; i++) {
+        sum[i] += more[i];
     }
 }
 

@@ -1,0 +1,602 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* wgrad: the gradient of the weights, sums over the positions that each kernel element joins,
+ *
+ *     gw[ci][co][k] = sum over n, v of  x[n][ci][v] * y[n][co][s*v + d*k - p].
+ *
+ * For one k, those positions v are a box, so borders are intervals and no padding zero is read.
+ *
+ * The channels of one side are lanes, those of the other side rows of tiles whose reduction runs
+ * over a box of positions:
+ *
+ *     for chunk of positions
+ *       copy the side of the lanes to a panel [position][lanes]
+ *       for some channels of the other side, for kernel element k
+ *         sums[channel][k][lanes] += tile over the chunk's positions that k joins
+ *     write the sums to gw
+ *
+ * Where rows are few and lanes are channels of the small side, the elements of a kernel row are
+ * rows as well: first over the positions that they all join, then each over its own rest.
+ *
+ * Where groups are many and small (depthwise), groups are lanes: both sides are copied to panels,
+ * and a tile multiplies them lane by lane.
+ *
+ * A task owns some lanes and rows. Where that gives few tasks, the chunks are dealt out to slabs,
+ * whose sums are added in order; how many there are follows from the geometry, never from the
+ * number of threads, which must not change a bit. */
+#include "base/parallel.h"
+#include "base/size.h"
+#include "engine/blocks.h"
+#include "engine/pack.h"
+
+#include <string.h>
+
+enum {
+    PANEL_BYTES = 128 << 10,
+    TASKS = 16,     /* so many at least, if slabs can help it */
+    SHARE_ROWS = 24 /* so many rows are worth a panel of their own */
+};
+
+/* How the channels are spread over lanes and rows. */
+struct roles {
+    bool by_group;                     /* lanes are groups */
+    bool small_lanes;                  /* lanes are of the small side, x */
+    ptrdiff_t sets;                    /* problems that have nothing in common */
+    ptrdiff_t lanes, rows;             /* of a set */
+    ptrdiff_t inner;                   /* row r is row [r/inner][r%inner] */
+    ptrdiff_t lane_step, row_steps[2]; /* in gw, of a lane and of the row's two numbers */
+};
+
+/* ---- booking ---- */
+
+/* What a set costs, in vectors multiplied. */
+static ptrdiff_t cost_of(const struct tc_job *job, ptrdiff_t lanes, ptrdiff_t rows)
+{
+    return tc_ceil_div(lanes, job->kernels->lanes) * rows;
+}
+
+static struct roles roles_of(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    const struct tc_weight *const w = &job->w;
+    const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p);
+    const ptrdiff_t by_ci = cost_of(job, ci, co), by_co = cost_of(job, co, ci);
+    /* lane by lane, a multiply-add takes two loads instead of one or less */
+    if ((double)cost_of(job, p->g, 2 * ci * co) < (double)p->g * (double)tc_min(by_ci, by_co)) {
+        return (struct roles){true, true, 1, p->g, ci * co, co, w->g, {w->ci, w->co}};
+    }
+    if (by_ci <= by_co) {
+        return (struct roles){false, true, p->g, ci, co, co, w->ci, {0, w->co}};
+    }
+    return (struct roles){false, false, p->g, co, ci, ci, w->co, {0, w->ci}};
+}
+
+static ptrdiff_t kernel_volume(const struct tc_job *job)
+{
+    return job->problem->k[TC_D] * job->problem->k[TC_H] * job->problem->k[TC_W];
+}
+
+static ptrdiff_t small_length(const struct tc_job *job, int g)
+{
+    return g == 0 ? job->problem->n : job->problem->i[g - 1];
+}
+
+/* Positions of the large side that `size` of the small side in a row meet, at most. */
+static ptrdiff_t met_length(const struct tc_job *job, int g, ptrdiff_t size)
+{
+    const struct tc_axis *const axis = &job->lattice.axis[g > 0 ? g - 1 : 0];
+    if (g == 0) {
+        return size;
+    }
+    return tc_min(axis->out, axis->out_step * (size - 1) + axis->dilation * (axis->kernel - 1) + 1);
+}
+
+/* Panels hold whole vectors of the widest part. */
+static ptrdiff_t panel_lanes(const struct tc_job *job, const struct roles *roles)
+{
+    const ptrdiff_t vectors = tc_ceil_div(roles->lanes, job->kernels->lanes);
+    return tc_ceil_div(vectors, tc_part_count(job->kernels, roles->lanes)) * job->kernels->lanes;
+}
+
+struct panels {
+    ptrdiff_t small, large; /* elements for each position of the two sides, but for lanes */
+};
+
+static struct panels panels_of(const struct tc_job *job, const struct roles *roles)
+{
+    const struct tc_problem *const p = job->problem;
+    if (roles->by_group) {
+        return (struct panels){tc_group_ci(p), tc_group_co(p)};
+    }
+    return (struct panels){roles->small_lanes, !roles->small_lanes};
+}
+
+/* Cuts the positions into chunks whose panels fit the cache. */
+static void set_chunks(struct tc_job *job, const struct roles *roles)
+{
+    const struct panels panels = panels_of(job, roles);
+    const ptrdiff_t fit = PANEL_BYTES / (panel_lanes(job, roles) * job->kernels->bytes);
+    ptrdiff_t small = panels.small, large = panels.large;
+    for (int g = 1; g < TC_GRID; g++) {
+        large *= met_length(job, g, 1);
+    }
+    for (int g = TC_GRID - 1; g >= 0; g--) {
+        ptrdiff_t size = tc_max(small_length(job, g), 1);
+        large /= met_length(job, g, 1);
+        while (size > 1 && small * size + large * met_length(job, g, size) > fit) {
+            size = tc_ceil_div(size, 2);
+        }
+        /* an empty batch is one chunk of nothing */
+        tc_blocking_set_size(&job->blocking, g, tc_max(small_length(job, g), 1), size);
+        small *= job->blocking.size[g];
+        large *= met_length(job, g, job->blocking.size[g]);
+    }
+}
+
+static ptrdiff_t chunk_count(const struct tc_job *job)
+{
+    const ptrdiff_t *const count = job->blocking.count;
+    return count[0] * count[1] * count[2] * count[3];
+}
+
+static ptrdiff_t part_count(const struct tc_job *job, const struct roles *roles)
+{
+    return tc_part_count(job->kernels, roles->lanes);
+}
+
+static ptrdiff_t slab_count(const struct tc_job *job, const struct roles *roles)
+{
+    const ptrdiff_t shares = tc_max(roles->rows / SHARE_ROWS, 1);
+    const ptrdiff_t tasks = roles->sets * part_count(job, roles) * shares;
+    return tc_clamp(tc_ceil_div(TASKS, tasks), 1, chunk_count(job));
+}
+
+/* Bytes of the sums of some rows; PTRDIFF_MAX if they cannot be counted. */
+static ptrdiff_t sums_bytes(const struct tc_job *job, const struct roles *roles, ptrdiff_t rows)
+{
+    ptrdiff_t bytes = panel_lanes(job, roles) * job->kernels->bytes;
+    const bool fits = tc_mul(bytes, rows, &bytes) && tc_mul(bytes, kernel_volume(job), &bytes);
+    return fits ? bytes : PTRDIFF_MAX;
+}
+
+static ptrdiff_t panel_bytes(const struct tc_job *job, const struct roles *roles)
+{
+    const struct panels panels = panels_of(job, roles);
+    ptrdiff_t small = panels.small, large = panels.large;
+    for (int g = 0; g < TC_GRID; g++) {
+        small *= job->blocking.size[g];
+        large *= met_length(job, g, job->blocking.size[g]);
+    }
+    return (small + large) * panel_lanes(job, roles) * job->kernels->bytes;
+}
+
+static const char *accept(struct tc_job *job)
+{
+    const struct roles roles = roles_of(job);
+    set_chunks(job, &roles);
+    const ptrdiff_t slabs = slab_count(job, &roles);
+    const ptrdiff_t owners = roles.sets * part_count(job, &roles) * slabs;
+    const ptrdiff_t wanted = job->threads > 1 ? (ptrdiff_t)job->threads * 4 : 1;
+    job->blocking.shares =
+        tc_clamp(tc_ceil_div(wanted, owners), 1, tc_max(roles.rows / SHARE_ROWS, 1));
+    job->tasks = owners * job->blocking.shares;
+    job->packed_bytes = 0;
+    job->thread_bytes = panel_bytes(job, &roles);
+    job->shared_bytes = 0;
+    if (slabs > 1) {
+        ptrdiff_t *const bytes = &job->shared_bytes;
+        const bool fits = tc_mul(sums_bytes(job, &roles, roles.rows), slabs, bytes) &&
+                          tc_mul(*bytes, roles.sets * part_count(job, &roles), bytes);
+        *bytes = fits ? *bytes : PTRDIFF_MAX;
+    } else {
+        const ptrdiff_t rows = tc_ceil_div(roles.rows, job->blocking.shares);
+        const bool fits =
+            tc_add(job->thread_bytes, sums_bytes(job, &roles, rows), &job->thread_bytes);
+        job->thread_bytes = fits ? job->thread_bytes : PTRDIFF_MAX;
+    }
+    return NULL;
+}
+
+/* ---- chunks ---- */
+
+/* A side of the problem, in place or copied: position (n, d, h, w) of channel c lies
+ * (n - origin[0])*n + ... + c*c elements behind data. */
+struct view {
+    struct tc_image image;
+    ptrdiff_t origin[TC_GRID];
+};
+
+struct state {
+    const struct tc_job *job;
+    struct roles roles;
+    ptrdiff_t set;
+    struct tc_part part;
+    struct tc_range rows;           /* of the share */
+    struct tc_range chunk[TC_GRID]; /* positions of the small side */
+    bool first;                     /* the first chunk: nothing to add to */
+    struct view small, large;       /* the first channel of the set, or of the part's groups */
+    char *panel;
+    void *sums; /* [row][k][lanes] of the share's rows */
+};
+
+/* The positions of the large side that the chunk meets. */
+static void meet(const struct state *s, struct tc_range met[TC_GRID])
+{
+    met[0] = s->chunk[0];
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        const struct tc_axis *const axis = &s->job->lattice.axis[a];
+        const ptrdiff_t span = axis->dilation * (axis->kernel - 1), step = axis->out_step;
+        const ptrdiff_t begin = step * s->chunk[a + 1].begin - axis->padding;
+        const ptrdiff_t last = step * (s->chunk[a + 1].end - 1) - axis->padding + span;
+        met[a + 1].begin = tc_clamp(begin, 0, axis->out);
+        met[a + 1].end = tc_clamp(last + 1, met[a + 1].begin, axis->out);
+    }
+}
+
+/* Copies the lanes of one channel of an image, or one of each group, `step` elements apart, to
+ * [n][d][h][w][lanes]. */
+static struct tc_image fill_panel(const struct state *s, const struct tc_image *from,
+                                  ptrdiff_t step, const struct tc_range box[TC_GRID], char *panel)
+{
+    const struct tc_kernels *const kernels = s->job->kernels;
+    const ptrdiff_t lanes = s->part.width * kernels->lanes, bytes = kernels->bytes;
+    const ptrdiff_t height = tc_range_length(box[2]), width = tc_range_length(box[3]);
+    const bool whole = from->axis[TC_H] == width * from->axis[TC_W]; /* rows follow each other */
+    const ptrdiff_t run = whole ? height * width : width;
+    if (s->part.lanes < lanes) {
+        const ptrdiff_t rows = tc_range_length(box[0]) * tc_range_length(box[1]) * height;
+        memset(panel, 0, (size_t)(rows * width * lanes * bytes));
+    }
+    char *to = panel;
+    for (ptrdiff_t n = box[0].begin; n < box[0].end; n++) {
+        for (ptrdiff_t d = box[1].begin; d < box[1].end; d++) {
+            for (ptrdiff_t h = box[2].begin; h < box[2].end; h += whole ? height : 1) {
+                const ptrdiff_t at = n * from->n + d * from->axis[TC_D] + h * from->axis[TC_H] +
+                                     box[3].begin * from->axis[TC_W];
+                const struct tc_matrix src = {tc_at(from->data, at, bytes), step, from->axis[TC_W]};
+                tc_copy(kernels, s->part.lanes, run, (struct tc_matrix){to, 1, lanes}, src);
+                to += run * lanes * bytes;
+            }
+        }
+    }
+    return (struct tc_image){
+        .data = panel,
+        .n = tc_range_length(box[1]) * height * width * lanes,
+        .c = (to - panel) / bytes,
+        .axis = {height * width * lanes, width * lanes, lanes},
+    };
+}
+
+/* Replaces a view by panels of `channels` channels, one behind the other; returns their end. */
+static char *copy_view(const struct state *s, struct view *view, const struct tc_range box[TC_GRID],
+                       ptrdiff_t channels, ptrdiff_t step, char *panel)
+{
+    const struct tc_image from = view->image;
+    for (ptrdiff_t c = 0; c < channels; c++) {
+        struct tc_image channel = from;
+        channel.data = tc_at(from.data, c * from.c, s->job->kernels->bytes);
+        const struct tc_image to = fill_panel(s, &channel, step, box, panel);
+        view->image = c == 0 ? to : view->image;
+        panel += to.c * s->job->kernels->bytes;
+    }
+    for (int g = 0; g < TC_GRID; g++) {
+        view->origin[g] = box[g].begin;
+    }
+    return panel;
+}
+
+/* Sets both views for the chunk, the sides that are lanes as panels. */
+static void set_views(struct state *s)
+{
+    const struct tc_job *const job = s->job;
+    const struct tc_problem *const p = job->problem;
+    const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p), bytes = job->kernels->bytes;
+    const struct panels panels = panels_of(job, &s->roles);
+    struct tc_range met[TC_GRID];
+    char *panel = s->panel;
+    ptrdiff_t x = s->set * ci, y = s->set * co; /* first channels */
+    if (s->roles.by_group) {
+        x = s->part.first * ci;
+        y = s->part.first * co;
+    } else {
+        *(s->roles.small_lanes ? &x : &y) += s->part.first;
+    }
+    s->small = (struct view){.image = job->x};
+    s->large = (struct view){.image = job->y};
+    s->small.image.data = tc_at(job->x.data, x * job->x.c, bytes);
+    s->large.image.data = tc_at(job->y.data, y * job->y.c, bytes);
+    meet(s, met);
+    if (panels.small) {
+        const ptrdiff_t step = s->roles.by_group ? ci * job->x.c : job->x.c;
+        panel = copy_view(s, &s->small, s->chunk, panels.small, step, panel);
+    }
+    if (panels.large) {
+        const ptrdiff_t step = s->roles.by_group ? co * job->y.c : job->y.c;
+        copy_view(s, &s->large, met, panels.large, step, panel);
+    }
+}
+
+/* ---- tiles ---- */
+
+/* Offset of the element at the positions `at` of the small side, or of the large side's that kernel
+ * element k joins with them. */
+static ptrdiff_t offset_of(const struct state *s, const struct view *view,
+                           const struct tc_range at[TC_GRID], const ptrdiff_t k[TC_SPATIAL])
+{
+    ptrdiff_t offset = (at[0].begin - view->origin[0]) * view->image.n;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        const struct tc_axis *const axis = &s->job->lattice.axis[a];
+        const ptrdiff_t v = at[a + 1].begin;
+        const ptrdiff_t u = axis->out_step * v + axis->dilation * k[a] - axis->padding;
+        offset += ((view == &s->large ? u : v) - view->origin[a + 1]) * view->image.axis[a];
+    }
+    return offset;
+}
+
+/* From a position of the small side to the next, in a view. */
+static ptrdiff_t step_of(const struct state *s, const struct view *view, int a)
+{
+    return view->image.axis[a] * (view == &s->large ? s->job->lattice.axis[a].out_step : 1);
+}
+
+/* Some rows and, from k on along the width, some kernel elements of each, over one box. */
+struct piece {
+    struct tc_range rows;
+    ptrdiff_t k[TC_SPATIAL], taps;
+    struct tc_range box[TC_GRID];
+    bool add;
+};
+
+static void run_tile(const struct state *s, const struct piece *piece)
+{
+    const struct tc_job *const job = s->job;
+    const struct roles *const roles = &s->roles;
+    const struct tc_problem *const p = job->problem;
+    const bool small_lanes = roles->small_lanes;
+    const struct view *const a = small_lanes ? &s->large : &s->small;
+    const struct view *const b = small_lanes ? &s->small : &s->large;
+    const ptrdiff_t bytes = job->kernels->bytes, lanes = s->part.width * job->kernels->lanes;
+    const ptrdiff_t volume = kernel_volume(job), first = piece->rows.begin;
+    const ptrdiff_t tap =
+        (piece->k[TC_D] * p->k[TC_H] + piece->k[TC_H]) * p->k[TC_W] + piece->k[TC_W];
+    ptrdiff_t a_row[TC_MAX_ROWS], c_row[TC_MAX_ROWS];
+    ptrdiff_t a_at = offset_of(s, a, piece->box, piece->k),
+              b_at = offset_of(s, b, piece->box, piece->k);
+    struct tc_tile tile = {
+        .lanes = s->part.lanes,
+        .k = tc_range_length(piece->box[3]),
+        .a_row = a_row,
+        .a_k = step_of(s, a, TC_W),
+        .b_k = step_of(s, b, TC_W),
+        .a_by_lane = roles->by_group,
+        .add = piece->add,
+        .c = tc_at(s->sums, ((first - s->rows.begin) * volume + tap) * lanes, bytes),
+        .c_row = c_row,
+    };
+    for (int g = 0; g < TC_SPATIAL; g++) {
+        tile.taps[g] = tc_range_length(piece->box[g]);
+        tile.a_tap[g] = g == 0 ? a->image.n : step_of(s, a, g - 1);
+        tile.b_tap[g] = g == 0 ? b->image.n : step_of(s, b, g - 1);
+    }
+    for (ptrdiff_t row = first; row < piece->rows.end; row++) {
+        for (ptrdiff_t t = 0; t < piece->taps; t++, tile.rows++) {
+            a_row[tile.rows] = (row - first) * a->image.c + t * p->d[TC_W] * a->image.axis[TC_W];
+            c_row[tile.rows] = ((row - first) * volume + t) * lanes;
+        }
+    }
+    if (roles->by_group) { /* one row at a time: a pair of channels */
+        a_at += first % roles->inner * a->image.c;
+        b_at += first / roles->inner * b->image.c;
+    } else {
+        a_at += first * a->image.c;
+    }
+    tile.a = tc_at(a->image.data, a_at, bytes);
+    tile.b = tc_at(b->image.data, b_at, bytes);
+    job->kernels->tile[s->part.width - 1](&tile);
+}
+
+static struct tc_range intersect(struct tc_range a, struct tc_range b)
+{
+    const ptrdiff_t begin = tc_max(a.begin, b.begin);
+    return (struct tc_range){begin, tc_max(tc_min(a.end, b.end), begin)};
+}
+
+/* The chunk's positions that element k of a spatial axis joins. */
+static struct tc_range joined(const struct state *s, int a, ptrdiff_t k)
+{
+    return intersect(tc_lattice_joined(&s->job->lattice.axis[a], k), s->chunk[a + 1]);
+}
+
+/* What `taps` elements along the width give: over the positions that they share, then the rest. */
+static void run_taps(const struct state *s, struct piece piece)
+{
+    const struct tc_range first = joined(s, TC_W, piece.k[TC_W]);
+    const struct tc_range last = joined(s, TC_W, piece.k[TC_W] + piece.taps - 1);
+    const struct tc_range common = intersect(first, last);
+    piece.box[3] = common;
+    piece.add = !s->first;
+    run_tile(s, &piece);
+    for (ptrdiff_t t = 0; t < piece.taps && piece.taps > 1; t++) {
+        struct piece rest = piece;
+        rest.k[TC_W] += t;
+        const struct tc_range own = joined(s, TC_W, rest.k[TC_W]);
+        const struct tc_range before = {own.begin, tc_min(own.end, common.begin)};
+        const struct tc_range behind = {tc_max(own.begin, common.end), own.end};
+        rest.taps = 1;
+        rest.add = true;
+        for (int side = 0; side < 2; side++) {
+            rest.box[3] = side == 0 ? before : behind;
+            if (tc_range_length(rest.box[3]) > 0) {
+                run_tile(s, &rest);
+            }
+        }
+    }
+}
+
+/* All kernel elements of some rows, `taps` along the width at once. */
+static void run_kernel(const struct state *s, struct tc_range rows, ptrdiff_t taps)
+{
+    const ptrdiff_t *const k = s->job->problem->k;
+    struct piece piece = {.rows = rows, .box = {s->chunk[0]}};
+    for (piece.k[TC_D] = 0; piece.k[TC_D] < k[TC_D]; piece.k[TC_D]++) {
+        piece.box[1] = joined(s, TC_D, piece.k[TC_D]);
+        for (piece.k[TC_H] = 0; piece.k[TC_H] < k[TC_H]; piece.k[TC_H]++) {
+            piece.box[2] = joined(s, TC_H, piece.k[TC_H]);
+            for (ptrdiff_t kw = 0; kw < k[TC_W]; kw += piece.taps) {
+                piece.k[TC_W] = kw;
+                piece.taps = tc_min(taps, k[TC_W] - kw);
+                run_taps(s, piece);
+            }
+        }
+    }
+}
+
+static void run_chunk(const struct state *s)
+{
+    const ptrdiff_t most = s->job->kernels->rows[s->part.width - 1];
+    const ptrdiff_t count = s->roles.by_group ? 1 : tc_min(tc_range_length(s->rows), most);
+    const ptrdiff_t taps = s->roles.small_lanes ? most / count : 1;
+    const ptrdiff_t steps = tc_ceil_div(tc_range_length(s->rows), count);
+    for (ptrdiff_t step = 0; step < steps; step++) {
+        const struct tc_range share = tc_share_of(tc_range_length(s->rows), step, steps);
+        const struct tc_range rows = {s->rows.begin + share.begin, s->rows.begin + share.end};
+        run_kernel(s, rows, taps);
+    }
+}
+
+/* ---- results ---- */
+
+/* Writes the sums of rows [k][lanes] to gw. */
+static void write_rows(const struct state *s, struct tc_range rows, const void *sums)
+{
+    const struct tc_job *const job = s->job;
+    const struct roles *const roles = &s->roles;
+    const ptrdiff_t *const k = job->problem->k, *const step = job->w.axis;
+    const ptrdiff_t bytes = job->kernels->bytes, lanes = s->part.width * job->kernels->lanes;
+    const bool flat = (k[TC_H] == 1 || step[TC_H] == k[TC_W] * step[TC_W]) &&
+                      (k[TC_D] == 1 || step[TC_D] == k[TC_H] * k[TC_W] * step[TC_W]);
+    const ptrdiff_t run = flat ? kernel_volume(job) : k[TC_W];
+    const ptrdiff_t first = s->set * job->w.g + s->part.first * roles->lane_step;
+    const char *from = sums;
+    for (ptrdiff_t row = rows.begin; row < rows.end; row++) {
+        const ptrdiff_t at = first + row / roles->inner * roles->row_steps[0] +
+                             row % roles->inner * roles->row_steps[1];
+        for (ptrdiff_t f = 0; f < kernel_volume(job); f += run) {
+            const ptrdiff_t to = at + (flat ? 0
+                                            : f / k[TC_W] % k[TC_H] * step[TC_H] +
+                                                  f / k[TC_W] / k[TC_H] * step[TC_D]);
+            const struct tc_matrix dst = {tc_at(job->w.data, to, bytes), step[TC_W],
+                                          roles->lane_step};
+            const struct tc_matrix src = {(char *)from, lanes, 1};
+            tc_copy(job->kernels, run, s->part.lanes, dst, src);
+            from += run * lanes * bytes;
+        }
+    }
+}
+
+/* ---- tasks ---- */
+
+struct run {
+    const struct tc_job *job;
+    struct roles roles;
+    ptrdiff_t parts, slabs;
+    char *shared, *scratch;
+};
+
+/* The sums of a set's part in one slab. */
+static void *slab_at(const struct run *run, ptrdiff_t set, ptrdiff_t part, ptrdiff_t slab)
+{
+    const ptrdiff_t number = (set * run->parts + part) * run->slabs + slab;
+    return run->shared + number * sums_bytes(run->job, &run->roles, run->roles.rows);
+}
+
+static struct tc_range chunk_axis(const struct tc_job *job, int g, ptrdiff_t number)
+{
+    const ptrdiff_t begin = number * job->blocking.size[g];
+    return (struct tc_range){begin, tc_min(begin + job->blocking.size[g], small_length(job, g))};
+}
+
+static void run_chunks(struct state *s, struct tc_range chunks)
+{
+    const ptrdiff_t *const count = s->job->blocking.count;
+    for (ptrdiff_t chunk = chunks.begin; chunk < chunks.end; chunk++) {
+        ptrdiff_t number = chunk;
+        for (int g = TC_GRID - 1; g >= 0; g--) {
+            s->chunk[g] = chunk_axis(s->job, g, number % count[g]);
+            number /= count[g];
+        }
+        s->first = chunk == chunks.begin;
+        set_views(s);
+        run_chunk(s);
+    }
+}
+
+static void run_task(const void *context, ptrdiff_t task, int thread)
+{
+    const struct run *const run = context;
+    const struct tc_job *const job = run->job;
+    const ptrdiff_t slab = task % run->slabs, share = task / run->slabs % job->blocking.shares;
+    const ptrdiff_t owner = task / run->slabs / job->blocking.shares;
+    const ptrdiff_t part = owner % run->parts;
+    struct state s = {.job = job, .roles = run->roles, .set = owner / run->parts};
+    s.part = tc_part_at(job->kernels, run->roles.lanes, part);
+    s.rows = tc_share_of(run->roles.rows, share, job->blocking.shares);
+    s.panel = run->scratch + thread * job->thread_bytes;
+    s.sums = s.panel + panel_bytes(job, &run->roles);
+    if (run->slabs > 1) {
+        const ptrdiff_t row = kernel_volume(job) * s.part.width * job->kernels->lanes;
+        s.sums = tc_at(slab_at(run, s.set, part, slab), s.rows.begin * row, job->kernels->bytes);
+    }
+    run_chunks(&s, tc_share_of(chunk_count(job), slab, run->slabs));
+    if (run->slabs == 1) {
+        write_rows(&s, s.rows, s.sums);
+    }
+}
+
+/* Adds the slabs of a set's part in their order and writes the sum. */
+static void add_slabs(const void *context, ptrdiff_t task, int thread)
+{
+    const struct run *const run = context;
+    const struct tc_job *const job = run->job;
+    struct state s = {.job = job, .roles = run->roles, .set = task / run->parts};
+    s.part = tc_part_at(job->kernels, run->roles.lanes, task % run->parts);
+    s.rows = (struct tc_range){0, run->roles.rows};
+    const ptrdiff_t count =
+        run->roles.rows * kernel_volume(job) * s.part.width * job->kernels->lanes;
+    void *const sum = slab_at(run, s.set, s.part.number, 0);
+    (void)thread;
+    for (ptrdiff_t slab = 1; slab < run->slabs; slab++) {
+        job->kernels->add(sum, slab_at(run, s.set, s.part.number, slab), count);
+    }
+    write_rows(&s, s.rows, sum);
+}
+
+static void run(const struct tc_job *job, void *scratch)
+{
+    struct run context = {.job = job, .roles = roles_of(job), .shared = scratch};
+    context.parts = part_count(job, &context.roles);
+    context.slabs = slab_count(job, &context.roles);
+    context.scratch = context.shared + job->shared_bytes;
+    tc_parallel(job->tasks, job->threads, run_task, &context);
+    if (context.slabs > 1) {
+        tc_parallel(context.roles.sets * context.parts, job->threads, add_slabs, &context);
+    }
+}
+
+static void describe(const struct tc_job *job, struct tc_status *text)
+{
+    const struct roles roles = roles_of(job);
+    const struct tc_part part = tc_part_at(job->kernels, roles.lanes, 0);
+    tc_say(text, "%d rows x %td %s", job->kernels->rows[part.width - 1],
+           (ptrdiff_t)part.width * job->kernels->lanes,
+           roles.by_group      ? "groups"
+           : roles.small_lanes ? "channels of the small side"
+                               : "channels of the large side");
+}
+
+const struct tc_engine tc_engine_wgrad = {
+    .name = "wgrad",
+    .contractions = TC_DOES_WEIGHT,
+    .accept = accept,
+    .run = run,
+    .describe = describe,
+};
