@@ -1,5 +1,10 @@
 """What the tests share: data on which every sum is exact, the oracle, the error bound."""
 
+import importlib.util
+import os
+from dataclasses import replace
+from unittest import mock
+
 import numpy as np
 
 import tconv
@@ -8,6 +13,19 @@ from tconv import _core
 ISAS = _core.config()["isas"]
 ENGINES = _core.config()["engines"]
 DTYPES = ("float32", "float64")
+
+
+def core_for(isa):
+    """The compiled functions once more, in a module that chose this instruction set."""
+    spec = importlib.util.spec_from_file_location("tconv._core", _core.__file__)
+    module = importlib.util.module_from_spec(spec)
+    with mock.patch.dict(os.environ, TCONV_ISA=isa):
+        spec.loader.exec_module(module)
+    assert module.config()["isa"] == isa
+    return module
+
+
+CORES = {isa: core_for(isa) for isa in ISAS}
 
 
 def integers(rng, shape, dtype, magnitude=4):
@@ -20,7 +38,7 @@ def reals(rng, shape, dtype):
 
 
 def arrays_of(problem, rng, fill=integers):
-    """input, weight and bias of a problem."""
+    """input, weight and bias of a problem's forward operation."""
     return (
         fill(rng, problem.input_shape, problem.dtype),
         fill(rng, problem.weight_shape, problem.dtype),
@@ -28,28 +46,64 @@ def arrays_of(problem, rng, fill=integers):
     )
 
 
-def error_bound(x, w, b, options):
-    """The most that a result may differ from the exact one, for each output.
+def arguments_of(problem, rng, fill=integers):
+    """What the problem's function is called with, besides its options."""
+    x, w, b = arrays_of(problem, rng, fill)
+    if problem.op == problem.forward:
+        return x, w, b
+    gy = fill(rng, output_shape(problem), problem.dtype)
+    if problem.op.endswith("_input"):
+        return problem.input_shape, w, gy
+    return x, problem.weight_shape, gy
 
-    gamma_K * (sum |x||w| + |b|) with K = taps*channels + 1, the taps being those that reach the
-    output, and gamma_K = K*u / (1 - K*u) for the unit roundoff u of the dtype.
+
+def output_shape(problem):
+    """Of the forward operation."""
+    return tconv.output_size(
+        problem.forward, problem.input_shape, problem.weight_shape, **problem.options
+    )
+
+
+def gradients(problem):
+    """The two problems of a forward problem's gradients."""
+    return [
+        replace(problem, op=f"{problem.op}_{of}", string=problem.string.replace("_", f"{word}_", 1))
+        for of, word in (("input", "gx"), ("weight", "gw"))
+    ]
+
+
+def definition(op):
+    return getattr(tconv.reference, op)
+
+
+def each_array(function, arguments):
+    """The arguments with the function applied to those that are arrays."""
+    return [function(a) if isinstance(a, np.ndarray) else a for a in arguments]
+
+
+def error_bound(op, arguments, options):
+    """The most that a result may differ from the exact one, for each of its elements.
+
+    gamma_K times the sum of the terms' absolute values, K being the number of terms, the bias
+    among them, and gamma_K = K*u / (1 - K*u) for the unit roundoff u of the dtype.
     """
-    u = np.finfo(x.dtype).eps / 2
     wide = np.longdouble
-    count = tconv.reference.conv_transpose(
-        np.ones(x.shape, wide), np.ones(w.shape, wide), None, **options
-    )
-    k = count + 1
-    scale = tconv.reference.conv_transpose(
-        np.abs(x.astype(wide)), np.abs(w.astype(wide)), np.abs(b.astype(wide)), **options
-    )
-    return k * u / (1 - k * u) * scale
+    (u,) = {np.finfo(a.dtype).eps / 2 for a in arguments if isinstance(a, np.ndarray)}
+    ones = each_array(lambda a: np.ones(a.shape, wide), arguments)
+    k = definition(op)(*ones, **options)
+    sizes = each_array(lambda a: np.abs(a.astype(wide)), arguments)
+    return k * u / (1 - k * u) * definition(op)(*sizes, **options)
 
 
-def exact(x, w, b, options):
+def exact(op, arguments, options):
     """The definition in extended precision."""
-    wide = np.longdouble
-    return tconv.reference.conv_transpose(x.astype(wide), w.astype(wide), b.astype(wide), **options)
+    wide = each_array(lambda a: a.astype(np.longdouble), arguments)
+    return definition(op)(*wide, **options)
+
+
+def assert_within_bound(result, op, arguments, options):
+    error = np.abs(result - exact(op, arguments, options))
+    assert np.all(error <= error_bound(op, arguments, options))
 
 
 def assert_trusted(result):

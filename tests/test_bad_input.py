@@ -298,6 +298,128 @@ def test_messages_show_the_shapes(rank):
         call.run()
 
 
+# ---- convolution and gradients ----
+
+X, W, GY = (np.ones(shape, F32) for shape in ((2, 4, 9), (6, 2, 3), (2, 6, 5)))
+CONV = {"stride": 2, "padding": 1, "groups": 2}
+WT, GYT = np.ones((4, 3, 3), F32), np.ones((2, 6, 18), F32)
+TRANSPOSE = {"stride": 2, "padding": 1, "output_padding": 1, "groups": 2}
+
+
+def of_conv(of, *arguments, **options):
+    """A call of conv1d, conv1d_input and so on."""
+    function = getattr(tconv.config._core, f"conv1d{of}")
+    return lambda: function(*arguments, **{**CONV, **options})
+
+
+def of_transpose(of, *arguments, **options):
+    function = getattr(tconv.config._core, f"conv_transpose1d{of}")
+    return lambda: function(*arguments, **{**TRANSPOSE, **options})
+
+
+GRADIENT_ROWS = {
+    "kernel too long": (
+        of_conv("", X[..., :2], W, padding=0),
+        ValueError,
+        "the kernel does not fit",
+    ),
+    "channels": (of_conv("", X[:, :3], W), ValueError, "input has 3 channels"),
+    "groups": (of_conv("", X, W, groups=4), ValueError, "divisible by groups, got 6 and 4"),
+    "stride 0": (of_conv("", X, W, stride=0), ValueError, "stride must be >= 1"),
+    "bias": (of_conv("", X, W, W[:4, 0, 0]), ValueError, "bias must have 6 elements"),
+    "dtype": (of_conv("", X, W.astype(float)), TypeError, "weight.astype('float32')"),
+    "no output_padding": (of_conv("", X, W, output_padding=0), TypeError, "unexpected keyword"),
+    "no output_size": (of_conv("", X, W, output_size=5), TypeError, "unexpected keyword"),
+    "accumulate alone": (of_conv("", X, W, accumulate=True), ValueError, "out"),
+    "accumulate alone in a gradient": (
+        of_conv("_weight", X, W.shape, GY, accumulate=True),
+        ValueError,
+        "out",
+    ),
+    "input_size None": (of_conv("_input", None, W, GY), TypeError, "input_size must be a tuple"),
+    "input_size an int": (of_conv("_input", 9, W, GY), TypeError, "input_size"),
+    "input_size of floats": (of_conv("_input", (2, 4, 9.0), W, GY), TypeError, "int"),
+    "input_size negative": (of_conv("_input", (2, 4, -9), W, GY), ValueError, "negative"),
+    "input_size huge": (of_conv("_input", (2, 4, 2**63), W, GY), OverflowError, "input_size"),
+    "input_size too short": (of_conv("_input", (9,), W, GY), ValueError, "input_size must have"),
+    "input_size too long": (of_conv("_input", (1,) * 7, W, GY), ValueError, "input_size"),
+    "input_size channels": (of_conv("_input", (2, 5, 9), W, GY), ValueError, "5 channels"),
+    "input_size batch": (
+        of_conv("_input", (3, 4, 9), W, GY),
+        ValueError,
+        "grad_output must have the shape of the output, (3, 6, 5)",
+    ),
+    "input_size length": (of_conv("_input", (2, 4, 11), W, GY), ValueError, "(2, 6, 6)"),
+    "input_size unbatched": (of_conv("_input", (4, 9), W, GY), ValueError, "(6, 5)"),
+    "weight_size None": (of_conv("_weight", X, None, GY), TypeError, "weight_size must be a tuple"),
+    "weight_size negative": (of_conv("_weight", X, (6, 2, -3), GY), ValueError, "negative"),
+    "weight_size rank": (of_conv("_weight", X, (6, 2), GY), ValueError, "weight_size must have 3"),
+    "weight_size 0": (of_conv("_weight", X, (6, 2, 0), GY), ValueError, "length 0"),
+    "weight_size channels": (of_conv("_weight", X, (6, 3, 3), GY), ValueError, "weight_size"),
+    "weight_size kernel": (of_conv("_weight", X, (6, 2, 5), GY), ValueError, "(2, 6, 4)"),
+    "grad_output channels": (of_conv("_weight", X, W.shape, GY[:, :5]), ValueError, "5 channels"),
+    "grad_output length": (of_conv("_weight", X, W.shape, GY[..., 1:]), ValueError, "(2, 6, 5)"),
+    "grad_output batch": (of_conv("_weight", X, W.shape, GY[:1]), ValueError, "(2, 6, 5)"),
+    "grad_output dtype": (
+        of_conv("_weight", X, W.shape, GY.astype(float)),
+        TypeError,
+        "grad_output.astype('float32')",
+    ),
+    "grad_output None": (of_conv("_weight", X, W.shape, None), TypeError, "grad_output must be an"),
+    "grad_output missing": (of_conv("_weight", X, W.shape), TypeError, "'grad_output'"),
+    "out shape": (
+        of_conv("_weight", X, W.shape, GY, out=np.ones((6, 2, 4), F32)),
+        ValueError,
+        "out must have shape (6, 2, 3)",
+    ),
+    "transposed grad_output": (
+        of_transpose("_input", (2, 4, 9), WT, GYT[..., 1:]),
+        ValueError,
+        "(2, 6, 18)",
+    ),
+    "transposed, no such input": (
+        of_transpose("_input", None, WT, GYT[..., 1:]),
+        ValueError,
+        "is output_padding as in the forward call?",
+    ),
+    "transposed weight_size": (
+        of_transpose("_weight", X, (4, 2, 3), GYT),
+        ValueError,
+        "grad_output has 6 channels, but weight_size expects 4",
+    ),
+    "explain": (
+        lambda: tconv.explain("conv1d", X.shape, W.shape, output_padding=1, **CONV),
+        ValueError,
+        "a convolution's output has one size: there is no output_padding",
+    ),
+    "explain output_size": (
+        lambda: tconv.explain("conv1d", X.shape, W.shape, output_size=5, **CONV),
+        ValueError,
+        "there is no output_size",
+    ),
+    "plan output_padding": (
+        lambda: tconv.plan("conv1d", W, output_padding=1),
+        ValueError,
+        "there is no output_padding",
+    ),
+    "plan of a gradient": (lambda: tconv.plan("conv1d_weight", W), ValueError, "gradient"),
+    "bias layout": (lambda: tconv.grad.bias(GY, layout="NHW"), ValueError, "layout must name"),
+}
+
+
+@pytest.mark.parametrize("row", GRADIENT_ROWS)
+def test_convolution_and_gradients(row):
+    call, exception, text = GRADIENT_ROWS[row]
+    arrays = (X, W, GY, WT, GYT)
+    counts = [sys.getrefcount(a) for a in arrays]
+    with pytest.raises(exception) as caught:
+        call()
+    assert text in str(caught.value)
+    del caught
+    assert counts == [sys.getrefcount(a) for a in arrays]
+    assert all(np.all(a == 1) for a in arrays)
+
+
 # ---- odd, but right ----
 
 

@@ -5,9 +5,18 @@ import sys
 
 import numpy as np
 import pytest
-from support import DTYPES, ENGINES, ISAS, assert_same, integers
+from support import (
+    DTYPES,
+    ENGINES,
+    ISAS,
+    arguments_of,
+    assert_same,
+    gradients,
+    integers,
+)
 
 import tconv
+from tconv import _core, problems
 
 RANKS = (1, 2, 3)
 OPTIONS = {"stride": 2, "padding": 1}
@@ -128,6 +137,50 @@ def test_out_overlapping_the_bias(rng):
     out = memory[: expected.size].reshape(expected.shape)
     tconv.conv_transpose1d(x, w, memory[:3], **OPTIONS, out=out)
     assert_same(out, expected)
+
+
+EVERY = [
+    operation
+    for string in ("c1d_n2_ci4_iw9_co4_k3_s1_p1_g2_f32", "ct1d_n2_ci4_iw9_co4_k3_s1_p1_g2_f32")
+    for forward in [problems.parse(string)]
+    for operation in (forward, *gradients(forward))
+]
+every = pytest.mark.parametrize("problem", EVERY, ids=lambda problem: problem.op)
+
+
+@every
+def test_accumulate_adds_to_out(problem, rng):
+    arguments = arguments_of(problem, rng)
+    function = getattr(_core, problem.op)
+    expected = function(*arguments, **problem.options)
+    before = integers(rng, expected.shape, expected.dtype)
+    for out in (before.copy(), np.asfortranarray(before), np.repeat(before, 2, axis=-1)[..., ::2]):
+        result = function(*arguments, **problem.options, out=out, accumulate=True)
+        assert result is out
+        assert_same(out, before + expected)
+    assert function(*arguments, **problem.options, out=out, accumulate=False) is out
+    assert_same(out, expected)
+
+
+@every
+@pytest.mark.parametrize("accumulate", (False, True))
+def test_out_over_each_array(problem, accumulate, rng):
+    """As if they did not overlap, from either side."""
+    arguments = arguments_of(problem, rng)
+    function = getattr(_core, problem.op)
+    expected = function(*arguments, **problem.options)
+    for number, array in enumerate(arguments):
+        if not isinstance(array, np.ndarray):
+            continue
+        for shift in (-8, 0, 4, 12):
+            memory = integers(rng, (expected.size + array.size + 16,), "float32")
+            moved = memory[8 : 8 + array.size].reshape(array.shape)
+            moved[...] = array
+            out = memory[8 + shift :][: expected.size].reshape(expected.shape)
+            before = out.copy()
+            given = [moved if i == number else a for i, a in enumerate(arguments)]
+            function(*given, **problem.options, out=out, accumulate=accumulate)
+            assert_same(out, expected + before if accumulate else expected)
 
 
 class TestBadOut:

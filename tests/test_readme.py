@@ -1,4 +1,4 @@
-"""What the documentation shows is what happens: README.md, its commands, and the docstrings."""
+"""What the documentation shows is what happens: its pages, their commands, and the docstrings."""
 
 import doctest
 import importlib
@@ -15,7 +15,8 @@ from tconv import _core
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = BLOCK.findall(README)
 COMMANDS = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
 INSTALL = "python3 -m venv .venv && .venv/bin/pip install"
 
@@ -29,9 +30,11 @@ def run_examples(test):
         pytest.fail("".join(report))
 
 
-def test_examples_of_the_readme():
-    text = "\n".join(text for kind, text in BLOCKS if kind == "python")
-    test = doctest.DocTestParser().get_doctest(text, {}, "README.md", "README.md", 0)
+@pytest.mark.parametrize("page", ("README.md", "docs/gradient.md"))
+def test_examples_of_the_pages(page):
+    blocks = BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
+    text = "\n".join(text for kind, text in blocks if kind == "python")
+    test = doctest.DocTestParser().get_doctest(text, {}, page, page, 0)
     assert len(test.examples) > 5
     run_examples(test)
 
@@ -57,7 +60,8 @@ def test_examples_of_docstrings(test):
 
 def test_docstrings_were_found():
     names = {test.name.rpartition(".")[2] for test in DOCSTRINGS}
-    assert {"tconv", "conv_transpose1d", "plan", "explain", "conv_matrix", "parse"} <= names
+    compiled = {"conv_transpose1d", "conv2d", "conv2d_weight", "conv_transpose3d_input", "plan"}
+    assert {"tconv", "grad", "explain", "conv_matrix", "parse", *compiled} <= names
 
 
 # ---- commands ----

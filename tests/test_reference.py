@@ -123,3 +123,25 @@ def test_three_ways_agree(rank):
         fast = getattr(tconv, f"conv_transpose{rank}d")
         floats = (a.astype(float) for a in (x, w, b))
         assert_same(fast(*floats, **options), scattered.astype(float))
+
+
+@pytest.mark.parametrize("rank", (1, 2, 3))
+def test_conv_and_its_gradient_are_the_matrix_and_its_transpose(rank):
+    rng = np.random.default_rng(rank)
+    for _ in range(40):
+        kernel, stride, dilation = (tuple(rng.integers(1, 4, rank)) for _ in range(3))
+        padding, groups = tuple(rng.integers(0, 3, rank)), int(rng.integers(1, 3))
+        spans = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
+        lengths = [span + int(rng.integers(0, 3)) for span in spans]
+        x = integers(rng, (2 * groups, *lengths), "int64")
+        w = integers(rng, (3 * groups, 2, *kernel), "int64")
+        options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        matrix = reference.conv_matrix(w, x.shape, **options)
+        y = reference.conv(x, w, **options)
+        assert_same(y.ravel(), matrix @ x.ravel())
+        gx = reference.conv_input(x.shape, w, y, **options)
+        assert_same(gx.ravel(), matrix.T @ y.ravel())
+        objects = reference.conv_weight(x.astype(object), w.shape, y.astype(object), **options)
+        assert_same(
+            objects.astype(np.int64), reference.conv_weight(x[None], w.shape, y[None], **options)
+        )

@@ -8,7 +8,7 @@
 #define OPTIONS_SIGNATURE                                                                          \
     "($module, /, input, weight, bias=None, stride=1, padding=0,\n"                                \
     "output_padding=0, groups=1, dilation=1, *, output_size=None, out=None,\n"                     \
-    "threads=None)\n--\n\n"
+    "accumulate=False, threads=None)\n--\n\n"
 
 #define OUT_PARAMETERS                                                                             \
     "out : ndarray, optional\n"                                                                    \
@@ -229,7 +229,7 @@
     "-----\n"
 
 #define WEIGHT_GRADIENT_NOTES                                                                      \
-    "    `weight_size`: the gradient, summed over the batch; zeros if that is empty.\n"            \
+    "    Of shape `weight_size`, summed over the batch; zeros if that is empty.\n"                 \
     "\n" RAISES "Notes\n"                                                                          \
     "-----\n"                                                                                      \
     "A kernel element's gradient is the sum, over the batch and all positions, of the\n"           \

@@ -1,7 +1,7 @@
 """Types of the compiled part of tconv; its docstrings are in the extension."""
 
 from collections.abc import Sequence
-from typing import Any, SupportsIndex, TypedDict, TypeVar, final, overload
+from typing import Any, Protocol, SupportsIndex, TypedDict, TypeVar, final, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,96 +20,227 @@ class _Config(TypedDict):
     l2_bytes: int
     l3_bytes: int
 
-@overload
-def conv_transpose1d(
-    input: NDArray[_Real],
-    weight: NDArray[_Real],
-    bias: NDArray[_Real] | None = None,
-    stride: _Ints = 1,
-    padding: _Ints = 0,
-    output_padding: _Ints = 0,
-    groups: SupportsIndex = 1,
-    dilation: _Ints = 1,
-    *,
-    output_size: _Ints | NDArray[Any] | None = None,
-    out: NDArray[_Real] | None = None,
-    threads: SupportsIndex | None = None,
-) -> NDArray[_Real]: ...
-@overload
-def conv_transpose1d(
-    input: ArrayLike,
-    weight: ArrayLike,
-    bias: ArrayLike | None = None,
-    stride: _Ints = 1,
-    padding: _Ints = 0,
-    output_padding: _Ints = 0,
-    groups: SupportsIndex = 1,
-    dilation: _Ints = 1,
-    *,
-    output_size: _Ints | NDArray[Any] | None = None,
-    out: NDArray[Any] | None = None,
-    threads: SupportsIndex | None = None,
-) -> NDArray[Any]: ...
-@overload
-def conv_transpose2d(
-    input: NDArray[_Real],
-    weight: NDArray[_Real],
-    bias: NDArray[_Real] | None = None,
-    stride: _Ints = 1,
-    padding: _Ints = 0,
-    output_padding: _Ints = 0,
-    groups: SupportsIndex = 1,
-    dilation: _Ints = 1,
-    *,
-    output_size: _Ints | NDArray[Any] | None = None,
-    out: NDArray[_Real] | None = None,
-    threads: SupportsIndex | None = None,
-) -> NDArray[_Real]: ...
-@overload
-def conv_transpose2d(
-    input: ArrayLike,
-    weight: ArrayLike,
-    bias: ArrayLike | None = None,
-    stride: _Ints = 1,
-    padding: _Ints = 0,
-    output_padding: _Ints = 0,
-    groups: SupportsIndex = 1,
-    dilation: _Ints = 1,
-    *,
-    output_size: _Ints | NDArray[Any] | None = None,
-    out: NDArray[Any] | None = None,
-    threads: SupportsIndex | None = None,
-) -> NDArray[Any]: ...
-@overload
-def conv_transpose3d(
-    input: NDArray[_Real],
-    weight: NDArray[_Real],
-    bias: NDArray[_Real] | None = None,
-    stride: _Ints = 1,
-    padding: _Ints = 0,
-    output_padding: _Ints = 0,
-    groups: SupportsIndex = 1,
-    dilation: _Ints = 1,
-    *,
-    output_size: _Ints | NDArray[Any] | None = None,
-    out: NDArray[_Real] | None = None,
-    threads: SupportsIndex | None = None,
-) -> NDArray[_Real]: ...
-@overload
-def conv_transpose3d(
-    input: ArrayLike,
-    weight: ArrayLike,
-    bias: ArrayLike | None = None,
-    stride: _Ints = 1,
-    padding: _Ints = 0,
-    output_padding: _Ints = 0,
-    groups: SupportsIndex = 1,
-    dilation: _Ints = 1,
-    *,
-    output_size: _Ints | NDArray[Any] | None = None,
-    out: NDArray[Any] | None = None,
-    threads: SupportsIndex | None = None,
-) -> NDArray[Any]: ...
+# The functions of the three ranks share their types.
+
+class _Conv(Protocol):
+    @overload
+    def __call__(
+        self,
+        input: NDArray[_Real],
+        weight: NDArray[_Real],
+        bias: NDArray[_Real] | None = None,
+        stride: _Ints = 1,
+        padding: _Ints = 0,
+        dilation: _Ints = 1,
+        groups: SupportsIndex = 1,
+        *,
+        out: NDArray[_Real] | None = None,
+        accumulate: bool = False,
+        threads: SupportsIndex | None = None,
+    ) -> NDArray[_Real]: ...
+    @overload
+    def __call__(
+        self,
+        input: ArrayLike,
+        weight: ArrayLike,
+        bias: ArrayLike | None = None,
+        stride: _Ints = 1,
+        padding: _Ints = 0,
+        dilation: _Ints = 1,
+        groups: SupportsIndex = 1,
+        *,
+        out: NDArray[Any] | None = None,
+        accumulate: bool = False,
+        threads: SupportsIndex | None = None,
+    ) -> NDArray[Any]: ...
+
+class _ConvInput(Protocol):
+    @overload
+    def __call__(
+        self,
+        input_size: _Shape,
+        weight: NDArray[_Real],
+        grad_output: NDArray[_Real],
+        stride: _Ints = 1,
+        padding: _Ints = 0,
+        dilation: _Ints = 1,
+        groups: SupportsIndex = 1,
+        *,
+        out: NDArray[_Real] | None = None,
+        accumulate: bool = False,
+        threads: SupportsIndex | None = None,
+    ) -> NDArray[_Real]: ...
+    @overload
+    def __call__(
+        self,
+        input_size: _Shape,
+        weight: ArrayLike,
+        grad_output: ArrayLike,
+        stride: _Ints = 1,
+        padding: _Ints = 0,
+        dilation: _Ints = 1,
+        groups: SupportsIndex = 1,
+        *,
+        out: NDArray[Any] | None = None,
+        accumulate: bool = False,
+        threads: SupportsIndex | None = None,
+    ) -> NDArray[Any]: ...
+
+class _ConvWeight(Protocol):
+    @overload
+    def __call__(
+        self,
+        input: NDArray[_Real],
+        weight_size: _Shape,
+        grad_output: NDArray[_Real],
+        stride: _Ints = 1,
+        padding: _Ints = 0,
+        dilation: _Ints = 1,
+        groups: SupportsIndex = 1,
+        *,
+        out: NDArray[_Real] | None = None,
+        accumulate: bool = False,
+        threads: SupportsIndex | None = None,
+    ) -> NDArray[_Real]: ...
+    @overload
+    def __call__(
+        self,
+        input: ArrayLike,
+        weight_size: _Shape,
+        grad_output: ArrayLike,
+        stride: _Ints = 1,
+        padding: _Ints = 0,
+        dilation: _Ints = 1,
+        groups: SupportsIndex = 1,
+        *,
+        out: NDArray[Any] | None = None,
+        accumulate: bool = False,
+        threads: SupportsIndex | None = None,
+    ) -> NDArray[Any]: ...
+
+class _ConvTranspose(Protocol):
+    @overload
+    def __call__(
+        self,
+        input: NDArray[_Real],
+        weight: NDArray[_Real],
+        bias: NDArray[_Real] | None = None,
+        stride: _Ints = 1,
+        padding: _Ints = 0,
+        output_padding: _Ints = 0,
+        groups: SupportsIndex = 1,
+        dilation: _Ints = 1,
+        *,
+        output_size: _Ints | NDArray[Any] | None = None,
+        out: NDArray[_Real] | None = None,
+        accumulate: bool = False,
+        threads: SupportsIndex | None = None,
+    ) -> NDArray[_Real]: ...
+    @overload
+    def __call__(
+        self,
+        input: ArrayLike,
+        weight: ArrayLike,
+        bias: ArrayLike | None = None,
+        stride: _Ints = 1,
+        padding: _Ints = 0,
+        output_padding: _Ints = 0,
+        groups: SupportsIndex = 1,
+        dilation: _Ints = 1,
+        *,
+        output_size: _Ints | NDArray[Any] | None = None,
+        out: NDArray[Any] | None = None,
+        accumulate: bool = False,
+        threads: SupportsIndex | None = None,
+    ) -> NDArray[Any]: ...
+
+class _ConvTransposeInput(Protocol):
+    @overload
+    def __call__(
+        self,
+        input_size: _Shape | None,
+        weight: NDArray[_Real],
+        grad_output: NDArray[_Real],
+        stride: _Ints = 1,
+        padding: _Ints = 0,
+        output_padding: _Ints = 0,
+        groups: SupportsIndex = 1,
+        dilation: _Ints = 1,
+        *,
+        out: NDArray[_Real] | None = None,
+        accumulate: bool = False,
+        threads: SupportsIndex | None = None,
+    ) -> NDArray[_Real]: ...
+    @overload
+    def __call__(
+        self,
+        input_size: _Shape | None,
+        weight: ArrayLike,
+        grad_output: ArrayLike,
+        stride: _Ints = 1,
+        padding: _Ints = 0,
+        output_padding: _Ints = 0,
+        groups: SupportsIndex = 1,
+        dilation: _Ints = 1,
+        *,
+        out: NDArray[Any] | None = None,
+        accumulate: bool = False,
+        threads: SupportsIndex | None = None,
+    ) -> NDArray[Any]: ...
+
+class _ConvTransposeWeight(Protocol):
+    @overload
+    def __call__(
+        self,
+        input: NDArray[_Real],
+        weight_size: _Shape,
+        grad_output: NDArray[_Real],
+        stride: _Ints = 1,
+        padding: _Ints = 0,
+        output_padding: _Ints = 0,
+        groups: SupportsIndex = 1,
+        dilation: _Ints = 1,
+        *,
+        out: NDArray[_Real] | None = None,
+        accumulate: bool = False,
+        threads: SupportsIndex | None = None,
+    ) -> NDArray[_Real]: ...
+    @overload
+    def __call__(
+        self,
+        input: ArrayLike,
+        weight_size: _Shape,
+        grad_output: ArrayLike,
+        stride: _Ints = 1,
+        padding: _Ints = 0,
+        output_padding: _Ints = 0,
+        groups: SupportsIndex = 1,
+        dilation: _Ints = 1,
+        *,
+        out: NDArray[Any] | None = None,
+        accumulate: bool = False,
+        threads: SupportsIndex | None = None,
+    ) -> NDArray[Any]: ...
+
+conv1d: _Conv
+conv2d: _Conv
+conv3d: _Conv
+conv1d_input: _ConvInput
+conv2d_input: _ConvInput
+conv3d_input: _ConvInput
+conv1d_weight: _ConvWeight
+conv2d_weight: _ConvWeight
+conv3d_weight: _ConvWeight
+conv_transpose1d: _ConvTranspose
+conv_transpose2d: _ConvTranspose
+conv_transpose3d: _ConvTranspose
+conv_transpose1d_input: _ConvTransposeInput
+conv_transpose2d_input: _ConvTransposeInput
+conv_transpose3d_input: _ConvTransposeInput
+conv_transpose1d_weight: _ConvTransposeWeight
+conv_transpose2d_weight: _ConvTransposeWeight
+conv_transpose3d_weight: _ConvTransposeWeight
+
 def plan(
     op: str,
     weight: ArrayLike,

@@ -1,18 +1,35 @@
-"""Transposed convolution three times in plain NumPy, written to be read.
+"""Convolution, transposed convolution and their gradients in plain NumPy, written to be read.
 
-The same operation, seen from three sides:
+A convolution has a large side, its input, and a small side, its output. Along each spatial axis an
+element ``k`` of the kernel joins position ``v`` of the small side with position ``u`` of the large:
 
-* `conv_transpose` **scatters**: each input element adds a copy of the kernel, times its value, to
-  the output, one stride further than its neighbour's. This is the definition, and the oracle of
-  the tests.
-* `conv_transpose_spaced` **gathers**: space the input out with zeros, pad it, and convolve it
+    u = stride*v + dilation*k - padding
+
+`joined` walks this relation. All operations are sums of products over it, and differ in which of
+the three arrays is computed from the other two:
+
+=====================================  ==========  ======================================
+functions                              compute     from
+=====================================  ==========  ======================================
+`conv`, `conv_transpose_input`         small side  large side, weight: they **gather**
+`conv_transpose`, `conv_input`         large side  small side, weight: they **scatter**
+`conv_weight`, `conv_transpose_weight` weight      both sides: they **multiply**
+=====================================  ==========  ======================================
+
+These are the definitions, and the oracle of the tests. A weight always has the axes (small side's
+channels, large side's channels / groups, *kernel).
+
+The transposed convolution is there twice more:
+
+* `conv_transpose_spaced` gathers too: space the input out with zeros, pad it, and convolve it
   with the flipped kernel at stride 1. What the scatter adds up at one place, this reads from
   around that place.
 * `conv_transpose_matrix` **transposes**: a convolution is linear, so it is a matrix `W`
   (`conv_matrix`); the transposed convolution with the same parameters is ``W.T``. That is also
   why it is the gradient of the convolution with respect to its input.
 
-All of them take any number of spatial axes. They are slow, and nothing fast uses them.
+All of them take any number of spatial axes, integers, and objects that add and multiply. They are
+slow, and nothing fast uses them.
 
 Source: V. Dumoulin and F. Visin, "A guide to convolution arithmetic for deep learning",
 arXiv:1603.07285.
@@ -27,13 +44,34 @@ from math import prod
 import numpy as np
 
 __all__ = [
+    "conv",
+    "conv1d",
+    "conv1d_input",
+    "conv1d_weight",
+    "conv2d",
+    "conv2d_input",
+    "conv2d_weight",
+    "conv3d",
+    "conv3d_input",
+    "conv3d_weight",
+    "conv_input",
     "conv_matrix",
     "conv_transpose",
     "conv_transpose1d",
+    "conv_transpose1d_input",
+    "conv_transpose1d_weight",
     "conv_transpose2d",
+    "conv_transpose2d_input",
+    "conv_transpose2d_weight",
     "conv_transpose3d",
+    "conv_transpose3d_input",
+    "conv_transpose3d_weight",
+    "conv_transpose_input",
     "conv_transpose_matrix",
     "conv_transpose_spaced",
+    "conv_transpose_weight",
+    "conv_weight",
+    "joined",
     "space_out",
     "windows",
 ]
@@ -45,28 +83,221 @@ def _per_axis(value, rank):
     return values * rank if len(values) == 1 else values
 
 
-def _batched(compute):
-    """Lets a function of a batch take a single sample too."""
-
-    @functools.wraps(compute)
-    def wrapper(input, weight, *args, **kwargs):
-        x, w = np.asarray(input), np.asarray(weight)
-        if x.ndim == w.ndim:
-            return compute(x, w, *args, **kwargs)
-        return compute(x[None], w, *args, **kwargs)[0]
-
-    return wrapper
+# ---- the relation ----
 
 
-@_batched
+def joined(large, small, weight, stride=1, padding=0, dilation=1, groups=1):
+    """What each element of the kernel joins, as views into the three arrays.
+
+    Parameters
+    ----------
+    large, small : ndarray
+        (N, C, *spatial), or (C, *spatial).
+    weight : ndarray
+        (channels of small, channels of large / groups, *kernel).
+
+    Yields
+    ------
+    tuple of ndarray
+        For one group and one element: the places of the large side, (N, Cl/groups, *spatial), and
+        those of the small side that it joins with them, (N, Cs/groups, *spatial), equally many;
+        and the element's weights, (Cs/groups, Cl/groups). Places in the padding are left out, so
+        that no product with a padding zero is ever formed.
+
+    Examples
+    --------
+    >>> large, small = np.arange(5)[None], np.array([[70, 80]])
+    >>> for at_u, at_v, w in joined(large, small, np.array([[[1, 2, 3]]]), stride=2):
+    ...     print(at_u[0, 0], at_v[0, 0], w[0, 0])
+    [0 2] [70 80] 1
+    [1 3] [70 80] 2
+    [2 4] [70 80] 3
+    """
+    rank = weight.ndim - 2
+    s, p, d = (_per_axis(value, rank) for value in (stride, padding, dilation))
+    batches = (x if x.ndim == rank + 2 else x[None] for x in (large, small))
+    sides = [np.split(x, groups, axis=1) for x in batches]
+    for of_u, of_v, w in zip(*sides, np.split(weight, groups), strict=True):
+        for k in itertools.product(*map(range, weight.shape[2:])):
+            places = [
+                _places(of_u.shape[2 + a], of_v.shape[2 + a], s[a], d[a] * k[a] - p[a])
+                for a in range(rank)
+            ]
+            u, v = zip(*places, strict=True)
+            yield of_u[(..., *u)], of_v[(..., *v)], w[(..., *k)]
+
+
+def _places(large, small, step, shift):
+    """Along an axis, the positions u = step*v + shift inside the large side, and their v."""
+    first = max(0, -(shift // step))
+    last = min(small - 1, (large - 1 - shift) // step)
+    if first > last:
+        return slice(0), slice(0)
+    return slice(step * first + shift, step * last + shift + 1, step), slice(first, last + 1)
+
+
+def _small_lengths(large, kernel, stride, padding, dilation):
+    """The output lengths of a convolution."""
+    axes = zip(
+        large,
+        kernel,
+        *(_per_axis(v, len(kernel)) for v in (stride, padding, dilation)),
+        strict=True,
+    )
+    return tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in axes)
+
+
+def _large_lengths(small, kernel, stride, padding, output_padding, dilation):
+    """The output lengths of a transposed convolution."""
+    options = (stride, padding, output_padding, dilation)
+    axes = zip(small, kernel, *(_per_axis(v, len(kernel)) for v in options), strict=True)
+    return tuple((n - 1) * s - 2 * p + d * (k - 1) + extra + 1 for n, k, s, p, extra, d in axes)
+
+
+# ---- the three contractions ----
+
+
+def _gather(large, weight, lengths, *options):
+    """The small side, of these lengths."""
+    samples = large.shape[: large.ndim - weight.ndim + 1]
+    small = np.zeros((*samples, len(weight), *lengths), np.result_type(large, weight))
+    for at_u, at_v, w in joined(large, small, weight, *options):
+        at_v += np.einsum("ni...,oi->no...", at_u, w)
+    return small
+
+
+def _scatter(small, weight, lengths, *options):
+    """The large side, of these lengths."""
+    samples, groups = small.shape[: small.ndim - weight.ndim + 1], options[-1]
+    channels = weight.shape[1] * groups
+    large = np.zeros((*samples, channels, *lengths), np.result_type(small, weight))
+    for at_u, at_v, w in joined(large, small, weight, *options):
+        at_u += np.einsum("ni...,io->no...", at_v, w)
+    return large
+
+
+def _multiply(large, small, shape, *options):
+    """The weight's gradient, of this shape."""
+    weight = np.zeros(shape, np.result_type(large, small))
+    all_but_channels = (0, *range(2, weight.ndim))
+    for at_u, at_v, w in joined(large, small, weight, *options):
+        w += np.tensordot(at_v, at_u, (all_but_channels, all_but_channels))
+    return weight
+
+
+def _add_bias(output, bias, rank):
+    return output if bias is None else output + np.reshape(bias, (-1,) + (1,) * rank)
+
+
+# ---- the operations ----
+
+
+def conv(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """Convolution by gathering: the definition.
+
+    Each output is the sum of the inputs under the kernel times its elements; from one output to
+    the next the kernel moves on by `stride`. `padding` counts the places that it may reach over
+    the edge, where it meets nothing.
+
+    Parameters
+    ----------
+    input : array_like
+        (N, Ci, *spatial), or (Ci, *spatial).
+    weight : array_like
+        (Co, Ci/groups, *kernel).
+    bias : array_like, optional
+        (Co,).
+    stride, padding, dilation : int or sequence of int
+    groups : int
+
+    Returns
+    -------
+    ndarray
+        (N, Co, *spatial), or (Co, *spatial).
+
+    Examples
+    --------
+    >>> conv([[1, 2, 3, 4]], [[[1, 10]]])
+    array([[21, 32, 43]])
+    >>> conv([[1, 2, 3, 4]], [[[1, 10]]], stride=2, padding=1)
+    array([[10, 32,  4]])
+    """
+    x, w = np.asarray(input), np.asarray(weight)
+    rank = w.ndim - 2
+    lengths = _small_lengths(x.shape[-rank:], w.shape[2:], stride, padding, dilation)
+    return _add_bias(_gather(x, w, lengths, stride, padding, dilation, groups), bias, rank)
+
+
+def conv_input(input_size, weight, grad_output, stride=1, padding=0, dilation=1, groups=1):
+    """Gradient of `conv` with respect to its input: scatters as `conv_transpose` does.
+
+    Each input is told, by every output that it had a part in, that output's gradient times the
+    weight it had there.
+
+    Parameters
+    ----------
+    input_size : sequence of int
+        The input's shape, (N, Ci, *spatial) or (Ci, *spatial).
+    weight : array_like
+        (Co, Ci/groups, *kernel).
+    grad_output : array_like
+        The gradient with respect to the output, of its shape.
+    stride, padding, dilation, groups
+        As for `conv`.
+
+    Returns
+    -------
+    ndarray
+        Of shape `input_size`.
+
+    Examples
+    --------
+    >>> conv_input((1, 4), [[[1, 10]]], [[1, 2, 3]])
+    array([[ 1, 12, 23, 30]])
+    """
+    w, g = np.asarray(weight), np.asarray(grad_output)
+    return _scatter(g, w, input_size[2 - w.ndim :], stride, padding, dilation, groups)
+
+
+def conv_weight(input, weight_size, grad_output, stride=1, padding=0, dilation=1, groups=1):
+    """Gradient of `conv` with respect to its weight.
+
+    Each element of the kernel gets the sum of the inputs that it met times the gradients of the
+    outputs that it met them for.
+
+    Parameters
+    ----------
+    input : array_like
+        (N, Ci, *spatial), or (Ci, *spatial).
+    weight_size : sequence of int
+        The weight's shape, (Co, Ci/groups, *kernel).
+    grad_output : array_like
+        The gradient with respect to the output, of its shape.
+    stride, padding, dilation, groups
+        As for `conv`.
+
+    Returns
+    -------
+    ndarray
+        Of shape `weight_size`.
+
+    Examples
+    --------
+    >>> conv_weight([[1, 2, 3, 4]], (1, 1, 2), [[1, 10, 100]])
+    array([[[321, 432]]])
+    """
+    x, g = np.asarray(input), np.asarray(grad_output)
+    return _multiply(x, g, weight_size, stride, padding, dilation, groups)
+
+
 def conv_transpose(
     input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
 ):
     """Transposed convolution by scatter-add: the definition.
 
     For every element ``k`` of the kernel, the whole input, times that element's weights, is added
-    to the output elements ``stride`` apart that begin at ``dilation*k``. Then `padding` is cropped
-    off both sides, after `output_padding` was added to the far one.
+    to the output elements ``stride`` apart that begin at ``dilation*k``. `padding` is cropped off
+    both sides, and `output_padding` added to the far one.
 
     Parameters
     ----------
@@ -91,26 +322,96 @@ def conv_transpose(
     >>> conv_transpose([[1, 2, 3]], [[[1, 10]]], stride=3)
     array([[ 1, 10,  0,  2, 20,  0,  3, 30]])
     """
-    lengths, kernel = input.shape[2:], weight.shape[2:]
-    rank = len(kernel)
-    s, p, d = (_per_axis(value, rank) for value in (stride, padding, dilation))
-    extra = _per_axis(output_padding, rank)
-    full = tuple(
-        (lengths[a] - 1) * s[a] + d[a] * (kernel[a] - 1) + 1 + extra[a] for a in range(rank)
-    )
-    n, ci, co = input.shape[0], weight.shape[0] // groups, weight.shape[1]
-    output = np.zeros((n, groups * co, *full), np.result_type(input, weight))
-    for g in range(groups):
-        x, w = input[:, g * ci : (g + 1) * ci], weight[g * ci : (g + 1) * ci]
-        y = output[:, g * co : (g + 1) * co]
-        for k in itertools.product(*map(range, kernel)):
-            reached = tuple(
-                slice(d[a] * k[a], d[a] * k[a] + s[a] * (lengths[a] - 1) + 1, s[a])
-                for a in range(rank)
-            )
-            y[(..., *reached)] += np.einsum("ni...,io->no...", x, w[(..., *k)])
-    output = output[(..., *(slice(p[a], full[a] - p[a]) for a in range(rank)))]
-    return output if bias is None else output + np.reshape(bias, (-1,) + (1,) * rank)
+    x, w = np.asarray(input), np.asarray(weight)
+    rank = w.ndim - 2
+    small, kernel = x.shape[-rank:], w.shape[2:]
+    lengths = _large_lengths(small, kernel, stride, padding, output_padding, dilation)
+    return _add_bias(_scatter(x, w, lengths, stride, padding, dilation, groups), bias, rank)
+
+
+def conv_transpose_input(
+    input_size,
+    weight,
+    grad_output,
+    stride=1,
+    padding=0,
+    output_padding=0,
+    groups=1,
+    dilation=1,
+):
+    """Gradient of `conv_transpose` with respect to its input: gathers as `conv` does.
+
+    Parameters
+    ----------
+    input_size : sequence of int or None
+        The input's shape, (N, Ci, *spatial) or (Ci, *spatial). None: the shape that leads to
+        an output of `grad_output`'s.
+    weight : array_like
+        (Ci, Co/groups, *kernel).
+    grad_output : array_like
+        The gradient with respect to the output, of its shape.
+    stride, padding, output_padding, groups, dilation
+        As for `conv_transpose`.
+
+    Returns
+    -------
+    ndarray
+        Of shape `input_size`.
+
+    Examples
+    --------
+    >>> conv_transpose_input((1, 3), [[[1, 10]]], [[1, 2, 3, 4]])
+    array([[21, 32, 43]])
+    """
+    w, g = np.asarray(weight), np.asarray(grad_output)
+    rank = w.ndim - 2
+    if input_size is None:
+        extra = _per_axis(output_padding, rank)
+        large = tuple(n - e for n, e in zip(g.shape[-rank:], extra, strict=True))
+        input_size = _small_lengths(large, w.shape[2:], stride, padding, dilation)
+    return _gather(g, w, input_size[-rank:], stride, padding, dilation, groups)
+
+
+def conv_transpose_weight(
+    input,
+    weight_size,
+    grad_output,
+    stride=1,
+    padding=0,
+    output_padding=0,
+    groups=1,
+    dilation=1,
+):
+    """Gradient of `conv_transpose` with respect to its weight.
+
+    It is `conv_weight` with the input and the gradient in each other's place.
+
+    Parameters
+    ----------
+    input : array_like
+        (N, Ci, *spatial), or (Ci, *spatial).
+    weight_size : sequence of int
+        The weight's shape, (Ci, Co/groups, *kernel).
+    grad_output : array_like
+        The gradient with respect to the output, of its shape.
+    stride, padding, output_padding, groups, dilation
+        As for `conv_transpose`. `output_padding` changes nothing: `grad_output` has it.
+
+    Returns
+    -------
+    ndarray
+        Of shape `weight_size`.
+
+    Examples
+    --------
+    >>> conv_transpose_weight([[1, 10, 100]], (1, 1, 2), [[1, 2, 3, 4]])
+    array([[[321, 432]]])
+    """
+    x, g = np.asarray(input), np.asarray(grad_output)
+    return _multiply(g, x, weight_size, stride, padding, dilation, groups)
+
+
+# ---- helpers of the other two ways ----
 
 
 def space_out(x, stride):
@@ -152,9 +453,7 @@ def windows(x, kernel, stride=1, dilation=1):
     """
     rank = x.ndim - 2
     s, d = _per_axis(stride, rank), _per_axis(dilation, rank)
-    positions = tuple(
-        (x.shape[2 + a] - d[a] * (kernel[a] - 1) - 1) // s[a] + 1 for a in range(rank)
-    )
+    positions = _small_lengths(x.shape[2:], kernel, s, 0, d)
     steps = x.strides[2:]
     return np.lib.stride_tricks.as_strided(
         x,
@@ -164,6 +463,19 @@ def windows(x, kernel, stride=1, dilation=1):
         + tuple(step * d[a] for a, step in enumerate(steps)),
         writeable=False,
     )
+
+
+def _batched(compute):
+    """Lets a function of a batch take a single sample too."""
+
+    @functools.wraps(compute)
+    def wrapper(input, weight, *args, **kwargs):
+        x, w = np.asarray(input), np.asarray(weight)
+        if x.ndim == w.ndim:
+            return compute(x, w, *args, **kwargs)
+        return compute(x[None], w, *args, **kwargs)[0]
+
+    return wrapper
 
 
 @_batched
@@ -193,7 +505,7 @@ def conv_transpose_spaced(
         letters = "abc"[:rank]  # sums over channels and kernel; positions stay
         results.append(np.einsum(f"ni...{letters},io{letters}->no...", view, flipped[mine]))
     output = np.concatenate(results, axis=1)
-    return output if bias is None else output + np.reshape(bias, (-1,) + (1,) * rank)
+    return _add_bias(output, bias, rank)
 
 
 def _pad(x, pairs):
@@ -232,9 +544,7 @@ def conv_matrix(weight, input_shape, stride=1, padding=0, dilation=1, groups=1):
     large, kernel = tuple(input_shape[1:]), w.shape[2:]
     rank = len(kernel)
     s, p, d = (_per_axis(value, rank) for value in (stride, padding, dilation))
-    small = tuple(
-        (large[a] + 2 * p[a] - d[a] * (kernel[a] - 1) - 1) // s[a] + 1 for a in range(rank)
-    )
+    small = _small_lengths(large, kernel, s, p, d)
     outs, ins = w.shape[0], input_shape[0]
     matrix = np.zeros((outs, *small, ins, *large), w.dtype)
     for o, v in itertools.product(range(outs), itertools.product(*map(range, small))):
@@ -262,19 +572,20 @@ def conv_transpose_matrix(
     """
     kernel = weight.shape[2:]
     rank = len(kernel)
-    s, p, d = (_per_axis(value, rank) for value in (stride, padding, dilation))
-    extra = _per_axis(output_padding, rank)
-    lengths = tuple(
-        (input.shape[2 + a] - 1) * s[a] - 2 * p[a] + d[a] * (kernel[a] - 1) + extra[a] + 1
-        for a in range(rank)
-    )
+    s, extra = _per_axis(stride, rank), _per_axis(output_padding, rank)
+    lengths = _large_lengths(input.shape[2:], kernel, stride, padding, output_padding, dilation)
     shape = (weight.shape[1] * groups, *lengths)
     matrix = conv_matrix(weight, shape, stride, padding, dilation, groups)
     # An output_padding of a stride or more makes room for further positions of the convolution.
     extra_positions = [(0, extra[a] // s[a]) for a in range(rank)]
     samples = _pad(input, extra_positions).reshape(len(input), -1)
     output = (samples @ matrix).reshape(-1, *shape)
-    return output if bias is None else output + np.reshape(bias, (-1,) + (1,) * rank)
+    return _add_bias(output, bias, rank)
 
 
+conv1d = conv2d = conv3d = conv
+conv1d_input = conv2d_input = conv3d_input = conv_input
+conv1d_weight = conv2d_weight = conv3d_weight = conv_weight
 conv_transpose1d = conv_transpose2d = conv_transpose3d = conv_transpose
+conv_transpose1d_input = conv_transpose2d_input = conv_transpose3d_input = conv_transpose_input
+conv_transpose1d_weight = conv_transpose2d_weight = conv_transpose3d_weight = conv_transpose_weight

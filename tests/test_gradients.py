@@ -1,0 +1,377 @@
+"""The gradients: the definition, torch, adjoint identities, differences, double backward.
+
+All comparisons but one are on whole numbers, where every sum is exact: two results are equal or
+one of them is wrong.
+"""
+
+import importlib
+from dataclasses import replace
+from pathlib import Path
+
+import hypothesis
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from strategies import forward_problems, strided
+from support import (
+    CORES,
+    arguments_of,
+    arrays_of,
+    assert_same,
+    assert_trusted,
+    assert_within_bound,
+    definition,
+    gradients,
+    integers,
+    output_shape,
+    reals,
+)
+
+import tconv
+from tconv import grad, problems
+
+EDGES = problems.read_file(Path(__file__).with_name("problems_edge.txt"))
+GRADIENTS = [gradient for problem in EDGES.values() for gradient in gradients(problem)]
+
+forward_edge = pytest.mark.parametrize("problem", EDGES.values(), ids=EDGES)
+edge = pytest.mark.parametrize("problem", GRADIENTS, ids=lambda problem: problem.string)
+core = pytest.mark.parametrize("core", CORES.values(), ids=CORES)
+seeds = st.integers(0, 2**32 - 1)
+
+
+# ---- the definition ----
+
+
+@edge
+@core
+def test_exact_on_whole_numbers(problem, core, rng):
+    arguments = arguments_of(problem, rng)
+    expected = definition(problem.op)(*arguments, **problem.options)
+    for threads in (1, 2, 3):
+        result = getattr(core, problem.op)(*arguments, threads=threads, **problem.options)
+        assert_same(result, expected)
+
+
+@edge
+@core
+def test_reals_are_within_the_bound(problem, core, rng):
+    arguments = arguments_of(problem, rng, fill=reals)
+    result = getattr(core, problem.op)(*arguments, **problem.options)
+    assert_within_bound(result, problem.op, arguments, problem.options)
+
+
+@edge
+def test_every_element_is_written_and_nothing_else(problem, rng):
+    arguments = arguments_of(problem, rng)
+    expected = definition(problem.op)(*arguments, **problem.options)
+    guarded = np.full(tuple(length + 4 for length in expected.shape), np.nan, expected.dtype)
+    inside = guarded[tuple(slice(2, -2) for _ in expected.shape)]
+    assert getattr(grad, problem.op)(*arguments, **problem.options, out=inside) is inside
+    assert_same(inside, expected)
+    getattr(grad, problem.op)(*arguments, **problem.options, out=inside, accumulate=True)
+    assert_same(inside, 2 * expected)
+    inside[...] = np.nan
+    assert np.isnan(guarded).all()
+
+
+@edge
+@core
+def test_nonfinite_values_reach_what_the_definition_says(problem, core, rng):
+    """One NaN or infinity at a time; the padding meets none of them."""
+    arguments = arguments_of(problem, rng)
+    for array in (a for a in arguments if isinstance(a, np.ndarray)):
+        for value in (np.nan, np.inf, np.nan, np.inf):
+            where = tuple(rng.integers(length) for length in array.shape)
+            kept, array[where] = array[where], value
+            with np.errstate(invalid="ignore"):
+                expected = definition(problem.op)(*arguments, **problem.options)
+            result = getattr(core, problem.op)(*arguments, **problem.options)
+            assert np.array_equal(np.isnan(result), np.isnan(expected))
+            assert np.array_equal(np.isinf(result), np.isinf(expected))
+            array[where] = kept
+
+
+# ---- torch ----
+
+
+def torch_gradients(problem, x, w, gy):
+    """Of input, weight and bias, from the autograd of the forward operation."""
+    torch = pytest.importorskip("torch")
+    x, w, gy = (torch.from_numpy(np.array(a, order="C")) for a in (x, w, gy))
+    b = torch.zeros(gy.shape[-(w.ndim - 1)], dtype=x.dtype)
+    leaves = [a.requires_grad_() for a in (x, w, b)]
+    y = getattr(torch.nn.functional, problem.op)(x, w, b, **problem.options)
+    return [g.numpy() for g in torch.autograd.grad(y, leaves, gy)]
+
+
+@hypothesis.given(data=st.data(), problem=forward_problems(), seed=seeds)
+@hypothesis.settings(max_examples=500)
+def test_torch_agrees_at_any_strides(data, problem, seed):
+    rng = np.random.default_rng(seed)
+    x, w, _ = arrays_of(problem, rng)
+    gy = integers(rng, output_shape(problem), problem.dtype)
+    gx, gw, gb = torch_gradients(problem, x, w, gy)
+    of_input, of_weight = (getattr(grad, gradient.op) for gradient in gradients(problem))
+    x_view, w_view, gy_view = (data.draw(strided(a)) for a in (x, w, gy))
+    more = {"threads": data.draw(st.integers(1, 3)), **problem.options}
+    assert_same(of_input(x.shape, w_view, gy_view, **more), gx)
+    assert_same(of_weight(x_view, w.shape, gy_view, **more), gw)
+    layout = ("NC" if gy.ndim == w.ndim else "C") + "DHW"[: w.ndim - 2]
+    assert_same(grad.bias(gy_view, layout=layout), gb)
+    if problem.op.startswith("conv_transpose"):
+        assert_same(of_input(None, w_view, gy_view, **more), gx)
+
+
+@hypothesis.given(problem=forward_problems(families=("conv",)), seed=seeds)
+@hypothesis.settings(max_examples=150)
+def test_torch_nn_grad_has_the_same_signatures(problem, seed):
+    hypothesis.assume(len(problem.input_shape) == len(problem.weight_shape))  # torch needs a batch
+    torch = pytest.importorskip("torch")
+    options = tuple(problem.options[n] for n in ("stride", "padding", "dilation", "groups"))
+    for gradient in gradients(problem):
+        arguments = arguments_of(gradient, np.random.default_rng(seed))
+        tensors = [torch.from_numpy(a) if isinstance(a, np.ndarray) else a for a in arguments]
+        expected = getattr(importlib.import_module("torch.nn.grad"), gradient.op)(
+            *tensors, *options
+        ).numpy()
+        assert_same(getattr(grad, gradient.op)(*arguments, *options), expected)
+
+
+@hypothesis.given(problem=forward_problems(), seed=seeds)
+@hypothesis.settings(max_examples=150)
+def test_drawn_reals_are_within_the_bound(problem, seed):
+    for gradient in gradients(problem):
+        arguments = arguments_of(gradient, np.random.default_rng(seed), fill=reals)
+        result = getattr(grad, gradient.op)(*arguments, **gradient.options)
+        assert_within_bound(result, gradient.op, arguments, gradient.options)
+
+
+# ---- whose gradient is whose ----
+
+
+def inner(a, b):
+    return np.vdot(a, b)
+
+
+def other_family(options, large, small, kernel):
+    """The options with which the other family goes from the small side back to the large."""
+    rank = len(kernel)
+    s, p, d = (options[name] for name in ("stride", "padding", "dilation"))
+    rest = tuple(
+        large[a] - ((small[a] - 1) * s[a] - 2 * p[a] + d[a] * (kernel[a] - 1) + 1)
+        for a in range(rank)
+    )
+    return {**options, "output_padding": rest}
+
+
+@hypothesis.given(problem=forward_problems(families=("conv",)), seed=seeds)
+@hypothesis.settings(max_examples=300)
+def test_conv_and_conv_transpose_are_adjoint(problem, seed):
+    """<conv(x), y> = <x, conv_transpose(y)>, and conv's input gradient is that very array."""
+    rng = np.random.default_rng(seed)
+    problem = replace(problem, dtype="float64")
+    x, w, _ = arrays_of(problem, rng)
+    conv = getattr(tconv, problem.op)
+    transpose = getattr(tconv, problem.op.replace("conv", "conv_transpose"))
+    y = integers(rng, output_shape(problem), x.dtype)
+    rank = w.ndim - 2
+    options = other_family(problem.options, x.shape[-rank:], y.shape[-rank:], w.shape[2:])
+    back = transpose(y, w, **options)
+    assert inner(conv(x, w, **problem.options), y) == inner(x, back)
+    of_input = getattr(grad, f"{problem.op}_input")
+    assert_same(of_input(x.shape, w, y, **problem.options), back)
+
+
+# For each function of two arrays, and each of the two: the function that is its gradient. x, w and
+# g are the input, the weight and the output's gradient; the gradient of what a function computes
+# has the shape of one of them and is written in its place.
+WHOSE = {
+    ("", "x"): "_input",
+    ("", "w"): "_weight",
+    ("_input", "w"): "_weight",
+    ("_input", "g"): "",
+    ("_weight", "x"): "_input",
+    ("_weight", "g"): "",
+}
+ARGUMENTS = {"": "xw", "_input": "wg", "_weight": "xg"}
+COMPUTES = {"": "g", "_input": "x", "_weight": "w"}
+
+
+def call(family, of, arrays, options):
+    """conv2d and so on, on arrays by the letters x, w, g."""
+    x, w, g = (arrays[name] for name in "xwg")
+    if of == "":
+        return getattr(tconv, family)(x, w, **options)
+    pair = (x.shape, w, g) if of == "_input" else (x, w.shape, g)
+    return getattr(grad, family + of)(*pair, **options)
+
+
+@pytest.mark.parametrize(("of", "argument"), WHOSE, ids=lambda word: word or "forward")
+@pytest.mark.parametrize("family", ("conv", "conv_transpose"))
+@pytest.mark.parametrize("rank", (1, 2, 3))
+def test_whose_gradient_is_whose(family, of, argument, rank, rng):
+    """Every row of the table, element by element: what a change by 1 does to the loss.
+
+    The loss is <result, c> for a fixed c; all functions are linear in the argument.
+    """
+    options = {"stride": 2, "padding": 1, "dilation": 1, "groups": 2}
+    if family == "conv_transpose":
+        options["output_padding"] = 1
+    x = integers(rng, (2, 4, *(4, 3, 2)[:rank]), "float64")
+    outs = (4, 3) if family == "conv_transpose" else (6, 2)
+    w = integers(rng, outs + (3, 2, 3)[:rank], "float64")
+    g = integers(rng, getattr(tconv, f"{family}{rank}d")(x, w, **options).shape, "float64")
+    arrays = {"x": x, "w": w, "g": g}
+    name = f"{family}{rank}d"
+    arrays[COMPUTES[of]] = c = integers(rng, arrays[COMPUTES[of]].shape, "float64")
+    gradient = call(name, WHOSE[of, argument], arrays, options)
+    assert gradient.shape == arrays[argument].shape
+    assert_trusted(gradient)
+    base = inner(call(name, of, arrays, options), c)
+    for where in np.ndindex(gradient.shape):
+        changed = arrays[argument].copy()
+        changed[where] += 1
+        loss = inner(call(name, of, {**arrays, argument: changed}, options), c)
+        assert loss - base == gradient[where]
+
+
+# ---- differences, and gradients of gradients ----
+
+
+SMALL = tuple(
+    problems.parse(string)
+    for string in (
+        "c1d_n2_ci2_iw7_co4_k3_s2_p1_g2_f64",
+        "c2d_n1_ci2_ih5_iw4_co3_k3x2_s2x1_p1x0_d1x2_f64",
+        "c3d_n1_ci1_id3_ih4_iw3_co2_k2_s1x2x1_p1_f64",
+        "ct1d_n2_ci2_iw3_co4_k3_s2_p1_op1_g2_f64",
+        "ct2d_n1_ci2_ih3_iw2_co3_k3x2_s2x1_p1x0_d1x2_f64",
+        "ct3d_n1_ci1_id2_ih2_iw3_co2_k2_s1x2x1_p0_f64",
+    )
+)
+small = pytest.mark.parametrize("problem", SMALL, ids=lambda problem: problem.string)
+
+
+@small
+def test_central_differences(problem, rng):
+    """The loss |y|^2 / 2 is quadratic in each array, so that central differences are exact."""
+    forward = getattr(tconv, problem.op)
+    of_input, of_weight = (getattr(grad, gradient.op) for gradient in gradients(problem))
+    arrays = arrays_of(problem, rng)
+
+    def loss(x, w, b):
+        y = forward(x, w, b, **problem.options)
+        return inner(y, y) / 2
+
+    x, w, b = arrays
+    gy = forward(x, w, b, **problem.options)
+    expected = (
+        of_input(x.shape, w, gy, **problem.options),
+        of_weight(x, w.shape, gy, **problem.options),
+        grad.bias(gy),
+    )
+    for array, gradient in zip(arrays, expected, strict=True):
+        assert_trusted(gradient)
+        for where in np.ndindex(array.shape):
+            kept = array[where]
+            array[where] = kept + 1
+            above = loss(*arrays)
+            array[where] = kept - 1
+            assert (above - loss(*arrays)) / 2 == gradient[where]
+            array[where] = kept
+
+
+@small
+def test_double_backward(problem, rng):
+    """A penalty on the input's gradient, differentiated by these functions alone.
+
+    y = f(x, w), the loss |y|^2 / 2 has the input gradient q = f_input(w, y), the penalty is
+    |q|^2 / 2. Backwards: q's gradient is q itself; y gets f(q, w).
+    """
+    torch = pytest.importorskip("torch")
+    f = getattr(tconv, problem.op)
+    f_input, f_weight = (getattr(grad, gradient.op) for gradient in gradients(problem))
+    x, w, _ = arrays_of(problem, rng)
+    options = problem.options
+    y = f(x, w, **options)
+    q = f_input(x.shape, w, y, **options)
+    qy = f(q, w, **options)
+    gx = f_input(x.shape, w, qy, **options)
+    gw = f_weight(q, w.shape, y, **options) + f_weight(x, w.shape, qy, **options)
+
+    x, w = (torch.from_numpy(a).requires_grad_() for a in (x, w))
+    y = getattr(torch.nn.functional, problem.op)(x, w, **options)
+    (q,) = torch.autograd.grad((y * y).sum() / 2, x, create_graph=True)
+    expected = torch.autograd.grad((q * q).sum() / 2, (x, w))
+    assert_same(gx, expected[0].numpy())
+    assert_same(gw, expected[1].numpy())
+
+
+# ---- where others failed ----
+
+
+@pytest.mark.parametrize(
+    "string",
+    (
+        "c2d_n1_ci3_ih5_iw5_co2_k1_s2_p0_f32",  # a kernel below the stride (pytorch#63314)
+        "ct2d_n1_ci3_ih5_iw5_co2_k1_s2_p0_op1_f32",
+        *(  # strides that leave inputs over (pytorch#51430)
+            f"c2d_n2_ci4_ih{length}_iw{length + 1}_co6_k3_s{stride}_p{padding}_g2_f32"
+            for length in (7, 8, 9)
+            for stride in (2, 3, 4)
+            for padding in (0, 1)
+        ),
+        *(  # output padding (pytorch#86356)
+            f"ct{rank}d_n2_ci4_{size}_co6_k3_s3_p1_op{extra}_d2_g2_f32"
+            for rank, size in ((1, "iw5"), (2, "ih5_iw4"), (3, "id2_ih3_iw4"))
+            for extra in (0, 1, 2)
+        ),
+    ),
+)
+def test_known_bugs_of_others(string, rng):
+    for gradient in gradients(problems.parse(string)):
+        arguments = arguments_of(gradient, rng)
+        expected = definition(gradient.op)(*arguments, **gradient.options)
+        assert_same(getattr(grad, gradient.op)(*arguments, **gradient.options), expected)
+        assert np.any(expected)
+
+
+@pytest.mark.parametrize("channels", (1, 15, 16, 17, 64))
+@pytest.mark.parametrize(
+    "forward", ("c2d_n2_ci{}_ih6_iw5_co32_k3_s1_p1_f32", "ct2d_n2_ci{}_ih4_iw5_co32_k4_s2_p1_f32")
+)
+def test_channels_last(forward, channels, rng):
+    """Arrays whose memory has the channels last, results too (pytorch#99519)."""
+
+    def last(a):
+        return np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1)
+
+    for gradient in gradients(problems.parse(forward.format(channels))):
+        arguments = arguments_of(gradient, rng)
+        expected = definition(gradient.op)(*arguments, **gradient.options)
+        views = [last(a) if isinstance(a, np.ndarray) else a for a in arguments]
+        out = last(np.full_like(expected, np.nan))
+        getattr(grad, gradient.op)(*views, **gradient.options, out=out)
+        assert_same(out, expected)
+
+
+# ---- batches ----
+
+
+@forward_edge
+def test_batches(problem, rng):
+    """A sample alone, a batch of none, and the sum over the batch."""
+    of_input, of_weight = gradients(problem)
+    f_input, f_weight = getattr(grad, of_input.op), getattr(grad, of_weight.op)
+    x, shape, gy = arguments_of(of_weight, rng)
+    w, options = integers(rng, shape, problem.dtype), problem.options
+    gx, gw = f_input(x.shape, w, gy, **options), f_weight(x, shape, gy, **options)
+    alone = [f_weight(sample, shape, g, **options) for sample, g in zip(x, gy, strict=True)]
+    assert_same(np.sum(alone, axis=0), gw)
+    assert_same(f_input(x.shape[1:], w, gy[0], **options), gx[0])
+    none = (0, *x.shape[1:])
+    assert f_input(none, w, gy[:0], **options).shape == none
+    assert_same(f_weight(x[:0], shape, gy[:0], **options), np.zeros(shape, gw.dtype))
+    out = gw.copy()
+    f_weight(x[:0], shape, gy[:0], **options, out=out, accumulate=True)
+    assert_same(out, gw)
