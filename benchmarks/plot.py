@@ -25,6 +25,8 @@ def draw(results, path):
         if tables.has_work(result):
             title = f"{result['title']}, {tables.count(result['threads'])}"
             columns.setdefault(title, []).append(result)
+    if not columns:
+        raise SystemExit("nothing to draw: these shapes have next to no work")
     figure, axes = plt.subplots(
         2, len(columns), figsize=(9 * len(columns), 14), squeeze=False, height_ratios=(3, 2)
     )
