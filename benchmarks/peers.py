@@ -2,6 +2,10 @@
 
 `prepare(problem, arrays, threads)` returns that call, or None where the contender cannot express
 the problem. Whatever can be done ahead (packing, session building) is done there.
+
+The problem is that of a forward operation, convolution or transposed convolution. A race is run
+either over it or over some of its gradients, and then `prepare` is told which: `gradients` are
+some of "input", "weight" and "bias", all computed from the output's gradient.
 """
 
 import functools
@@ -12,26 +16,53 @@ import numpy as np
 
 import tconv
 
-PEERS = {}
+FORWARD, BACKWARD = {}, {}
 
 
-def peer(name, needs=()):
+def peer(name, race=FORWARD, needs=()):
     def register(prepare):
         if all(importlib.util.find_spec(module) for module in needs):
-            PEERS[name] = prepare
+            race[name] = prepare
         return prepare
 
     return register
 
 
+def contenders(gradients):
+    """Who computes some gradients, or the forward operation where there are none, by name."""
+    if not gradients:
+        return FORWARD
+    return {
+        name: functools.partial(prepare, gradients=gradients) for name, prepare in BACKWARD.items()
+    }
+
+
 class Arrays:
-    """Random arrays of a problem."""
+    """Random arrays of a problem; `gy` is the gradient of its output."""
 
     def __init__(self, problem, seed=0):
         rng = np.random.default_rng(seed)
-        self.x = rng.standard_normal(problem.input_shape, np.float32).astype(problem.dtype)
-        self.w = rng.standard_normal(problem.weight_shape, np.float32).astype(problem.dtype)
-        self.b = rng.standard_normal(problem.output_channels, np.float32).astype(problem.dtype)
+
+        def array(shape):
+            return rng.standard_normal(shape, np.float32).astype(problem.dtype)
+
+        self.x, self.w = array(problem.input_shape), array(problem.weight_shape)
+        self.b = array(problem.output_channels)
+        shapes = problem.input_shape, problem.weight_shape
+        self.gy = array(tconv.output_size(problem.op, *shapes, **problem.options))
+
+
+def transposed(problem):
+    return problem.op.startswith("conv_transpose")
+
+
+def per_axis(problem, name, default):
+    """An option's value for each axis."""
+    value = problem.options.get(name, default)
+    return list(value) if isinstance(value, tuple) else [value] * problem.rank
+
+
+# ---- forward ----
 
 
 @peer("tconv")
@@ -93,23 +124,18 @@ def packed_call(problem, x, w, b):
     """torch's oneDNN with weights packed ahead, as a frozen torch.compile calls it."""
     import torch
 
-    def values(name, default):
-        value = problem.options.get(name, default)
-        return list(value) if isinstance(value, tuple) else [value] * problem.rank
-
-    groups = problem.options.get("groups", 1)
-    geometry = (
-        values("padding", 0),
-        values("output_padding", 0),
-        values("stride", 1),
-        values("dilation", 1),
-        groups,
-    )
     ops = torch.ops.mkldnn
-    packed = ops._reorder_convolution_transpose_weight(w, *geometry, list(x.shape))
-    return functools.partial(
-        ops._convolution_transpose_pointwise, x, packed, b, *geometry, "none", [], ""
+    padding, stride, dilation = (
+        per_axis(problem, *option) for option in (("padding", 0), ("stride", 1), ("dilation", 1))
     )
+    geometry = (padding, stride, dilation, problem.options.get("groups", 1))
+    reorder, compute = ops._reorder_convolution_weight, ops._convolution_pointwise
+    if transposed(problem):
+        geometry = (padding, per_axis(problem, "output_padding", 0), *geometry[1:])
+        reorder = ops._reorder_convolution_transpose_weight
+        compute = ops._convolution_transpose_pointwise
+    packed = reorder(w, *geometry, list(x.shape))
+    return functools.partial(compute, x, packed, b, *geometry, "none", [], "")
 
 
 @peer("packed", needs=["torch"])
@@ -150,20 +176,16 @@ def onnx_model(problem, arrays):
     import onnx
     from onnx import helper, numpy_helper
 
-    def values(name, default):
-        value = problem.options.get(name, default)
-        return list(value) if isinstance(value, tuple) else [value] * problem.rank
-
-    node = helper.make_node(
-        "ConvTranspose",
-        ["x", "w", "b"],
-        ["y"],
-        strides=values("stride", 1),
-        pads=values("padding", 0) * 2,
-        output_padding=values("output_padding", 0),
-        dilations=values("dilation", 1),
-        group=problem.options.get("groups", 1),
-    )
+    attributes = {
+        "strides": per_axis(problem, "stride", 1),
+        "pads": per_axis(problem, "padding", 0) * 2,
+        "dilations": per_axis(problem, "dilation", 1),
+        "group": problem.options.get("groups", 1),
+    }
+    if transposed(problem):
+        attributes["output_padding"] = per_axis(problem, "output_padding", 0)
+    operator = "ConvTranspose" if transposed(problem) else "Conv"
+    node = helper.make_node(operator, ["x", "w", "b"], ["y"], **attributes)
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(problem.dtype))
     graph = helper.make_graph(
         [node],
@@ -176,3 +198,58 @@ def onnx_model(problem, arrays):
     buffer = io.BytesIO()
     onnx.save(model, buffer)
     return buffer.getvalue()
+
+
+# ---- backward ----
+
+
+@peer("tconv", BACKWARD)
+def functional_gradients(problem, arrays, threads, gradients):
+    x, w, gy, options = arrays.x, arrays.w, arrays.gy, problem.options | {"threads": threads}
+    of_input = getattr(tconv.grad, f"{problem.op}_input")
+    of_weight = getattr(tconv.grad, f"{problem.op}_weight")
+    calls = {
+        "input": functools.partial(of_input, x.shape, w, gy, **options),
+        "weight": functools.partial(of_weight, x, w.shape, gy, **options),
+        "bias": functools.partial(tconv.grad.bias, gy),
+    }
+    chosen = [calls[name] for name in gradients]
+    return lambda: [call() for call in chosen]
+
+
+def backward_call(problem, x, w, gy, gradients):
+    """What torch's autograd calls on the way back, without the forward call and the graph."""
+    import torch
+
+    return functools.partial(
+        torch.ops.aten.convolution_backward,
+        gy,
+        x,
+        w,
+        [problem.output_channels],
+        per_axis(problem, "stride", 1),
+        per_axis(problem, "padding", 0),
+        per_axis(problem, "dilation", 1),
+        transposed(problem),
+        per_axis(problem, "output_padding", 0),
+        problem.options.get("groups", 1),
+        [name in gradients for name in ("input", "weight", "bias")],
+    )
+
+
+@peer("torch", BACKWARD, needs=["torch"])
+def torch_gradients(problem, arrays, threads, gradients):
+    import torch
+
+    torch.set_num_threads(threads)
+    x, w, gy = (torch.from_numpy(array) for array in (arrays.x, arrays.w, arrays.gy))
+    return backward_call(problem, x, w, gy, gradients)
+
+
+@peer("torch_cl", BACKWARD, needs=["torch"])
+def torch_gradients_channels_last(problem, arrays, threads, gradients):
+    import torch
+
+    torch.set_num_threads(threads)
+    x, w, gy = (channels_last(torch.from_numpy(array)) for array in (arrays.x, arrays.w, arrays.gy))
+    return None if x is None else backward_call(problem, x, w, gy, gradients)

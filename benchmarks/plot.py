@@ -5,6 +5,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+import tables
 
 COLOURS = {
     "tconv": "#c0392b",
@@ -18,20 +19,26 @@ COLOURS = {
 
 
 def draw(results, path):
-    counts = sorted({result["threads"] for result in results})
+    """A column of pictures for each table and number of threads."""
+    columns = {}
+    for result in results:
+        if tables.has_work(result):
+            title = f"{result['title']}, {tables.count(result['threads'])}"
+            columns.setdefault(title, []).append(result)
+    if not columns:
+        raise SystemExit("nothing to draw: these shapes have next to no work")
     figure, axes = plt.subplots(
-        2, len(counts), figsize=(9 * len(counts), 14), squeeze=False, height_ratios=(3, 2)
+        2, len(columns), figsize=(9 * len(columns), 14), squeeze=False, height_ratios=(3, 2)
     )
-    for column, threads in enumerate(counts):
-        chosen = [r for r in results if r["threads"] == threads and r["flops"] > 1e5]
-        draw_bars(axes[0, column], chosen, threads)
-        draw_roofline(axes[1, column], chosen)
+    for (bars, roofline), (title, chosen) in zip(axes.T, columns.items(), strict=True):
+        draw_bars(bars, chosen, title)
+        draw_roofline(roofline, chosen)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     print(f"wrote {path}")
 
 
-def draw_bars(axis, results, threads):
+def draw_bars(axis, results, title):
     names = [c for c in COLOURS if any(c in r["seconds"] for r in results)]
     height = 0.8 / len(names)
     for i, name in enumerate(names):
@@ -42,7 +49,7 @@ def draw_bars(axis, results, threads):
     axis.invert_yaxis()
     axis.axvline(100, color="black", linewidth=0.8)
     axis.set_xlabel("% of what the machine can do")
-    axis.set_title(f"{threads} thread{'s' if threads > 1 else ''}: longer is faster")
+    axis.set_title(f"{title}: longer is faster")
     axis.legend(fontsize=8, loc="lower right")
 
 

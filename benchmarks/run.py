@@ -1,9 +1,16 @@
 """Times tconv beside its peers, and against what the machine can do.
 
-    python benchmarks/run.py                          the whole suite, 1 and 2 threads
+    python benchmarks/run.py                          conv_transpose, 1 and 2 threads
     python benchmarks/run.py --filter unet --threads 1
     python benchmarks/run.py --json out.json --plot out.png
     python benchmarks/run.py --markdown               and the table of README.md
+    python benchmarks/run.py --op conv,grad_input     convolution; gradients of both, a table each
+    python benchmarks/run.py --op grads --shapes benchmarks/shapes_conv.txt
+
+A table is one operation over the shapes of one family. `conv_transpose` takes shapes.txt and
+`conv` shapes_conv.txt; `grad_input`, `grad_weight` and `grads` (input, weight and bias together,
+as a layer needs them) take both, in a table each. `--shapes` says which files to take instead; a
+line's problem says which family it belongs to.
 
 All contenders of a shape take turns in one process, a block of calls each, several rounds; a
 shape's time is the median of its calls. Absolute times mean little on a shared machine: the ratios
@@ -26,33 +33,30 @@ import tables
 import tconv
 from tconv import problems
 
-HERE = Path(__file__).parent
+SUITES = [Path(__file__).with_name(name) for name in ("shapes.txt", "shapes_conv.txt")]
+FAMILIES = ("conv_transpose", "conv")
+OPERATIONS = {  # and the gradients that each of them is
+    "conv_transpose": (),
+    "conv": (),
+    "grad_input": ("input",),
+    "grad_weight": ("weight",),
+    "grads": ("input", "weight", "bias"),
+}
 BLOCK_SECONDS = 0.06
 PAUSE_SECONDS = 0.004  # another runtime's threads spin so long after their last work
 
 
 def main():
     arguments = parse_arguments()
-    suite = {
-        name: problem
-        for name, problem in problems.read_file(arguments.shapes).items()
-        if arguments.filter in name or arguments.filter in problem.string
-    }
-    if arguments.dtype:
-        suite = {name: with_dtype(p, arguments.dtype) for name, p in suite.items()}
-    chosen = {"tconv", *(arguments.peers or peers.PEERS)}
-    contenders = [name for name in peers.PEERS if name in chosen]
     results = []
-    for threads in arguments.threads:
-        peak = machine.fma_peak(threads) / (2 if arguments.dtype == "float64" else 1)
-        tables.print_head(threads, peak, contenders)
-        for number, (name, problem) in enumerate(suite.items(), 1):
-            progress(f"{number}/{len(suite)} {name}")
-            result = measure(name, problem, threads, contenders, arguments.rounds, peak)
-            results.append(result)
-            progress("")
-            tables.print_row(result, contenders)
-        tables.print_means([r for r in results if r["threads"] == threads], contenders)
+    for title, gradients, suite in races(arguments):
+        entrants = peers.contenders(gradients)
+        if arguments.peers is not None:
+            entrants = {c: entrants[c] for c in entrants if c in ("tconv", *arguments.peers)}
+        for threads in arguments.threads:
+            results += race(title, gradients, suite, threads, entrants, arguments)
+    if not results:
+        raise SystemExit("no such shapes")
     if arguments.markdown:
         print(f"\n{tables.markdown(results)}")
     if arguments.json:
@@ -64,17 +68,54 @@ def main():
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--shapes", type=Path, default=HERE / "shapes.txt", help="problem strings")
-    parser.add_argument("--filter", default="", help="only shapes whose line contains this")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--peers", nargs="*", choices=tuple(peers.PEERS), help="beside tconv")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each contender")
-    parser.add_argument("--dtype", choices=("float32", "float64"), help="instead of the file's")
-    parser.add_argument("--markdown", action="store_true", help="end with a table in Markdown")
-    parser.add_argument("--json", type=Path, help="write all figures there")
-    parser.add_argument("--plot", type=Path, help="draw them there (PNG)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add(
+        "--op",
+        type=operations,
+        default=["conv_transpose"],
+        metavar="OP[,OP...]",
+        help=f"what to time, of {', '.join(OPERATIONS)}; default: conv_transpose",
+    )
+    add("--shapes", type=Path, nargs="+", default=SUITES, help="files of problem strings")
+    add("--filter", default="", help="only shapes whose line contains this")
+    add("--threads", type=int, nargs="+", default=[1, 2])
+    add("--peers", nargs="*", choices=tuple(peers.FORWARD), help="beside tconv")
+    add("--rounds", type=int, default=5, help="turns of each contender")
+    add("--dtype", choices=("float32", "float64"), help="instead of the file's")
+    add("--markdown", action="store_true", help="end with a table in Markdown")
+    add("--json", type=Path, help="write all figures there")
+    add("--plot", type=Path, help="draw them there (PNG)")
     return parser.parse_args()
+
+
+def operations(text):
+    names = text.split(",")
+    for name in names:
+        if name not in OPERATIONS:
+            known = ", ".join(OPERATIONS)
+            raise argparse.ArgumentTypeError(f"no operation {name!r}, only {known}")
+    return names
+
+
+def races(arguments):
+    """Title, gradients and suite of each table to measure."""
+    suite = [
+        (name, with_dtype(problem, arguments.dtype) if arguments.dtype else problem)
+        for path in arguments.shapes
+        for name, problem in problems.read_file(path).items()
+        if arguments.filter in name or arguments.filter in problem.string
+    ]
+    for op in arguments.op:
+        gradients = OPERATIONS[op]
+        for family in FAMILIES if gradients else [op]:
+            mine = [
+                (n, problem) for n, problem in suite if problem.op == f"{family}{problem.rank}d"
+            ]
+            if mine:
+                yield f"{op} of {family}" if gradients else op, gradients, mine
 
 
 def with_dtype(problem, dtype):
@@ -90,12 +131,29 @@ def progress(text):
 # ---- measuring ----
 
 
-def measure(name, problem, threads, contenders, rounds, peak):
-    """The median seconds of every contender on one shape, and the shape's limit."""
-    arrays = peers.Arrays(problem)
+def race(title, gradients, suite, threads, entrants, arguments):
+    """Measures and prints one table for one number of threads."""
+    peak = machine.fma_peak(threads) / (2 if arguments.dtype == "float64" else 1)
+    tables.print_head(title, threads, peak, list(entrants))
+    results = []
+    for number, (name, problem) in enumerate(suite, 1):
+        progress(f"{title}: {number}/{len(suite)} {name}")
+        arrays = peers.Arrays(problem)
+        facts = {"title": title, "name": name, "problem": problem.string, "threads": threads}
+        facts |= limit(problem, arrays, gradients, threads, peak)
+        facts["seconds"] = measure(name, problem, arrays, threads, entrants, arguments.rounds)
+        results.append(facts)
+        progress("")
+        tables.print_row(facts, list(entrants))
+    tables.print_means(results, list(entrants))
+    return results
+
+
+def measure(name, problem, arrays, threads, entrants, rounds):
+    """The median seconds of every contender on one shape."""
     calls = {}
-    for contender in contenders:
-        call = peers.PEERS[contender](problem, arrays, threads)
+    for contender, prepare in entrants.items():
+        call = prepare(problem, arrays, threads)
         if call is not None:
             calls[contender] = call
     times = {contender: [] for contender in calls}
@@ -105,28 +163,42 @@ def measure(name, problem, threads, contenders, rounds, peak):
             time.sleep(PAUSE_SECONDS)
             set_torch_threads(threads)
             times[contender] += block(call)
-    facts = tconv.explain(
-        problem.op,
-        problem.input_shape,
-        problem.weight_shape,
-        problem.dtype,
-        bias=True,
-        threads=threads,
-        **problem.options,
-    ).facts
-    bandwidth = machine.bandwidth(threads, facts["bytes"])
+    return {contender: float(np.median(t)) for contender, t in times.items()}
+
+
+def limit(problem, arrays, gradients, threads, peak):
+    """What a shape asks for, and the seconds that the machine needs at least."""
+    options = {"threads": threads, **problem.options}
+    shapes = problem.input_shape, problem.weight_shape, problem.dtype
+    if gradients:
+        # The bias's is no product and has no engine: it is the sum of what the others read.
+        parts = [
+            tconv.explain(f"{problem.op}_{name}", *shapes, **options).facts
+            for name in gradients
+            if name != "bias"
+        ]
+    else:
+        parts = [tconv.explain(problem.op, *shapes, bias=True, **options).facts]
+    flops = sum(part["flops"] for part in parts)
+    moved = bytes_of_gradients(arrays, gradients) if gradients else parts[0]["bytes"]
+    bandwidth = machine.bandwidth(threads, moved)
     return {
-        "name": name,
-        "problem": problem.string,
-        "threads": threads,
-        "engine": facts["engine"],
-        "flops": facts["flops"],
-        "bytes": facts["bytes"],
+        "engine": "/".join(dict.fromkeys(part["engine"] for part in parts)),
+        "flops": flops,
+        "bytes": moved,
         "peak": peak,
         "bandwidth": bandwidth,
-        "limit": max(facts["flops"] / peak, facts["bytes"] / bandwidth),
-        "seconds": {contender: float(np.median(t)) for contender, t in times.items()},
+        "limit": max(flops / peak, moved / bandwidth),
     }
+
+
+MOVED = {"input": {"gy", "w", "gx"}, "weight": {"gy", "x", "gw"}, "bias": {"gy", "gb"}}
+
+
+def bytes_of_gradients(arrays, gradients):
+    """Every array that is read or computed counts once, however many gradients need it."""
+    size = {"gx": arrays.x, "gw": arrays.w, "gb": arrays.b, **vars(arrays)}
+    return sum(size[name].nbytes for name in set.union(*(MOVED[g] for g in gradients)))
 
 
 def block(call):
@@ -149,17 +221,18 @@ def set_torch_threads(threads):
 
 def check_agreement(name, calls):
     """A contender that computes something else is not in the race."""
-    results = {contender: np.asarray(first(call())) for contender, call in calls.items()}
-    expected = results["tconv"]
-    for contender, result in results.items():
-        scale = float(np.abs(expected).max())
-        error = float(np.abs(result - expected).max()) / scale
-        if error > 1e-4:
-            raise SystemExit(f"{name}: {contender} differs from tconv by {error:.1e}")
+    expected = arrays_in(calls["tconv"]())
+    for contender, call in calls.items():
+        for mine, other in zip(expected, arrays_in(call()), strict=True):
+            error = float(np.abs(other - mine).max()) / float(np.abs(mine).max())
+            if not error <= 1e-4:
+                raise SystemExit(f"{name}: {contender} differs from tconv by {error:.1e}")
 
 
-def first(result):
-    return result[0] if isinstance(result, (list, tuple)) else result
+def arrays_in(result):
+    """torch has None in the place of a gradient that was not asked for."""
+    results = result if isinstance(result, (list, tuple)) else [result]
+    return [np.asarray(array) for array in results if array is not None]
 
 
 if __name__ == "__main__":

@@ -7,8 +7,14 @@ against a call of tconv, weights packed ahead against a plan.
 import math
 
 OURS = ("tconv", "plan", "out")
-FUNCTIONAL_PEERS = ("torch", "torch_cl", "onnxruntime")
+TORCH = ("torch", "torch_cl")  # channels first and channels last
+FUNCTIONAL_PEERS = (*TORCH, "onnxruntime")
 PACKED_PEERS = ("packed", "packed_cl")
+BEST = {
+    "best torch": TORCH,
+    "best functional": FUNCTIONAL_PEERS,
+    "best packed": PACKED_PEERS,
+}
 LEAST_FLOPS = 1e5  # a shape of less work measures the call, not the arithmetic
 
 
@@ -51,13 +57,16 @@ def geometric_mean(values):
 # ---- text ----
 
 
-def print_head(threads, peak, contenders):
-    print(f"\n{count(threads)}, FMA peak {peak / 1e9:.0f} GFLOP/s")
-    print("ms: medians; GF/s and % of the limit: the better of tconv and a plan; then time / ours:")
-    print("functional peers / tconv, packed peers / plan")
+def print_head(title, threads, peak, contenders):
+    print(f"\n{title}, {count(threads)}, FMA peak {peak / 1e9:.0f} GFLOP/s")
+    if "plan" in contenders:
+        print("ms: medians; GF/s and % of the limit: the better of tconv and a plan; then time /")
+        print("ours: functional peers / tconv, packed peers / plan")
+    else:
+        print("ms: medians; GF/s and % of the limit: tconv; then time / tconv:")
     columns = "".join(f"{c:>9}" for c in contenders if c in OURS)
     ratios = "".join(f"{c:>12}" for c in contenders if c not in OURS)
-    print(f"{'shape':20}{'engine':>10}{'limit':>9}{columns}{'GF/s':>7}{'%':>5}{ratios}")
+    print(f"{'shape':20}{'engine':>14}{'limit':>9}{columns}{'GF/s':>7}{'%':>5}{ratios}")
 
 
 def count(threads):
@@ -67,7 +76,7 @@ def count(threads):
 def print_row(result, contenders):
     seconds = result["seconds"]
     best = min(seconds[c] for c in OURS if c in seconds)
-    row = f"{result['name']:20}{result['engine']:>10}{result['limit'] * 1e3:9.3f}"
+    row = f"{result['name']:20}{result['engine']:>14}{result['limit'] * 1e3:9.3f}"
     row += "".join(f"{seconds[c] * 1e3:9.3f}" for c in contenders if c in OURS)
     row += f"{result['flops'] / best / 1e9:7.1f}{result['limit'] / best * 100:5.0f}"
     for contender in contenders:
@@ -78,9 +87,11 @@ def print_row(result, contenders):
 
 
 def print_means(results, contenders):
-    groups = {c: (c,) for c in contenders if c not in OURS}
-    groups["best functional"] = FUNCTIONAL_PEERS
-    groups["best packed"] = PACKED_PEERS
+    groups = {c: {c} for c in contenders if c not in OURS}
+    for name, peers in BEST.items():
+        present = {c for c in peers if c in contenders}
+        if present and present not in groups.values():
+            groups[name] = present
     print("geometric mean and minimum of the ratios")
     for name, group in groups.items():
         values = {r["name"]: best_ratio(r, group) for r in results}
@@ -105,6 +116,15 @@ COLUMNS = (
 
 
 def markdown(results):
+    """A table for each title, which says so where there are several."""
+    titles = dict.fromkeys(result["title"] for result in results)
+    parts = {title: table([r for r in results if r["title"] == title]) for title in titles}
+    if len(parts) == 1:
+        return "".join(parts.values())
+    return "\n\n".join(f"**{title}**\n\n{part}" for title, part in parts.items())
+
+
+def table(results):
     """A row a shape, thread counts side by side, then the columns' means and minima."""
     runs = {}  # by the number of threads, results by shape
     for result in results:
