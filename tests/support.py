@@ -12,6 +12,18 @@ from tconv import _core
 
 ISAS = _core.config()["isas"]
 ENGINES = _core.config()["engines"]
+
+
+def _does(engine, op):
+    """Whether the engine is for the operation at all."""
+    try:
+        tconv.explain(op, (1, 1, 3, 3), (1, 1, 3, 3), engine=engine)
+    except ValueError as refusal:
+        return "for other operations" not in str(refusal)
+    return True
+
+
+TRANSPOSING = tuple(engine for engine in ENGINES if _does(engine, "conv_transpose2d"))
 DTYPES = ("float32", "float64")
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support import ENGINES, ISAS
+from support import ENGINES, ISAS, TRANSPOSING
 
 import tconv
 from tconv import problems
@@ -48,7 +48,7 @@ def test_every_refusal_has_a_reason():
 
 
 @pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", TRANSPOSING)
 def test_choices(isa, engine):
     explanation = explain_string("ct2d_n1_ci8_ih5_iw5_co6_k3_s1_p1_f32", isa=isa, engine=engine)
     assert (explanation.isa, explanation.engine) == (isa, engine)
