@@ -163,6 +163,8 @@ def torch_packed_channels_last(problem, arrays, threads):
 def onnxruntime_session(problem, arrays, threads):
     import onnxruntime
 
+    if problem.dtype != "float32":  # its processor kernels know no other
+        return None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
