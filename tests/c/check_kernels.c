@@ -26,7 +26,8 @@ static double expected_element(const struct tc_tile *tile, ptrdiff_t bytes, doub
             for (ptrdiff_t t2 = 0; t2 < tile->taps[2]; t2++) {
                 for (ptrdiff_t k = 0; k < tile->k && counts(tile, t0, t1, t2, lane); k++) {
                     const ptrdiff_t a = tile->a_row[r] + t0 * tile->a_tap[0] + t1 * tile->a_tap[1] +
-                                        t2 * tile->a_tap[2] + k * tile->a_k;
+                                        t2 * tile->a_tap[2] + k * tile->a_k +
+                                        (tile->a_by_lane ? lane : 0);
                     const ptrdiff_t b = t0 * tile->b_tap[0] + t1 * tile->b_tap[1] +
                                         t2 * tile->b_tap[2] + k * tile->b_k + lane;
                     sum += get(bytes, tile->a, a) * get(bytes, tile->b, b);
@@ -37,23 +38,27 @@ static double expected_element(const struct tc_tile *tile, ptrdiff_t bytes, doub
     return sum;
 }
 
-/* One tile: A is [tap][row][k], B [tap][k][lane], both without a gap; C has canaries around. */
+enum kind { PLAIN, MASKED, BY_LANE };
+
+/* One tile: A is [tap][row][k], or [tap][row][k][lane] by lane, B [tap][k][lane], both without a
+ * gap; C has canaries around. */
 static void check_tile(const struct tc_kernels *kernels, int width, int rows, int lanes, int k,
-                       const int taps[TC_SPATIAL], int start, bool masked)
+                       const int taps[TC_SPATIAL], int start, enum kind kind)
 {
     enum { ZERO, BIAS, ADD, BIAS_BY_ROW };
     enum { MASK_BYTES = 24 };
     unsigned char mask[6 * MASK_BYTES];
     const ptrdiff_t bytes = kernels->bytes, padded = width * kernels->lanes;
     const ptrdiff_t count = taps[0] * taps[1] * taps[2];
+    const ptrdiff_t wide = kind == BY_LANE ? padded : 1; /* from an element of A to the next */
     ptrdiff_t a_row[TC_MAX_ROWS], c_row[TC_MAX_ROWS];
-    void *const a = new_numbers(bytes, count * rows * k + 1);
+    void *const a = new_numbers(bytes, count * rows * k * wide + 1);
     void *const b = new_numbers(bytes, count * k * padded + 1);
     void *const bias = new_numbers(bytes, start == BIAS_BY_ROW ? rows : padded);
     void *const c = new_canaries(bytes, (rows + 1) * PITCH);
     void *const before = malloc((size_t)((rows + 1) * PITCH * bytes));
     for (int r = 0; r < rows; r++) {
-        a_row[r] = (rows - 1 - r) * k;
+        a_row[r] = (rows - 1 - r) * k * wide;
         c_row[r] = (r * 5 % rows) * PITCH + 7;
     }
     if (rows % 5 == 0) {
@@ -79,15 +84,16 @@ static void check_tile(const struct tc_kernels *kernels, int width, int rows, in
         .taps = {taps[0], taps[1], taps[2]},
         .a = a,
         .a_row = a_row,
-        .a_k = 1,
-        .a_tap = {taps[1] * taps[2] * rows * k, taps[2] * rows * k, rows * k},
+        .a_k = wide,
+        .a_by_lane = kind == BY_LANE,
+        .a_tap = {taps[1] * taps[2] * rows * k * wide, taps[2] * rows * k * wide, rows * k * wide},
         .b = b,
         .b_k = padded,
         .b_tap = {taps[1] * taps[2] * k * padded, taps[2] * k * padded, k * padded},
         .bias = start == BIAS || start == BIAS_BY_ROW ? bias : NULL,
         .bias_by_row = start == BIAS_BY_ROW,
         .add = start == ADD,
-        .mask = masked ? mask : NULL,
+        .mask = kind == MASKED ? mask : NULL,
         .mask_at = 3 * kernels->lanes,
         .mask_tap = {taps[1] * taps[2] * MASK_BYTES, taps[2] * MASK_BYTES, MASK_BYTES},
         .c = c,
@@ -119,12 +125,15 @@ static void check_tiles(const struct tc_kernels *kernels)
             const int most = width * kernels->lanes;
             for (int lanes = most - kernels->lanes + 1; lanes <= most; lanes++) {
                 const int odd = lanes + rows;
-                check_tile(kernels, width, rows, lanes, 1 + odd % 5, taps[odd % 2], odd % 4, false);
-                check_tile(kernels, width, rows, lanes, 1 + odd % 3, taps[odd % 2], odd % 4, true);
+                check_tile(kernels, width, rows, lanes, 1 + odd % 5, taps[odd % 2], odd % 4, PLAIN);
+                check_tile(kernels, width, rows, lanes, 1 + odd % 3, taps[odd % 2], odd % 4,
+                           MASKED);
+                check_tile(kernels, width, rows, lanes, 1 + odd % 4, taps[odd % 2], odd % 4,
+                           BY_LANE);
             }
-            check_tile(kernels, width, rows, most, 0, taps[0], 1, false);
-            check_tile(kernels, width, rows, most, 3, taps[2], 1, true);
-            check_tile(kernels, width, rows, most - 1 ? most - 1 : 1, 4, taps[1], 2, false);
+            check_tile(kernels, width, rows, most, 0, taps[0], 1, PLAIN);
+            check_tile(kernels, width, rows, most, 3, taps[2], 1, MASKED);
+            check_tile(kernels, width, rows, most - 1 ? most - 1 : 1, 4, taps[1], 2, PLAIN);
         }
     }
 }

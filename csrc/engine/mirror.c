@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* mirror: a convolution of stride 1 is a transposed one with its kernel mirrored. With k' for
+ * K - 1 - k and p' for d*(K - 1) - p,
+ *
+ *     y[v] = sum over k of  x[v + d*k - p] * w[k] = sum over k' of  x[v - d*k' + p'] * w[K - 1 -
+ * k'],
+ *
+ * which a view of the weights with negative strides says, so direct solves it in place. */
+#include "base/size.h"
+#include "engine/engine.h"
+
+static const struct tc_operation mirrored = {.contraction = TC_LARGE_FROM_SMALL};
+
+static const char *refuse(const struct tc_problem *problem)
+{
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        if (problem->s[a] != 1) {
+            return "the stride is above 1";
+        }
+        if (problem->p[a] > problem->d[a] * (problem->k[a] - 1)) {
+            return "there is more padding than the kernel reaches over";
+        }
+    }
+    return NULL;
+}
+
+/* The same job as a transposed convolution, whose problem is put into `problem`. */
+static struct tc_job job_of(const struct tc_job *job, struct tc_problem *problem)
+{
+    struct tc_job other = *job;
+    ptrdiff_t last = 0;
+    *problem = *job->problem;
+    problem->operation = &mirrored;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        problem->p[a] = problem->d[a] * (problem->k[a] - 1) - problem->p[a];
+        last += (problem->k[a] - 1) * job->w.axis[a];
+        other.w.axis[a] = -job->w.axis[a];
+    }
+    other.problem = problem;
+    other.w.data = job->w.data ? tc_at(job->w.data, last, job->kernels->bytes) : NULL;
+    tc_lattice_init(&other.lattice, problem);
+    return other;
+}
+
+static const char *accept(struct tc_job *job)
+{
+    const struct tc_problem *const given = job->problem;
+    const struct tc_lattice lattice = job->lattice;
+    const struct tc_weight w = job->w;
+    struct tc_problem problem;
+    const char *refusal = refuse(given);
+    if (refusal == NULL) {
+        struct tc_job other = job_of(job, &problem);
+        refusal = tc_engine_direct.accept(&other);
+        *job = other; /* with what direct booked */
+        job->problem = given;
+        job->lattice = lattice;
+        job->w = w;
+    }
+    return refusal;
+}
+
+static void pack(const struct tc_job *job, void *packed)
+{
+    struct tc_problem problem;
+    const struct tc_job other = job_of(job, &problem);
+    tc_engine_direct.pack(&other, packed);
+}
+
+static void run(const struct tc_job *job, void *scratch)
+{
+    struct tc_problem problem;
+    const struct tc_job other = job_of(job, &problem);
+    tc_engine_direct.run(&other, scratch);
+}
+
+static void describe(const struct tc_job *job, struct tc_status *text)
+{
+    struct tc_problem problem;
+    const struct tc_job other = job_of(job, &problem);
+    tc_engine_direct.describe(&other, text);
+}
+
+const struct tc_engine tc_engine_mirror = {
+    .name = "mirror",
+    .contractions = TC_DOES_SMALL,
+    .accept = accept,
+    .pack = pack,
+    .run = run,
+    .describe = describe,
+};
