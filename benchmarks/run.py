@@ -43,7 +43,7 @@ OPERATIONS = {  # and the gradients that each of them is
     "grads": ("input", "weight", "bias"),
 }
 BLOCK_SECONDS = 0.06
-PAUSE_SECONDS = 0.004  # another runtime's threads spin so long after their last work
+PAUSE_SECONDS = 0.02  # another runtime's threads spin so long after their last work
 
 
 def main():
