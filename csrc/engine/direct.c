@@ -20,7 +20,10 @@
  * rows that have it.
  *
  * Along the width a block is counted in outputs j of each phase, not in cells: so the rows of a
- * line, shifted where the place lies before the padding, are the phases of whole columns of y. */
+ * line, shifted where the place lies before the padding, are the phases of whole columns of y.
+ *
+ * Where the kernel is as long as the stride and nothing is cropped, tiles can hold whole lines and
+ * interleave them in registers. Then there is no buffer: each row of cells is stored to y. */
 #include "base/parallel.h"
 #include "base/size.h"
 #include "engine/blocks.h"
@@ -71,6 +74,7 @@ struct layout {
     ptrdiff_t lines, lines_at_once; /* of a group */
     ptrdiff_t parts;                /* of a group, of so many lines each */
     ptrdiff_t shift;                /* most cells between a phase's place and its outputs */
+    ptrdiff_t zip;                  /* rows of a line that tiles can interleave; 1: none */
     ptrdiff_t sheet_pitch, lanes;   /* at most */
     ptrdiff_t mask_bytes;           /* of one tap; 0: every lane counts */
     int boxes;
@@ -234,14 +238,18 @@ static struct box box_at(const struct layout *layout, int bits)
 
 /* The shape of tile that takes the fewest steps for so many rows, each a sum of `depth` products: a
  * step is a multiply-add or half a load, of which a shifted one counts twice; a sum cannot be added
- * to sooner than LATENCY steps later; and a tile costs some steps however small it is. */
-static struct shape choose_shape(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t depth)
+ * to sooner than LATENCY steps later; and a tile costs some steps however small it is. Rows come in
+ * groups of `zip`. */
+static struct shape choose_shape(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t depth,
+                                 ptrdiff_t zip)
 {
     struct shape best = {0, 0};
     double least = HUGE_VAL;
     for (int width = 1; width <= kernels->widths; width++) {
-        const ptrdiff_t tiles = tc_ceil_div(rows, kernels->rows[width - 1]);
-        const ptrdiff_t each = tc_ceil_div(rows, tiles), loads = 2 * width + each;
+        const ptrdiff_t most = kernels->rows[width - 1] / zip * zip;
+        const ptrdiff_t tiles = tc_ceil_div(rows, most);
+        const ptrdiff_t each = tc_round_up(tc_ceil_div(rows, tiles), zip);
+        const ptrdiff_t loads = 2 * width + each;
         const ptrdiff_t steps = tc_max(tc_max(each * width, loads), LATENCY);
         const double all = (double)tiles * ((double)depth * (double)steps + TILE_STEPS) / width;
         if (all < least) {
@@ -252,10 +260,25 @@ static struct shape choose_shape(const struct tc_kernels *kernels, ptrdiff_t row
     return best;
 }
 
-static struct shape shape_for(const struct tc_job *job, const struct box *box, ptrdiff_t rows)
+static struct shape shape_for(const struct tc_job *job, const struct layout *layout,
+                              const struct box *box, ptrdiff_t rows)
 {
     const ptrdiff_t depth = box->count * tc_group_ci(job->problem);
-    return rows == box->rows ? box->shape : choose_shape(job->kernels, rows, depth);
+    return rows == box->rows ? box->shape : choose_shape(job->kernels, rows, depth, layout->zip);
+}
+
+/* How many rows tiles can interleave: those of a line, if each output has one tap and none is
+ * cropped. */
+static ptrdiff_t zip_of(const struct layout *layout)
+{
+    const ptrdiff_t phases = layout->cells[TC_W].s;
+    bool plain = phases == 2 || phases == 4;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        const struct tc_cells *const axis = &layout->cells[a];
+        plain = plain && axis->common == 1 && axis->taps == 1 && axis->p == 0 &&
+                axis->out == axis->in * axis->s;
+    }
+    return plain ? phases : 1;
 }
 
 /* All boxes with taps, and the first in any case: it sets what the others add to. */
@@ -270,8 +293,8 @@ static void set_boxes(const struct tc_job *job, struct layout *layout)
             struct box box = box_at(layout, bits);
             if (bits == 0 || box.count > 0) {
                 box.rows = layout->lines_at_once * box.width;
-                box.shape =
-                    choose_shape(job->kernels, box.rows, box.count * tc_group_ci(job->problem));
+                box.shape = choose_shape(job->kernels, box.rows,
+                                         box.count * tc_group_ci(job->problem), layout->zip);
                 layout->box[layout->boxes++] = box;
             }
         }
@@ -295,6 +318,7 @@ static void init_layout(struct layout *layout, const struct tc_job *job)
                                 : tc_clamp(GROUP_ROWS / width->s, 1, layout->lines);
     layout->parts = tc_ceil_div(layout->lines, layout->lines_at_once);
     layout->shift = width->place > 0;
+    layout->zip = zip_of(layout);
     layout->boxes = 0;
     set_boxes(job, layout);
 }
@@ -534,7 +558,7 @@ static void pack_step(const void *context, ptrdiff_t task, int thread)
     for (int b = 0; b < layout->boxes; b++) {
         const struct box *const box = &layout->box[b];
         const ptrdiff_t count = list_weights(job, layout, &rows, box, list);
-        const struct shape shape = shape_for(job, box, tc_max(count, 1));
+        const struct shape shape = shape_for(job, layout, box, tc_max(count, 1));
         for (ptrdiff_t at = 0; at < count; at += shape.rows) {
             const ptrdiff_t tile = tc_min(shape.rows, count - at);
             pack_tile(job, layout, box, list + at, tile, ci, weights, to);
@@ -627,7 +651,7 @@ static void multiply_box(const struct state *s, const struct box *box, ptrdiff_t
 {
     const struct tc_kernels *const kernels = s->job->kernels;
     const ptrdiff_t lanes = s->sheet.lanes, vectors = tc_ceil_div(lanes, kernels->lanes);
-    const struct shape shape = shape_for(s->job, box, count);
+    const struct shape shape = shape_for(s->job, s->layout, box, count);
     const ptrdiff_t step = tc_ceil_div(vectors, tc_ceil_div(vectors, shape.vectors));
     for (ptrdiff_t first = 0; first < count; first += shape.rows) {
         struct tc_tile tile = tile_of(s, box, first, tc_min(shape.rows, count - first), packed);
@@ -673,6 +697,85 @@ static void multiply(const struct state *s, const struct rows *rows)
         if (count > 0) {
             multiply_box(s, box, count, packed);
             packed += box->count * ci * count * bytes;
+        }
+    }
+}
+
+/* ---- the product, stored to y ---- */
+
+/* Whether rows of cells fill tiles so well that they need not be flattened first. */
+static bool stores_from_tiles(const struct state *s)
+{
+    const ptrdiff_t lanes = s->job->kernels->lanes, width = tc_range_length(s->out);
+    const ptrdiff_t vectors = tc_ceil_div(width, lanes);
+    return s->layout->zip > 1 && s->job->y.axis[TC_W] == 1 &&
+           vectors >= s->layout->box[0].shape.vectors && 8 * vectors * lanes <= 9 * width;
+}
+
+/* Lists where the outputs of the block's first cell lie in y, by rows. */
+static void list_outputs(const struct state *s, const struct rows *rows)
+{
+    const struct tc_image *const y = &s->job->y;
+    const struct tc_cells *const cells = s->layout->cells;
+    struct line line = line_at(s->layout, rows->line);
+    ptrdiff_t count = 0;
+    for (ptrdiff_t i = 0; i < rows->lines; i++, line = next_line(s->layout, line)) {
+        const ptrdiff_t channel = s->group * tc_group_co(s->job->problem) + line.channel;
+        const ptrdiff_t od = s->sheet.cell[TC_D].begin * cells[TC_D].s + line.r[0];
+        const ptrdiff_t oh = s->sheet.cell[TC_H].begin * cells[TC_H].s + line.r[1];
+        const ptrdiff_t ow = s->out.begin * cells[TC_W].s;
+        const ptrdiff_t first =
+            s->n * y->n + channel * y->c + od * y->axis[TC_D] + oh * y->axis[TC_H] + ow;
+        for (ptrdiff_t rw = 0; rw < cells[TC_W].s; rw++) {
+            s->a_row[count] = count;
+            s->c_row[count++] = first + rw;
+        }
+    }
+}
+
+/* A row of cells, for the rows of a tile. */
+static void multiply_cells(const struct state *s, struct tc_tile tile, ptrdiff_t vectors_at_once)
+{
+    const struct tc_kernels *const kernels = s->job->kernels;
+    const ptrdiff_t width = tc_range_length(s->out), vectors = tc_ceil_div(width, kernels->lanes);
+    const ptrdiff_t step = tc_ceil_div(vectors, tc_ceil_div(vectors, vectors_at_once));
+    const void *const b = tile.b;
+    void *const c = tile.c;
+    for (ptrdiff_t begin = 0, end; begin < vectors; begin = end) {
+        const ptrdiff_t first = begin * kernels->lanes;
+        end = tc_min(begin + step, vectors);
+        tile.lanes = tc_min(end * kernels->lanes, width) - first;
+        tile.b = tc_at(b, first, kernels->bytes);
+        tile.c = tc_at(c, first * tile.zip, kernels->bytes);
+        kernels->tile[end - begin - 1](&tile);
+        tc_fetch_lines(&s->ahead->fetch, s->ahead->each);
+    }
+}
+
+static void multiply_into_y(const struct state *s, const struct rows *rows)
+{
+    const struct tc_image *const y = &s->job->y;
+    const struct tc_cells *const cells = s->layout->cells;
+    const struct tc_range *const cell = s->sheet.cell;
+    const struct box *const box = &s->layout->box[0];
+    const ptrdiff_t count = rows->lines * s->layout->zip, bytes = s->job->kernels->bytes;
+    const struct shape shape = shape_for(s->job, s->layout, box, count);
+    load_bias(s, rows);
+    list_outputs(s, rows);
+    for (ptrdiff_t first = 0; first < count; first += shape.rows) {
+        struct tc_tile tile =
+            tile_of(s, box, first, tc_min(shape.rows, count - first), rows->packed);
+        const void *const b = tile.b;
+        tile.mask = NULL;
+        tile.zip = (int)s->layout->zip;
+        for (ptrdiff_t d = cell[TC_D].begin; d < cell[TC_D].end; d++) {
+            for (ptrdiff_t h = cell[TC_H].begin; h < cell[TC_H].end; h++) {
+                const ptrdiff_t at = (d - cell[TC_D].begin) * cells[TC_D].s * y->axis[TC_D] +
+                                     (h - cell[TC_H].begin) * cells[TC_H].s * y->axis[TC_H];
+                tile.b = tc_at(b, tc_sheet_row(&s->sheet, d, h), bytes);
+                tile.c = tc_at(y->data, at, bytes);
+                multiply_cells(s, tile, shape.vectors);
+            }
         }
     }
 }
@@ -840,8 +943,12 @@ static void run_parts(struct state *s, struct tc_range mine)
             tc_sheet_copy(&s->sheet, job->kernels, x, ci, s->layout->sheet_pitch, s->data);
         }
         const struct rows rows = rows_at(job, s->layout, s->group, part % parts, job->packed);
-        multiply(s, &rows);
-        store(s, &rows);
+        if (stores_from_tiles(s)) {
+            multiply_into_y(s, &rows);
+        } else {
+            multiply(s, &rows);
+            store(s, &rows);
+        }
     }
 }
 

@@ -12,6 +12,9 @@
 #include <immintrin.h>
 
 #define INLINE inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
+
+enum { ROWS_1 = 12, ROWS_2 = 6, ROWS_3 = 4, ROWS_4 = 0 };
 
 /* ---- float ---- */
 
@@ -130,17 +133,17 @@ static INLINE void transpose_vectors_f32(__m256 v[8])
 
 static void tc_tile_f32_12x8_avx2(const struct tc_tile *tile)
 {
-    tile_up_to_f32(tile, 12, 1);
+    tile_up_to_f32(tile, ROWS_1, 1);
 }
 
 static void tc_tile_f32_6x16_avx2(const struct tc_tile *tile)
 {
-    tile_up_to_f32(tile, 6, 2);
+    tile_up_to_f32(tile, ROWS_2, 2);
 }
 
 static void tc_tile_f32_4x24_avx2(const struct tc_tile *tile)
 {
-    tile_up_to_f32(tile, 4, 3);
+    tile_up_to_f32(tile, ROWS_3, 3);
 }
 
 /* ---- double ---- */
@@ -249,17 +252,17 @@ static INLINE void transpose_vectors_f64(__m256d v[4])
 
 static void tc_tile_f64_12x4_avx2(const struct tc_tile *tile)
 {
-    tile_up_to_f64(tile, 12, 1);
+    tile_up_to_f64(tile, ROWS_1, 1);
 }
 
 static void tc_tile_f64_6x8_avx2(const struct tc_tile *tile)
 {
-    tile_up_to_f64(tile, 6, 2);
+    tile_up_to_f64(tile, ROWS_2, 2);
 }
 
 static void tc_tile_f64_4x12_avx2(const struct tc_tile *tile)
 {
-    tile_up_to_f64(tile, 4, 3);
+    tile_up_to_f64(tile, ROWS_3, 3);
 }
 
 /* ---- tables ---- */
@@ -269,7 +272,7 @@ static const struct tc_kernels kernels_f32 = {
     .bytes = 4,
     .lanes = 8,
     .widths = 3,
-    .rows = {12, 6, 4},
+    .rows = {ROWS_1, ROWS_2, ROWS_3},
     .tile = {tc_tile_f32_12x8_avx2, tc_tile_f32_6x16_avx2, tc_tile_f32_4x24_avx2},
     .transpose = transpose_f32,
     .copy = copy_f32,
@@ -282,7 +285,7 @@ static const struct tc_kernels kernels_f64 = {
     .bytes = 8,
     .lanes = 4,
     .widths = 3,
-    .rows = {12, 6, 4},
+    .rows = {ROWS_1, ROWS_2, ROWS_3},
     .tile = {tc_tile_f64_12x4_avx2, tc_tile_f64_6x8_avx2, tc_tile_f64_4x12_avx2},
     .transpose = transpose_f64,
     .copy = copy_f64,

@@ -11,10 +11,15 @@
     __attribute__((target("avx2,fma,avx512f,avx512vl,avx512bw,avx512dq"))), apply_to = function)
 #else
 #pragma GCC target("avx2,fma,avx512f,avx512vl,avx512bw,avx512dq")
+/* Allocating registers loop by loop, gcc moves accumulators where loops begin and end. */
+#pragma GCC optimize("ira-region=one")
 #endif
 #include <immintrin.h>
 
 #define INLINE inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
+
+enum { ROWS_1 = 14, ROWS_2 = 12, ROWS_3 = 8, ROWS_4 = 6 };
 
 /* ---- float ---- */
 
@@ -133,22 +138,22 @@ static INLINE void transpose_vectors_f32(__m512 v[16])
 
 static void tc_tile_f32_14x16_avx512(const struct tc_tile *tile)
 {
-    tile_up_to_f32(tile, 14, 1);
+    tile_up_to_f32(tile, ROWS_1, 1);
 }
 
 static void tc_tile_f32_12x32_avx512(const struct tc_tile *tile)
 {
-    tile_up_to_f32(tile, 12, 2);
+    tile_up_to_f32(tile, ROWS_2, 2);
 }
 
 static void tc_tile_f32_8x48_avx512(const struct tc_tile *tile)
 {
-    tile_up_to_f32(tile, 8, 3);
+    tile_up_to_f32(tile, ROWS_3, 3);
 }
 
 static void tc_tile_f32_6x64_avx512(const struct tc_tile *tile)
 {
-    tile_up_to_f32(tile, 6, 4);
+    tile_up_to_f32(tile, ROWS_4, 4);
 }
 
 /* ---- double ---- */
@@ -263,22 +268,22 @@ static INLINE void transpose_vectors_f64(__m512d v[8])
 
 static void tc_tile_f64_14x8_avx512(const struct tc_tile *tile)
 {
-    tile_up_to_f64(tile, 14, 1);
+    tile_up_to_f64(tile, ROWS_1, 1);
 }
 
 static void tc_tile_f64_12x16_avx512(const struct tc_tile *tile)
 {
-    tile_up_to_f64(tile, 12, 2);
+    tile_up_to_f64(tile, ROWS_2, 2);
 }
 
 static void tc_tile_f64_8x24_avx512(const struct tc_tile *tile)
 {
-    tile_up_to_f64(tile, 8, 3);
+    tile_up_to_f64(tile, ROWS_3, 3);
 }
 
 static void tc_tile_f64_6x32_avx512(const struct tc_tile *tile)
 {
-    tile_up_to_f64(tile, 6, 4);
+    tile_up_to_f64(tile, ROWS_4, 4);
 }
 
 /* ---- table ---- */
@@ -288,7 +293,7 @@ static const struct tc_kernels kernels_f32 = {
     .bytes = 4,
     .lanes = 16,
     .widths = 4,
-    .rows = {14, 12, 8, 6},
+    .rows = {ROWS_1, ROWS_2, ROWS_3, ROWS_4},
     .tile = {tc_tile_f32_14x16_avx512, tc_tile_f32_12x32_avx512, tc_tile_f32_8x48_avx512,
              tc_tile_f32_6x64_avx512},
     .transpose = transpose_f32,
@@ -302,7 +307,7 @@ static const struct tc_kernels kernels_f64 = {
     .bytes = 8,
     .lanes = 8,
     .widths = 4,
-    .rows = {14, 12, 8, 6},
+    .rows = {ROWS_1, ROWS_2, ROWS_3, ROWS_4},
     .tile = {tc_tile_f64_14x8_avx512, tc_tile_f64_12x16_avx512, tc_tile_f64_8x24_avx512,
              tc_tile_f64_6x32_avx512},
     .transpose = transpose_f64,

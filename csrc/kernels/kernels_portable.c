@@ -6,6 +6,9 @@
 #include <string.h>
 
 #define INLINE inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
+
+enum { ROWS_1 = 12, ROWS_2 = 6, ROWS_3 = 0, ROWS_4 = 0 };
 
 /* ---- float ---- */
 
@@ -105,12 +108,12 @@ static INLINE void transpose_vectors_f32(vector_f32 v[4])
 
 static void tc_tile_f32_12x4_portable(const struct tc_tile *tile)
 {
-    tile_up_to_f32(tile, 12, 1);
+    tile_up_to_f32(tile, ROWS_1, 1);
 }
 
 static void tc_tile_f32_6x8_portable(const struct tc_tile *tile)
 {
-    tile_up_to_f32(tile, 6, 2);
+    tile_up_to_f32(tile, ROWS_2, 2);
 }
 
 /* ---- double ---- */
@@ -205,12 +208,12 @@ static INLINE void transpose_vectors_f64(vector_f64 v[2])
 
 static void tc_tile_f64_12x2_portable(const struct tc_tile *tile)
 {
-    tile_up_to_f64(tile, 12, 1);
+    tile_up_to_f64(tile, ROWS_1, 1);
 }
 
 static void tc_tile_f64_6x4_portable(const struct tc_tile *tile)
 {
-    tile_up_to_f64(tile, 6, 2);
+    tile_up_to_f64(tile, ROWS_2, 2);
 }
 
 /* ---- tables ---- */
@@ -220,7 +223,7 @@ static const struct tc_kernels kernels_f32 = {
     .bytes = 4,
     .lanes = 4,
     .widths = 2,
-    .rows = {12, 6},
+    .rows = {ROWS_1, ROWS_2},
     .tile = {tc_tile_f32_12x4_portable, tc_tile_f32_6x8_portable},
     .transpose = transpose_f32,
     .copy = copy_f32,
@@ -233,7 +236,7 @@ static const struct tc_kernels kernels_f64 = {
     .bytes = 8,
     .lanes = 2,
     .widths = 2,
-    .rows = {12, 6},
+    .rows = {ROWS_1, ROWS_2},
     .tile = {tc_tile_f64_12x2_portable, tc_tile_f64_6x4_portable},
     .transpose = transpose_f64,
     .copy = copy_f64,

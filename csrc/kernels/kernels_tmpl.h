@@ -5,6 +5,7 @@
  *   VECTOR, LANES     the vector type and its number of elements
  *   MASK              the type of a choice of lanes
  *   T(name)           name with the dtype's suffix
+ *   ROWS_1 .. ROWS_4  the rows of a tile of so many vectors; 0 if there is none
  *
  * and the functions
  *
@@ -23,22 +24,42 @@
  * Accumulators must stay in registers: every loop over them has constant bounds after inlining
  * and is unrolled, those that load and store included. */
 
+/* ---- zip ---- */
+
+enum { T(MOST_ZIPPED) = 8 };
+
+/* The elements of `count` vectors, a power of two, taken from each in turn. */
+static INLINE void T(zip_all)(VECTOR v[T(MOST_ZIPPED)], const int count)
+{
+#pragma GCC unroll 4
+    for (int half = count / 2; half > 0; half /= 2) {
+#pragma GCC unroll 4
+        for (int first = 0; first < count; first += 2 * half) {
+#pragma GCC unroll 4
+            for (int i = first; i < first + half; i++) {
+                T(zip)(&v[i], &v[i + half]);
+            }
+        }
+    }
+}
+
 /* ---- tile ---- */
 
-/* Adds the products of one tap to the accumulators; rows and width are constants where this is
- * called. */
+/* Adds the products of one tap to the accumulators; rows, width and what follows are constants
+ * where this is called. If `in_line`, the rows of A follow each other. */
 static INLINE void T(tile_tap)(const struct tc_tile *tile, const REAL *a, const REAL *b,
                                const unsigned char *mask, const ptrdiff_t a_row[TC_MAX_ROWS],
                                VECTOR acc[TC_MAX_ROWS][TC_WIDTHS], const int rows, const int width,
-                               const bool masked, const bool by_lane)
+                               const bool masked, const bool by_lane, const bool in_line)
 {
     const ptrdiff_t a_k = tile->a_k, b_k = tile->b_k;
+    const REAL *line = a + a_row[0];
     MASK chosen[TC_WIDTHS];
 #pragma GCC unroll 16
     for (int v = 0; v < width && masked; v++) {
         chosen[v] = T(mask_at)(mask, tile->mask_at + v * LANES);
     }
-    for (ptrdiff_t k = tile->k; k > 0; k--, a += a_k, b += b_k) {
+    for (ptrdiff_t k = tile->k; k > 0; k--, a += a_k, line += a_k, b += b_k) {
         VECTOR lanes[TC_WIDTHS];
 #pragma GCC unroll 16
         for (int v = 0; v < width; v++) {
@@ -46,7 +67,7 @@ static INLINE void T(tile_tap)(const struct tc_tile *tile, const REAL *a, const 
         }
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++) {
-            const VECTOR one = by_lane ? T(zero)() : T(broadcast)(a[a_row[r]]);
+            const VECTOR one = by_lane ? T(zero)() : T(broadcast)(in_line ? line[r] : a[a_row[r]]);
 #pragma GCC unroll 16
             for (int v = 0; v < width; v++) {
                 const VECTOR x = by_lane ? T(load)(a + a_row[r] + v * LANES) : one;
@@ -57,9 +78,51 @@ static INLINE void T(tile_tap)(const struct tc_tile *tile, const REAL *a, const 
     }
 }
 
+static INLINE void T(store_rows)(const struct tc_tile *tile, VECTOR acc[TC_MAX_ROWS][TC_WIDTHS],
+                                 const int rows, const int width)
+{
+    const ptrdiff_t part = tile->lanes - (width - 1) * LANES;
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++) {
+        REAL *const c = (REAL *)tile->c + tile->c_row[r];
+#pragma GCC unroll 16
+        for (int v = 0; v < width - 1; v++) {
+            T(store)(c + v * LANES, acc[r][v]);
+        }
+        T(store_part)(c + (width - 1) * LANES, acc[r][width - 1], part);
+    }
+}
+
+static INLINE void T(store_zipped)(const struct tc_tile *tile, VECTOR acc[TC_MAX_ROWS][TC_WIDTHS],
+                                   const int rows, const int width, const int zip)
+{
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r += zip) {
+        REAL *const c = (REAL *)tile->c + tile->c_row[r];
+#pragma GCC unroll 16
+        for (int v = 0; v < width; v++) {
+            VECTOR group[T(MOST_ZIPPED)];
+#pragma GCC unroll 4
+            for (int i = 0; i < zip; i++) {
+                group[i] = acc[r + i][v];
+            }
+            T(zip_all)(group, zip);
+#pragma GCC unroll 4
+            for (int i = 0; i < zip; i++) {
+                const ptrdiff_t at = (v * zip + i) * LANES, left = tile->lanes * zip - at;
+                if (v < width - 1 || left >= LANES) {
+                    T(store)(c + at, group[i]);
+                } else if (left > 0) {
+                    T(store_part)(c + at, group[i], left);
+                }
+            }
+        }
+    }
+}
+
 /* C for exactly `rows` rows and `width` vectors. */
 static INLINE void T(tile_of)(const struct tc_tile *tile, const int rows, const int width,
-                              const bool masked, const bool by_lane)
+                              const bool masked, const bool by_lane, const int zip)
 {
     const ptrdiff_t part = tile->lanes - (width - 1) * LANES;
     VECTOR acc[TC_MAX_ROWS][TC_WIDTHS];
@@ -93,55 +156,110 @@ static INLINE void T(tile_of)(const struct tc_tile *tile, const int rows, const 
                                                                t1 * tile->mask_tap[1] +
                                                                t2 * tile->mask_tap[2]
                                                          : NULL;
-                T(tile_tap)(tile, a, b, mask, a_row, acc, rows, width, masked, by_lane);
+                T(tile_tap)(tile, a, b, mask, a_row, acc, rows, width, masked, by_lane, zip > 1);
             }
         }
     }
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; r++) {
-        REAL *const c = (REAL *)tile->c + tile->c_row[r];
-#pragma GCC unroll 16
-        for (int v = 0; v < width - 1; v++) {
-            T(store)(c + v * LANES, acc[r][v]);
-        }
-        T(store_part)(c + (width - 1) * LANES, acc[r][width - 1], part);
+    if (zip > 1) {
+        T(store_zipped)(tile, acc, rows, width, zip);
+    } else {
+        T(store_rows)(tile, acc, rows, width);
     }
 }
 
-/* The same for any tile->rows <= most; most, width, masked and by_lane are constants, so that
- * nothing is compiled for more rows. */
+/* The same if a tile may have so many rows: nothing is compiled for more than `most`, or for a
+ * group of rows that is not whole. */
+static INLINE void T(tile_in)(const struct tc_tile *tile, const int rows, const int most,
+                              const int width, const bool masked, const bool by_lane, const int zip)
+{
+    if (rows <= most && rows % zip == 0) {
+        T(tile_of)(tile, rows, width, masked, by_lane, zip);
+    }
+}
+
+/* The same for tile->rows; all other arguments are constants. */
 static INLINE void T(tile_switch)(const struct tc_tile *tile, const int most, const int width,
-                                  const bool masked, const bool by_lane)
+                                  const bool masked, const bool by_lane, const int zip)
 {
     /* clang-format off */
     switch (tile->rows) {
-    case 1: if (most >= 1) { T(tile_of)(tile, 1, width, masked, by_lane); } break;
-    case 2: if (most >= 2) { T(tile_of)(tile, 2, width, masked, by_lane); } break;
-    case 3: if (most >= 3) { T(tile_of)(tile, 3, width, masked, by_lane); } break;
-    case 4: if (most >= 4) { T(tile_of)(tile, 4, width, masked, by_lane); } break;
-    case 5: if (most >= 5) { T(tile_of)(tile, 5, width, masked, by_lane); } break;
-    case 6: if (most >= 6) { T(tile_of)(tile, 6, width, masked, by_lane); } break;
-    case 7: if (most >= 7) { T(tile_of)(tile, 7, width, masked, by_lane); } break;
-    case 8: if (most >= 8) { T(tile_of)(tile, 8, width, masked, by_lane); } break;
-    case 9: if (most >= 9) { T(tile_of)(tile, 9, width, masked, by_lane); } break;
-    case 10: if (most >= 10) { T(tile_of)(tile, 10, width, masked, by_lane); } break;
-    case 11: if (most >= 11) { T(tile_of)(tile, 11, width, masked, by_lane); } break;
-    case 12: if (most >= 12) { T(tile_of)(tile, 12, width, masked, by_lane); } break;
-    case 13: if (most >= 13) { T(tile_of)(tile, 13, width, masked, by_lane); } break;
-    case 14: if (most >= 14) { T(tile_of)(tile, 14, width, masked, by_lane); } break;
+    case 1: T(tile_in)(tile, 1, most, width, masked, by_lane, zip); break;
+    case 2: T(tile_in)(tile, 2, most, width, masked, by_lane, zip); break;
+    case 3: T(tile_in)(tile, 3, most, width, masked, by_lane, zip); break;
+    case 4: T(tile_in)(tile, 4, most, width, masked, by_lane, zip); break;
+    case 5: T(tile_in)(tile, 5, most, width, masked, by_lane, zip); break;
+    case 6: T(tile_in)(tile, 6, most, width, masked, by_lane, zip); break;
+    case 7: T(tile_in)(tile, 7, most, width, masked, by_lane, zip); break;
+    case 8: T(tile_in)(tile, 8, most, width, masked, by_lane, zip); break;
+    case 9: T(tile_in)(tile, 9, most, width, masked, by_lane, zip); break;
+    case 10: T(tile_in)(tile, 10, most, width, masked, by_lane, zip); break;
+    case 11: T(tile_in)(tile, 11, most, width, masked, by_lane, zip); break;
+    case 12: T(tile_in)(tile, 12, most, width, masked, by_lane, zip); break;
+    case 13: T(tile_in)(tile, 13, most, width, masked, by_lane, zip); break;
+    case 14: T(tile_in)(tile, 14, most, width, masked, by_lane, zip); break;
     default: break;
     }
     /* clang-format on */
 }
 
+/* Masked tiles and those by lane are functions of their own: where a function has more than a
+ * hundred loops, gcc lets registers spill in the innermost. */
+static NOINLINE void T(masked_1)(const struct tc_tile *tile)
+{
+    T(tile_switch)(tile, ROWS_1, 1, true, false, 1);
+}
+
+static NOINLINE void T(masked_2)(const struct tc_tile *tile)
+{
+    T(tile_switch)(tile, ROWS_2, 2, true, false, 1);
+}
+
+static NOINLINE void T(masked_3)(const struct tc_tile *tile)
+{
+    T(tile_switch)(tile, ROWS_3, 3, true, false, 1);
+}
+
+static NOINLINE void T(masked_4)(const struct tc_tile *tile)
+{
+    T(tile_switch)(tile, ROWS_4, 4, true, false, 1);
+}
+
+static NOINLINE void T(by_lane_1)(const struct tc_tile *tile)
+{
+    T(tile_switch)(tile, ROWS_1, 1, false, true, 1);
+}
+
+static NOINLINE void T(by_lane_2)(const struct tc_tile *tile)
+{
+    T(tile_switch)(tile, ROWS_2, 2, false, true, 1);
+}
+
+static NOINLINE void T(by_lane_3)(const struct tc_tile *tile)
+{
+    T(tile_switch)(tile, ROWS_3, 3, false, true, 1);
+}
+
+static NOINLINE void T(by_lane_4)(const struct tc_tile *tile)
+{
+    T(tile_switch)(tile, ROWS_4, 4, false, true, 1);
+}
+
 static INLINE void T(tile_up_to)(const struct tc_tile *tile, const int most, const int width)
 {
+    static void (*const masked[])(const struct tc_tile *) = {T(masked_1), T(masked_2), T(masked_3),
+                                                             T(masked_4)};
+    static void (*const by_lane[])(const struct tc_tile *) = {T(by_lane_1), T(by_lane_2),
+                                                              T(by_lane_3), T(by_lane_4)};
     if (tile->mask) {
-        T(tile_switch)(tile, most, width, true, false);
+        masked[width - 1](tile);
     } else if (tile->a_by_lane) {
-        T(tile_switch)(tile, most, width, false, true);
+        by_lane[width - 1](tile);
+    } else if (tile->zip == 2) {
+        T(tile_switch)(tile, most, width, false, false, 2);
+    } else if (tile->zip == 4) {
+        T(tile_switch)(tile, most, width, false, false, 4);
     } else {
-        T(tile_switch)(tile, most, width, false, false);
+        T(tile_switch)(tile, most, width, false, false, 1);
     }
 }
 
@@ -278,23 +396,6 @@ static void T(add)(void *dst, const void *src, ptrdiff_t count)
 }
 
 /* ---- shuffle ---- */
-
-enum { T(MOST_ZIPPED) = 8 };
-
-/* The elements of `count` vectors, a power of two, taken from each in turn. */
-static INLINE void T(zip_all)(VECTOR v[T(MOST_ZIPPED)], const int count)
-{
-#pragma GCC unroll 4
-    for (int half = count / 2; half > 0; half /= 2) {
-#pragma GCC unroll 4
-        for (int first = 0; first < count; first += 2 * half) {
-#pragma GCC unroll 4
-            for (int i = first; i < first + half; i++) {
-                T(zip)(&v[i], &v[i + half]);
-            }
-        }
-    }
-}
 
 /* At most LANES columns. */
 static INLINE void T(shuffle_part)(const struct tc_shuffle *args, const REAL *src, REAL *dst,

@@ -3,6 +3,8 @@
  * against plain loops, exact on whole numbers, with canaries around what may be written. */
 #include "check.h"
 
+#include <string.h>
+
 /* ---- tile ---- */
 
 enum { PITCH = 100 }; /* elements between rows of C, more than any tile has lanes */
@@ -117,6 +119,52 @@ static void check_tile(const struct tc_kernels *kernels, int width, int rows, in
     free(a), free(b), free(bias), free(c), free(before);
 }
 
+/* One tile whose rows are interleaved: A is [k][row], each group of `zip` rows one row of C. */
+static void check_zipped_tile(const struct tc_kernels *kernels, int width, int rows, int lanes,
+                              int k, int zip)
+{
+    enum { LONG_PITCH = 4 * PITCH };
+    const ptrdiff_t bytes = kernels->bytes, padded = width * kernels->lanes;
+    const ptrdiff_t size = (rows / zip + 1) * LONG_PITCH;
+    ptrdiff_t a_row[TC_MAX_ROWS], c_row[TC_MAX_ROWS];
+    void *const a = new_numbers(bytes, k * rows + 1), *const b = new_numbers(bytes, k * padded + 1);
+    void *const bias = new_numbers(bytes, rows), *const c = new_canaries(bytes, size);
+    void *const before = malloc((size_t)(size * bytes));
+    memcpy(before, c, (size_t)(size * bytes));
+    for (int r = 0; r < rows; r++) {
+        a_row[r] = 1 + r;
+        c_row[r] = (rows - 1 - r) / zip * LONG_PITCH + 5 + r % zip;
+    }
+    const struct tc_tile tile = {
+        .rows = rows,
+        .lanes = lanes,
+        .k = k,
+        .taps = {1, 1, 1},
+        .a = tc_at(a, -1, bytes),
+        .a_row = a_row,
+        .a_k = rows,
+        .b = b,
+        .b_k = padded,
+        .bias = bias,
+        .bias_by_row = true,
+        .c = c,
+        .c_row = c_row,
+        .zip = zip,
+    };
+    kernels->tile[width - 1](&tile);
+    for (int r = 0; r < rows; r++) {
+        for (int lane = 0; lane < lanes; lane++) {
+            const double sum = expected_element(&tile, bytes, get(bytes, bias, r), r, lane);
+            check(get(bytes, c, c_row[r] + lane * zip) == sum, "zipped tile", kernels->isa);
+            put(bytes, c, c_row[r] + lane * zip, get(bytes, before, c_row[r] + lane * zip));
+        }
+    }
+    for (ptrdiff_t i = 0; i < size; i++) {
+        check(get(bytes, c, i) == get(bytes, before, i), "tile wrote outside", kernels->isa);
+    }
+    free(a), free(b), free(bias), free(c), free(before);
+}
+
 static void check_tiles(const struct tc_kernels *kernels)
 {
     static const int taps[][TC_SPATIAL] = {{1, 1, 1}, {2, 1, 3}, {0, 2, 1}};
@@ -130,6 +178,9 @@ static void check_tiles(const struct tc_kernels *kernels)
                            MASKED);
                 check_tile(kernels, width, rows, lanes, 1 + odd % 4, taps[odd % 2], odd % 4,
                            BY_LANE);
+                for (int zip = 2; zip <= 4 && rows % zip == 0; zip *= 2) {
+                    check_zipped_tile(kernels, width, rows, lanes, odd % 4, zip);
+                }
             }
             check_tile(kernels, width, rows, most, 0, taps[0], 1, PLAIN);
             check_tile(kernels, width, rows, most, 3, taps[2], 1, MASKED);
