@@ -422,8 +422,15 @@ static void T(unzip_rows)(const struct tc_unzip *args)
             T(store)(even + c / 2, a);
             T(store)(odd + c / 2, b);
         }
-        for (; c < args->columns; c++) {
-            (c % 2 ? odd : even)[c / 2] = src[c];
+        const ptrdiff_t left = args->columns - c;
+        if (left > 1) {
+            VECTOR a = T(load_part)(src + c, left < LANES ? left : LANES);
+            VECTOR b = left > LANES ? T(load_part)(src + c + LANES, left - LANES) : T(zero)();
+            T(unzip)(&a, &b);
+            T(store_part)(even + c / 2, a, (left + 1) / 2);
+            T(store_part)(odd + c / 2, b, left / 2);
+        } else if (left == 1) {
+            even[c / 2] = src[c];
         }
     }
 }
