@@ -26,9 +26,10 @@
 #include "engine/pack.h"
 
 enum {
-    POINTS = 8192,          /* outputs of a task, about */
-    SPAN_BYTES = 24 << 10,  /* of a strip's copied inputs, if one group does not need more; */
-    STRIP_BYTES = 256 << 10 /* if one line does not need more */
+    POINTS = 8192,           /* outputs of a task, about */
+    SPAN_BYTES = 24 << 10,   /* of a strip's copied inputs, if one group does not need more; */
+    STRIP_BYTES = 256 << 10, /* if one line does not need more */
+    FETCH_BYTES = 2 << 10    /* outputs of a channel that are fetched ahead, at least */
 };
 
 /* The taps of an axis in the order of their offsets: output j reads in_step*j + offset + i*step
@@ -465,6 +466,9 @@ static void fetch(const struct state *s, struct tc_range rows)
     const struct tc_range in = tc_lattice_inputs(&axis[TC_H], rows);
     const ptrdiff_t bytes = job->kernels->bytes;
     const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p);
+    if (tc_range_length(rows) * axis[TC_W].out * bytes < FETCH_BYTES) {
+        return;
+    }
     for (ptrdiff_t c = s->groups.begin * ci; c < s->groups.end * ci && x->axis[TC_W] == 1; c++) {
         for (ptrdiff_t kd = 0; kd < s->layout->taps[TC_D].count; kd++) {
             const ptrdiff_t d = input_at(s, TC_D, s->d, kd);
