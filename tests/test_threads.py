@@ -27,6 +27,8 @@ PROBLEMS = (
     "c2d_n5_ci130_ih14_iw14_co70_k3_s2_p1_f32",
     "c2d_n6_ci65_ih9_iw9_co130_k1_s1_p0_f32",
     "c2d_n3_ci32_ih20_iw20_co32_k3_s1_p1_g32_f32",
+    "c2d_n3_ci40_ih30_iw31_co40_k5_s2_p2_g40_f32",
+    "c2d_n5_ci66_ih7_iw7_co132_k3_s1_p1_g33_f32",
     "c1d_n2_ci20_iw3000_co30_k15_s4_p7_f32",
     "c3d_n3_ci20_id5_ih6_iw7_co24_k3_s1_p1_f32",
 )

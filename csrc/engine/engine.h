@@ -64,7 +64,7 @@ enum {
     TC_DOES_WEIGHT = 1 << TC_WEIGHT_FROM_BOTH,
 };
 
-extern const struct tc_engine tc_engine_phases, tc_engine_direct, tc_engine_mirror,
+extern const struct tc_engine tc_engine_phases, tc_engine_lines, tc_engine_direct, tc_engine_mirror,
     tc_engine_gather, tc_engine_wgrad, tc_engine_reference;
 
 /* The list, most special first, ended by NULL. */

@@ -81,6 +81,50 @@ struct tc_shuffle {
     bool stream;
 };
 
+/* dst[r*dst_row + c%2*dst_half + c/2] = src[r*src_row + c] for r < rows, c < columns: the even and
+ * the odd elements of each row. */
+struct tc_unzip {
+    ptrdiff_t rows, columns;
+    const void *src;
+    ptrdiff_t src_row;
+    void *dst;
+    ptrdiff_t dst_row, dst_half;
+};
+
+/* Lines of outputs of some channels, each from inputs of its own; lanes are outputs of a line:
+ *
+ *   y[c*y_channel + r*y_line + v] = start + sum over sheets m, taps j, i < reach  of
+ *       x[c*x_channel + x_line[m*L + r*step + i] + tap[j].x + v] * w[c*w_channel + w_sheet[m] +
+ *                                                                    i*w_line + j*w_tap]
+ *
+ * for c < channels, r < lines, v < columns, where L = (lines - 1)*step + reach lines of inputs meet
+ * the outputs. They are summed in the order m, j, i, one accumulator an output. Lines of inputs
+ * that are TC_NO_LINE do not count, nor does tap j but for begin <= v < end: what is not there is
+ * not read. start is bias[c*bias_channel] or 0. */
+struct tc_line_tap {
+    ptrdiff_t x, begin, end;
+};
+
+struct tc_lines {
+    ptrdiff_t channels, columns, sheets, taps;
+    int lines;       /* 1, 2, 4 or TC_MAX_LINES */
+    int reach, step; /* 1, 2, 3, 5 or TC_REACH with step 1; 3, 4 or 5 with step 2 */
+    const void *x;
+    ptrdiff_t x_channel;
+    const ptrdiff_t *x_line;
+    const struct tc_line_tap *tap;
+    const void *w;
+    ptrdiff_t w_channel, w_line, w_tap;
+    const ptrdiff_t *w_sheet;
+    const void *bias;
+    ptrdiff_t bias_channel;
+    void *y;
+    ptrdiff_t y_channel, y_line;
+};
+
+enum { TC_MAX_LINES = 7, TC_REACH = 7 };
+static const ptrdiff_t TC_NO_LINE = PTRDIFF_MIN;
+
 enum { TC_WIDTHS = 4, TC_MAX_ROWS = 14 };
 
 /* The kernels of one instruction set and dtype. tile[v-1] has width v and takes up to rows[v-1]
@@ -93,6 +137,8 @@ struct tc_kernels {
     void (*transpose)(const struct tc_transpose *transpose);
     void (*copy)(const struct tc_rows *rows);
     void (*shuffle)(const struct tc_shuffle *shuffle);
+    void (*unzip)(const struct tc_unzip *unzip);
+    void (*lines)(const struct tc_lines *lines);
     void (*add)(void *dst, const void *src, ptrdiff_t count); /* dst += src */
 };
 

@@ -98,6 +98,28 @@ static INLINE void zip_f32(__m256 *a, __m256 *b)
     *b = _mm256_permute2f128_ps(low, high, 0x31);
 }
 
+static INLINE void unzip_f32(__m256 *a, __m256 *b)
+{
+    const __m256 low = _mm256_permute2f128_ps(*a, *b, 0x20);
+    const __m256 high = _mm256_permute2f128_ps(*a, *b, 0x31);
+    *a = _mm256_shuffle_ps(low, high, 0x88);
+    *b = _mm256_shuffle_ps(low, high, 0xdd);
+}
+
+static INLINE __m256 between_f32(ptrdiff_t begin, ptrdiff_t end)
+{
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i from = _mm256_set1_epi32((int)(begin < 0 ? 0 : begin < 8 ? begin : 8));
+    const __m256i to = _mm256_set1_epi32((int)(end < 0 ? 0 : end < 8 ? end : 8));
+    return _mm256_castsi256_ps(
+        _mm256_andnot_si256(_mm256_cmpgt_epi32(from, lane), _mm256_cmpgt_epi32(to, lane)));
+}
+
+static INLINE __m256 load_masked_f32(const float *p, __m256 mask)
+{
+    return _mm256_maskload_ps(p, _mm256_castps_si256(mask));
+}
+
 static INLINE void transpose_vectors_f32(__m256 v[8])
 {
     __m256 t[8];
@@ -130,6 +152,11 @@ static INLINE void transpose_vectors_f32(__m256 v[8])
 #define MASK __m256
 #define T(name) name##_f32
 #include "kernels/kernels_tmpl.h"
+
+static void lines_f32(const struct tc_lines *args)
+{
+    lines_between_f32(args, 0, args->columns);
+}
 
 static void tc_tile_f32_12x8_avx2(const struct tc_tile *tile)
 {
@@ -228,6 +255,27 @@ static INLINE void zip_f64(__m256d *a, __m256d *b)
     *b = _mm256_permute2f128_pd(low, high, 0x31);
 }
 
+static INLINE void unzip_f64(__m256d *a, __m256d *b)
+{
+    const __m256d low = _mm256_permute2f128_pd(*a, *b, 0x20);
+    const __m256d high = _mm256_permute2f128_pd(*a, *b, 0x31);
+    *a = _mm256_unpacklo_pd(low, high);
+    *b = _mm256_unpackhi_pd(low, high);
+}
+
+static INLINE __m256d between_f64(ptrdiff_t begin, ptrdiff_t end)
+{
+    const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
+    const __m256i from = _mm256_set1_epi64x(begin), to = _mm256_set1_epi64x(end);
+    return _mm256_castsi256_pd(
+        _mm256_andnot_si256(_mm256_cmpgt_epi64(from, lane), _mm256_cmpgt_epi64(to, lane)));
+}
+
+static INLINE __m256d load_masked_f64(const double *p, __m256d mask)
+{
+    return _mm256_maskload_pd(p, _mm256_castpd_si256(mask));
+}
+
 static INLINE void transpose_vectors_f64(__m256d v[4])
 {
     __m256d t[4];
@@ -249,6 +297,11 @@ static INLINE void transpose_vectors_f64(__m256d v[4])
 #define MASK __m256d
 #define T(name) name##_f64
 #include "kernels/kernels_tmpl.h"
+
+static void lines_f64(const struct tc_lines *args)
+{
+    lines_between_f64(args, 0, args->columns);
+}
 
 static void tc_tile_f64_12x4_avx2(const struct tc_tile *tile)
 {
@@ -277,6 +330,8 @@ static const struct tc_kernels kernels_f32 = {
     .transpose = transpose_f32,
     .copy = copy_f32,
     .shuffle = shuffle_f32,
+    .unzip = unzip_rows_f32,
+    .lines = lines_f32,
     .add = add_f32,
 };
 
@@ -290,6 +345,8 @@ static const struct tc_kernels kernels_f64 = {
     .transpose = transpose_f64,
     .copy = copy_f64,
     .shuffle = shuffle_f64,
+    .unzip = unzip_rows_f64,
+    .lines = lines_f64,
     .add = add_f64,
 };
 

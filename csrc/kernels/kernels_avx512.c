@@ -21,6 +21,14 @@
 
 enum { ROWS_1 = 14, ROWS_2 = 12, ROWS_3 = 8, ROWS_4 = 6 };
 
+/* The lanes begin <= l < end of `lanes`, a bit each. */
+static INLINE unsigned lanes_between(ptrdiff_t begin, ptrdiff_t end, const ptrdiff_t lanes)
+{
+    const ptrdiff_t from = begin < 0 ? 0 : begin < lanes ? begin : lanes;
+    const ptrdiff_t to = end < from ? from : end < lanes ? end : lanes;
+    return (1u << to) - (1u << from);
+}
+
 /* ---- float ---- */
 
 static INLINE __mmask16 first_f32(ptrdiff_t n)
@@ -98,6 +106,26 @@ static INLINE void zip_f32(__m512 *a, __m512 *b)
     *a = first;
 }
 
+static INLINE void unzip_f32(__m512 *a, __m512 *b)
+{
+    const __m512i even =
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+    const __m512 first = _mm512_permutex2var_ps(*a, even, *b);
+    *b = _mm512_permutex2var_ps(*a, odd, *b);
+    *a = first;
+}
+
+static INLINE __mmask16 between_f32(ptrdiff_t begin, ptrdiff_t end)
+{
+    return (__mmask16)lanes_between(begin, end, 16);
+}
+
+static INLINE __m512 load_masked_f32(const float *p, __mmask16 mask)
+{
+    return _mm512_maskz_loadu_ps(mask, p);
+}
+
 /* Four rounds, each exchanging blocks of 1, 2, 4 and 8 elements between pairs of vectors. */
 static INLINE void transpose_vectors_f32(__m512 v[16])
 {
@@ -135,6 +163,73 @@ static INLINE void transpose_vectors_f32(__m512 v[16])
 #define MASK __mmask16
 #define T(name) name##_f32
 #include "kernels/kernels_tmpl.h"
+
+/* ---- float, half a vector, for the rest of a line ---- */
+
+static INLINE __m256 zero_half_f32(void)
+{
+    return _mm256_setzero_ps();
+}
+
+static INLINE __m256 broadcast_half_f32(float x)
+{
+    return _mm256_set1_ps(x);
+}
+
+static INLINE __m256 load_half_f32(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+
+static INLINE void store_half_f32(float *p, __m256 v)
+{
+    _mm256_storeu_ps(p, v);
+}
+
+static INLINE void store_part_half_f32(float *p, __m256 v, ptrdiff_t n)
+{
+    _mm256_mask_storeu_ps(p, (__mmask8)lanes_between(0, n, 8), v);
+}
+
+static INLINE __m256 fma_half_f32(__m256 a, __m256 b, __m256 c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+static INLINE __m256 fma_masked_half_f32(__mmask8 mask, __m256 a, __m256 b, __m256 c)
+{
+    return _mm256_mask3_fmadd_ps(a, b, c, mask);
+}
+
+static INLINE __mmask8 between_half_f32(ptrdiff_t begin, ptrdiff_t end)
+{
+    return (__mmask8)lanes_between(begin, end, 8);
+}
+
+static INLINE __m256 load_masked_half_f32(const float *p, __mmask8 mask)
+{
+    return _mm256_maskz_loadu_ps(mask, p);
+}
+
+#define REAL float
+#define VECTOR __m256
+#define LANES 8
+#define MASK __mmask8
+#define T(name) name##_half_f32
+#include "kernels/lines_tmpl.h"
+
+/* Whole vectors, and a rest that fits half of one as that. */
+static void lines_f32(const struct tc_lines *args)
+{
+    const ptrdiff_t rest = args->columns % 16;
+    const ptrdiff_t whole = rest <= 8 ? args->columns - rest : args->columns;
+    if (whole > 0) {
+        lines_between_f32(args, 0, whole);
+    }
+    if (whole < args->columns) {
+        lines_between_half_f32(args, whole, args->columns);
+    }
+}
 
 static void tc_tile_f32_14x16_avx512(const struct tc_tile *tile)
 {
@@ -233,6 +328,25 @@ static INLINE void zip_f64(__m512d *a, __m512d *b)
     *a = first;
 }
 
+static INLINE void unzip_f64(__m512d *a, __m512d *b)
+{
+    const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
+    const __m512i odd = _mm512_add_epi64(even, _mm512_set1_epi64(1));
+    const __m512d first = _mm512_permutex2var_pd(*a, even, *b);
+    *b = _mm512_permutex2var_pd(*a, odd, *b);
+    *a = first;
+}
+
+static INLINE __mmask8 between_f64(ptrdiff_t begin, ptrdiff_t end)
+{
+    return (__mmask8)lanes_between(begin, end, 8);
+}
+
+static INLINE __m512d load_masked_f64(const double *p, __mmask8 mask)
+{
+    return _mm512_maskz_loadu_pd(mask, p);
+}
+
 static INLINE void transpose_vectors_f64(__m512d v[8])
 {
     __m512d t[8];
@@ -265,6 +379,73 @@ static INLINE void transpose_vectors_f64(__m512d v[8])
 #define MASK __mmask8
 #define T(name) name##_f64
 #include "kernels/kernels_tmpl.h"
+
+/* ---- double, half a vector, for the rest of a line ---- */
+
+static INLINE __m256d zero_half_f64(void)
+{
+    return _mm256_setzero_pd();
+}
+
+static INLINE __m256d broadcast_half_f64(double x)
+{
+    return _mm256_set1_pd(x);
+}
+
+static INLINE __m256d load_half_f64(const double *p)
+{
+    return _mm256_loadu_pd(p);
+}
+
+static INLINE void store_half_f64(double *p, __m256d v)
+{
+    _mm256_storeu_pd(p, v);
+}
+
+static INLINE void store_part_half_f64(double *p, __m256d v, ptrdiff_t n)
+{
+    _mm256_mask_storeu_pd(p, (__mmask8)lanes_between(0, n, 4), v);
+}
+
+static INLINE __m256d fma_half_f64(__m256d a, __m256d b, __m256d c)
+{
+    return _mm256_fmadd_pd(a, b, c);
+}
+
+static INLINE __m256d fma_masked_half_f64(__mmask8 mask, __m256d a, __m256d b, __m256d c)
+{
+    return _mm256_mask3_fmadd_pd(a, b, c, mask);
+}
+
+static INLINE __mmask8 between_half_f64(ptrdiff_t begin, ptrdiff_t end)
+{
+    return (__mmask8)lanes_between(begin, end, 4);
+}
+
+static INLINE __m256d load_masked_half_f64(const double *p, __mmask8 mask)
+{
+    return _mm256_maskz_loadu_pd(mask, p);
+}
+
+#define REAL double
+#define VECTOR __m256d
+#define LANES 4
+#define MASK __mmask8
+#define T(name) name##_half_f64
+#include "kernels/lines_tmpl.h"
+
+/* Whole vectors, and a rest that fits half of one as that. */
+static void lines_f64(const struct tc_lines *args)
+{
+    const ptrdiff_t rest = args->columns % 8;
+    const ptrdiff_t whole = rest <= 4 ? args->columns - rest : args->columns;
+    if (whole > 0) {
+        lines_between_f64(args, 0, whole);
+    }
+    if (whole < args->columns) {
+        lines_between_half_f64(args, whole, args->columns);
+    }
+}
 
 static void tc_tile_f64_14x8_avx512(const struct tc_tile *tile)
 {
@@ -299,6 +480,8 @@ static const struct tc_kernels kernels_f32 = {
     .transpose = transpose_f32,
     .copy = copy_f32,
     .shuffle = shuffle_f32,
+    .unzip = unzip_rows_f32,
+    .lines = lines_f32,
     .add = add_f32,
 };
 
@@ -313,6 +496,8 @@ static const struct tc_kernels kernels_f64 = {
     .transpose = transpose_f64,
     .copy = copy_f64,
     .shuffle = shuffle_f64,
+    .unzip = unzip_rows_f64,
+    .lines = lines_f64,
     .add = add_f64,
 };
 

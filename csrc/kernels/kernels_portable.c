@@ -91,6 +91,31 @@ static INLINE void zip_f32(vector_f32 *a, vector_f32 *b)
     *b = (vector_f32){x[2], y[2], x[3], y[3]};
 }
 
+static INLINE void unzip_f32(vector_f32 *a, vector_f32 *b)
+{
+    const vector_f32 x = *a, y = *b;
+    *a = (vector_f32){x[0], x[2], y[0], y[2]};
+    *b = (vector_f32){x[1], x[3], y[1], y[3]};
+}
+
+static INLINE mask_f32 between_f32(ptrdiff_t begin, ptrdiff_t end)
+{
+    mask_f32 mask;
+    for (ptrdiff_t i = 0; i < 4; i++) {
+        mask[i] = begin <= i && i < end ? -1 : 0;
+    }
+    return mask;
+}
+
+static INLINE vector_f32 load_masked_f32(const float *p, mask_f32 mask)
+{
+    vector_f32 v = {0};
+    for (ptrdiff_t i = 0; i < 4; i++) {
+        v[i] = mask[i] ? p[i] : 0;
+    }
+    return v;
+}
+
 static INLINE void transpose_vectors_f32(vector_f32 v[4])
 {
     zip_f32(&v[0], &v[2]);
@@ -105,6 +130,11 @@ static INLINE void transpose_vectors_f32(vector_f32 v[4])
 #define MASK mask_f32
 #define T(name) name##_f32
 #include "kernels/kernels_tmpl.h"
+
+static void lines_f32(const struct tc_lines *args)
+{
+    lines_between_f32(args, 0, args->columns);
+}
 
 static void tc_tile_f32_12x4_portable(const struct tc_tile *tile)
 {
@@ -194,6 +224,31 @@ static INLINE void zip_f64(vector_f64 *a, vector_f64 *b)
     *b = (vector_f64){x[1], y[1]};
 }
 
+static INLINE void unzip_f64(vector_f64 *a, vector_f64 *b)
+{
+    const vector_f64 x = *a, y = *b;
+    *a = (vector_f64){x[0], y[0]};
+    *b = (vector_f64){x[1], y[1]};
+}
+
+static INLINE mask_f64 between_f64(ptrdiff_t begin, ptrdiff_t end)
+{
+    mask_f64 mask;
+    for (ptrdiff_t i = 0; i < 2; i++) {
+        mask[i] = begin <= i && i < end ? -1 : 0;
+    }
+    return mask;
+}
+
+static INLINE vector_f64 load_masked_f64(const double *p, mask_f64 mask)
+{
+    vector_f64 v = {0};
+    for (ptrdiff_t i = 0; i < 2; i++) {
+        v[i] = mask[i] ? p[i] : 0;
+    }
+    return v;
+}
+
 static INLINE void transpose_vectors_f64(vector_f64 v[2])
 {
     zip_f64(&v[0], &v[1]);
@@ -205,6 +260,11 @@ static INLINE void transpose_vectors_f64(vector_f64 v[2])
 #define MASK mask_f64
 #define T(name) name##_f64
 #include "kernels/kernels_tmpl.h"
+
+static void lines_f64(const struct tc_lines *args)
+{
+    lines_between_f64(args, 0, args->columns);
+}
 
 static void tc_tile_f64_12x2_portable(const struct tc_tile *tile)
 {
@@ -228,6 +288,8 @@ static const struct tc_kernels kernels_f32 = {
     .transpose = transpose_f32,
     .copy = copy_f32,
     .shuffle = shuffle_f32,
+    .unzip = unzip_rows_f32,
+    .lines = lines_f32,
     .add = add_f32,
 };
 
@@ -241,6 +303,8 @@ static const struct tc_kernels kernels_f64 = {
     .transpose = transpose_f64,
     .copy = copy_f64,
     .shuffle = shuffle_f64,
+    .unzip = unzip_rows_f64,
+    .lines = lines_f64,
     .add = add_f64,
 };
 

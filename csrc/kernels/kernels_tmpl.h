@@ -18,8 +18,9 @@
  *                                              again for each use
  *   stream, finish_stream                      store past the caches, p being aligned; to be
  *                                              called after the last
- *   zip                                        of a and b: a0 b0 a1 b1 ... in two vectors
+ *   zip, unzip                                 of a and b: a0 b0 a1 b1 ... in two vectors, and back
  *   transpose_vectors                          of LANES vectors, in place
+ *   between, load_masked                       see lines_tmpl.h
  *
  * Accumulators must stay in registers: every loop over them has constant bounds after inlining
  * and is unrolled, those that load and store included. */
@@ -507,8 +508,34 @@ static void T(shuffle)(const struct tc_shuffle *args)
     }
 }
 
-#undef REAL
-#undef VECTOR
-#undef LANES
-#undef MASK
-#undef T
+/* ---- unzip ---- */
+
+static void T(unzip_rows)(const struct tc_unzip *args)
+{
+    for (ptrdiff_t r = 0; r < args->rows; r++) {
+        const REAL *const src = (const REAL *)args->src + r * args->src_row;
+        REAL *const even = (REAL *)args->dst + r * args->dst_row, *const odd =
+                                                                      even + args->dst_half;
+        ptrdiff_t c = 0;
+        for (; c + 2 * LANES <= args->columns; c += 2 * LANES) {
+            VECTOR a = T(load)(src + c), b = T(load)(src + c + LANES);
+            T(unzip)(&a, &b);
+            T(store)(even + c / 2, a);
+            T(store)(odd + c / 2, b);
+        }
+        const ptrdiff_t left = args->columns - c;
+        if (left > 1) {
+            VECTOR a = T(load_part)(src + c, left < LANES ? left : LANES);
+            VECTOR b = left > LANES ? T(load_part)(src + c + LANES, left - LANES) : T(zero)();
+            T(unzip)(&a, &b);
+            T(store_part)(even + c / 2, a, (left + 1) / 2);
+            T(store_part)(odd + c / 2, b, left / 2);
+        } else if (left == 1) {
+            even[c / 2] = src[c];
+        }
+    }
+}
+
+/* ---- lines ---- */
+
+#include "kernels/lines_tmpl.h"

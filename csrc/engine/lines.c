@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* lines: lanes are outputs along the width, for groups of few channels (depthwise).
+ *
+ * Where there is one phase, every output of a line meets the same taps, each at a shift,
+ *
+ *     y[co][oh][v] = sum over ci, kh, kw of  x[ci][s*oh + d*kh - p][s*v + d*kw - p] *
+ * w[ci][kh][kw],
+ *
+ * so a vector of outputs is a sum of shifted vectors of inputs, each times one weight. The inputs
+ * are read in place: a vector is loaded once for each kw and goes to all the lines of outputs that
+ * it meets through some kh. Lines that lie in the padding are left out, and at the ends of a line
+ * so are the lanes whose tap meets the padding: no padding zero is read.
+ *
+ *     for block (image, groups, depth, some lines of outputs: a task), for strip of up to 7 lines
+ *       copy the lines of inputs that it meets, if they cannot be read in place
+ *       for output channel of a group
+ *         the kernel `lines`, over all groups of the block
+ *       write the buffer to y, if its lines are not contiguous
+ *
+ * With a stride along the width, s*v + d*kw - p = s*(v + q) + r, where q and r are of the tap
+ * alone. So the copy puts the inputs that leave a remainder r of s side by side: a tap is a shift
+ * again. */
+#include "base/parallel.h"
+#include "base/size.h"
+#include "engine/blocks.h"
+#include "engine/pack.h"
+
+enum {
+    POINTS = 8192,           /* outputs of a task, about */
+    SPAN_BYTES = 24 << 10,   /* of a strip's copied inputs, if one group does not need more; */
+    STRIP_BYTES = 256 << 10, /* if one line does not need more */
+    FETCH_BYTES = 2 << 10    /* outputs of a channel that are fetched ahead, at least */
+};
+
+/* The taps of an axis in the order of their offsets: output j reads in_step*j + offset + i*step
+ * through kernel element k + i*k_step. */
+struct taps {
+    ptrdiff_t count, offset, step, k, k_step;
+};
+
+/* What the blocks of a job share. */
+struct layout {
+    struct taps taps[TC_SPATIAL];
+    int reach;              /* kernel lines at once */
+    ptrdiff_t lines;        /* of a strip, at most */
+    ptrdiff_t span, rows;   /* groups and lines of outputs of a task */
+    ptrdiff_t spans, bands; /* tasks along these two */
+    bool copies, buffers;   /* x, and y, has no contiguous lines */
+    ptrdiff_t pitch, line, slice,
+        channel;         /* of the copy: from a remainder to the next, and so on */
+    ptrdiff_t out_pitch; /* of the buffer's lines */
+    ptrdiff_t sheets;    /* (ci, kd, some kh), at most */
+    ptrdiff_t copy_bytes, buffer_bytes, table_bytes;
+};
+
+/* A strip at work. */
+struct state {
+    const struct tc_job *job;
+    const struct layout *layout;
+    ptrdiff_t n, d;
+    struct tc_range groups, lines; /* of outputs */
+    struct tc_range input;         /* lines of inputs that it meets */
+    void *copy, *buffer;
+    struct tc_line_tap *tap;
+    ptrdiff_t *w_sheet, *x_line;
+};
+
+/* ---- booking ---- */
+
+static struct taps taps_of(const struct tc_axis *axis)
+{
+    const struct tc_phase phase = tc_phase_at(axis, 0);
+    const ptrdiff_t last = phase.taps - 1;
+    return (struct taps){phase.taps, phase.offset + last * axis->offset_step, -axis->offset_step,
+                         phase.k + last * axis->k_step, -axis->k_step};
+}
+
+/* Lines of inputs that `lines` of outputs meet, at most. */
+static ptrdiff_t met_lines(const struct tc_job *job, const struct layout *layout, ptrdiff_t lines)
+{
+    const struct taps *const taps = &layout->taps[TC_H];
+    const struct tc_axis *const axis = &job->lattice.axis[TC_H];
+    lines = tc_max(tc_min(lines, axis->out), 1);
+    return tc_min(axis->in, axis->in_step * (lines - 1) + (taps->count - 1) * taps->step + 1);
+}
+
+/* How many lines the next call of the kernel takes: 1, 2, 4 or 7, of those left and at most. */
+static ptrdiff_t next_lines(ptrdiff_t left, ptrdiff_t most)
+{
+    const ptrdiff_t lines = left == TC_MAX_LINES + 1 ? 4 /* and 4 */
+                            : left >= TC_MAX_LINES   ? TC_MAX_LINES
+                            : left >= 4              ? 4
+                            : left >= 2              ? 2
+                                                     : 1;
+    return tc_min(lines, most);
+}
+
+/* The most kernel lines that the kernel takes at once and that divide the kernel's height. */
+static int reach_of(const struct tc_job *job, const struct taps *taps)
+{
+    static const struct {
+        int reach, step;
+    } known[] = {{7, 1}, {5, 1}, {5, 2}, {4, 2}, {3, 1}, {3, 2}, {2, 1}};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (taps->step == 1 && job->lattice.axis[TC_H].in_step == known[i].step &&
+            taps->count % known[i].reach == 0) {
+            return known[i].reach;
+        }
+    }
+    return 1;
+}
+
+/* Lays the copy out; returns its bytes for strips of `lines` lines, PTRDIFF_MAX if they cannot be
+ * counted. */
+static ptrdiff_t lay_copy(const struct tc_job *job, struct layout *layout, ptrdiff_t lines)
+{
+    const struct tc_axis *const axis = &job->lattice.axis[TC_W];
+    const ptrdiff_t ci = tc_group_ci(job->problem);
+    ptrdiff_t bytes = job->kernels->bytes;
+    layout->pitch = tc_odd_lines(job->kernels, tc_ceil_div(axis->in, axis->in_step));
+    const bool fits = tc_mul(layout->pitch, tc_min(axis->in_step, axis->in), &layout->line) &&
+                      tc_mul(layout->line, met_lines(job, layout, lines), &layout->slice) &&
+                      tc_mul(layout->slice, layout->taps[TC_D].count, &layout->channel) &&
+                      tc_mul(bytes, layout->channel, &bytes) && tc_mul(bytes, ci, &bytes) &&
+                      tc_mul(bytes, layout->span, &bytes);
+    return fits ? bytes : PTRDIFF_MAX / 2;
+}
+
+/* Cuts the job into tasks of some groups and lines, and those into strips. */
+static void cut(const struct tc_job *job, struct layout *layout)
+{
+    const ptrdiff_t *const out = job->problem->o;
+    const ptrdiff_t width = tc_max(out[TC_W], 1), height = tc_max(out[TC_H], 1);
+    const ptrdiff_t lanes = job->kernels->lanes, groups = job->problem->g;
+    /* channels that lie side by side are transposed by whole vectors */
+    const bool by_channels = job->x.axis[TC_W] != 1 || job->y.axis[TC_W] != 1;
+    const ptrdiff_t least = tc_min(by_channels ? lanes : 1, groups);
+    layout->lines = TC_MAX_LINES;
+    layout->span = 1;
+    const ptrdiff_t one = layout->copies ? lay_copy(job, layout, layout->lines) : 1;
+    const ptrdiff_t most = layout->copies ? SPAN_BYTES / one : groups;
+    layout->span = tc_clamp(tc_min(POINTS / width / height, most), least, groups);
+    if (by_channels && layout->span < groups) {
+        layout->span = layout->span / lanes * lanes;
+    }
+    while (layout->copies && layout->lines > 1 &&
+           lay_copy(job, layout, layout->lines) > STRIP_BYTES) {
+        layout->lines /= 2; /* from 7: 3, 1 */
+    }
+    layout->lines = next_lines(layout->lines, TC_MAX_LINES);
+    layout->rows = tc_round_up(tc_max(POINTS / width / layout->span, 1), TC_MAX_LINES);
+    layout->rows = tc_min(layout->rows, height);
+    layout->spans = tc_ceil_div(groups, layout->span);
+    layout->bands = tc_ceil_div(height, layout->rows);
+}
+
+static struct layout layout_of(const struct tc_job *job)
+{
+    const struct tc_axis *const axis = job->lattice.axis;
+    const ptrdiff_t bytes = job->kernels->bytes, offset_bytes = (ptrdiff_t)sizeof(ptrdiff_t);
+    struct layout layout = {.copies = job->x.axis[TC_W] != 1 || axis[TC_W].in_step != 1,
+                            .buffers = job->y.axis[TC_W] != 1};
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        layout.taps[a] = taps_of(&axis[a]);
+    }
+    layout.reach = reach_of(job, &layout.taps[TC_H]);
+    cut(job, &layout);
+    const ptrdiff_t chunks = layout.taps[TC_H].count / layout.reach;
+    const ptrdiff_t most = 2 * (TC_MAX_LINES - 1) + TC_REACH + 1; /* offsets of a sheet */
+    const ptrdiff_t tap_bytes = (ptrdiff_t)sizeof(struct tc_line_tap);
+    ptrdiff_t tables = 0, taps = layout.taps[TC_W].count;
+    layout.sheets = tc_group_ci(job->problem);
+    const bool fits = tc_mul(layout.sheets, layout.taps[TC_D].count, &layout.sheets) &&
+                      tc_mul(layout.sheets, chunks, &layout.sheets) &&
+                      tc_mul(layout.sheets, most * offset_bytes, &tables) &&
+                      tc_mul(taps, tap_bytes, &taps) && tc_add(tables, taps, &tables);
+    layout.table_bytes = fits ? tables : PTRDIFF_MAX / 2;
+    layout.copy_bytes = layout.copies ? lay_copy(job, &layout, layout.lines) : 0;
+    layout.out_pitch = tc_odd_lines(job->kernels, axis[TC_W].out);
+    ptrdiff_t *const buffer = &layout.buffer_bytes;
+    if (layout.buffers && !(tc_mul(layout.out_pitch * bytes, layout.lines, buffer) &&
+                            tc_mul(*buffer, layout.span, buffer))) {
+        *buffer = PTRDIFF_MAX / 2;
+    }
+    return layout;
+}
+
+/* The kernel takes a vector of outputs for each weight; gather's vectors are output channels. */
+static const char *refuse(const struct tc_job *job)
+{
+    const bool small = job->problem->operation->contraction == TC_SMALL_FROM_LARGE;
+    for (int a = 0; a < TC_SPATIAL && !small; a++) {
+        if (job->problem->s[a] != 1) {
+            return "the outputs of several phases lie side by side";
+        }
+    }
+    if (!job->forced &&
+        (job->problem->g == 1 || 2 * tc_group_co(job->problem) > job->kernels->lanes)) {
+        return "other engines are faster for so many output channels a group";
+    }
+    return NULL;
+}
+
+static const char *accept(struct tc_job *job)
+{
+    const char *const refusal = refuse(job);
+    if (refusal) {
+        return refusal;
+    }
+    const struct layout layout = layout_of(job);
+    ptrdiff_t *const bytes = &job->thread_bytes;
+    const bool fits = tc_add(layout.copy_bytes, layout.buffer_bytes, bytes) &&
+                      tc_add(*bytes, layout.table_bytes, bytes) && tc_add(*bytes, TC_ALIGN, bytes);
+    *bytes = fits ? *bytes / TC_ALIGN * TC_ALIGN : PTRDIFF_MAX;
+    job->packed_bytes = 0;
+    job->shared_bytes = 0;
+    job->tasks = job->problem->n * layout.spans * job->problem->o[TC_D] * layout.bands;
+    return NULL;
+}
+
+/* ---- inputs ---- */
+
+/* Lines from the first input of an output to that of the next, as the kernel counts them. */
+static int kernel_step(const struct state *s)
+{
+    return s->layout->reach > 1 ? (int)s->job->lattice.axis[TC_H].in_step : 1;
+}
+
+/* Lines of inputs of a sheet. */
+static ptrdiff_t lines_met(const struct state *s)
+{
+    return (tc_range_length(s->lines) - 1) * kernel_step(s) + s->layout->reach;
+}
+
+/* Where tap i of an axis reads for output j. */
+static ptrdiff_t input_at(const struct state *s, int a, ptrdiff_t j, ptrdiff_t i)
+{
+    const struct taps *const taps = &s->layout->taps[a];
+    return s->job->lattice.axis[a].in_step * j + taps->offset + i * taps->step;
+}
+
+static bool exists(const struct state *s, int a, ptrdiff_t at)
+{
+    return at >= 0 && at < s->job->lattice.axis[a].in;
+}
+
+/* Copies the lines of one channel, whose elements are contiguous. */
+static void split_channel(const struct state *s, const char *from, char *to)
+{
+    const struct tc_axis *const axis = &s->job->lattice.axis[TC_W];
+    const struct layout *const layout = s->layout;
+    const struct tc_kernels *const kernels = s->job->kernels;
+    const ptrdiff_t step = axis->in_step, whole = axis->in / step, bytes = kernels->bytes;
+    const ptrdiff_t lines = tc_range_length(s->input);
+    if (step == 2) {
+        const struct tc_unzip unzip = {lines, axis->in,     from,         s->job->x.axis[TC_H],
+                                       to,    layout->line, layout->pitch};
+        kernels->unzip(&unzip);
+        return;
+    }
+    for (ptrdiff_t h = 0; h < lines; h++) {
+        const struct tc_matrix src = {(char *)from, 1, step}, dst = {to, layout->pitch, 1};
+        const struct tc_matrix src_rest = {tc_at(from, whole * step, bytes), 1, step};
+        const struct tc_matrix dst_rest = {tc_at(to, whole, bytes), layout->pitch, 1};
+        tc_copy(kernels, step, whole, dst, src);
+        tc_copy(kernels, axis->in % step, 1, dst_rest, src_rest);
+        from += s->job->x.axis[TC_H] * bytes;
+        to += layout->line * bytes;
+    }
+}
+
+/* Copies one line of all channels. */
+static void split_line(const struct state *s, const char *from, char *to)
+{
+    const struct tc_axis *const axis = &s->job->lattice.axis[TC_W];
+    const struct tc_image *const x = &s->job->x;
+    const ptrdiff_t step = axis->in_step, bytes = s->job->kernels->bytes;
+    const ptrdiff_t channels = tc_range_length(s->groups) * tc_group_ci(s->job->problem);
+    for (ptrdiff_t r = 0; r < tc_min(step, axis->in); r++) {
+        const struct tc_matrix src = {tc_at(from, r * x->axis[TC_W], bytes), x->c,
+                                      step * x->axis[TC_W]};
+        const struct tc_matrix dst = {tc_at(to, r * s->layout->pitch, bytes), s->layout->channel,
+                                      1};
+        tc_copy(s->job->kernels, channels, (axis->in - r - 1) / step + 1, dst, src);
+    }
+}
+
+/* The inputs of the strip, [channel][kd][line][remainder][pitch]. */
+static void copy_inputs(const struct state *s)
+{
+    const struct tc_image *const x = &s->job->x;
+    const struct layout *const layout = s->layout;
+    const ptrdiff_t ci = tc_group_ci(s->job->problem), bytes = s->job->kernels->bytes;
+    const ptrdiff_t channels = tc_range_length(s->groups) * ci;
+    const ptrdiff_t first =
+        s->n * x->n + s->groups.begin * ci * x->c + s->input.begin * x->axis[TC_H];
+    for (ptrdiff_t kd = 0; kd < layout->taps[TC_D].count; kd++) {
+        const ptrdiff_t d = input_at(s, TC_D, s->d, kd);
+        const ptrdiff_t from = first + d * x->axis[TC_D], to = kd * layout->slice;
+        for (ptrdiff_t c = 0; c < channels && x->axis[TC_W] == 1 && exists(s, TC_D, d); c++) {
+            split_channel(s, tc_at(x->data, from + c * x->c, bytes),
+                          tc_at(s->copy, to + c * layout->channel, bytes));
+        }
+        const ptrdiff_t lines = tc_range_length(s->input);
+        for (ptrdiff_t h = 0; h < lines && x->axis[TC_W] != 1 && exists(s, TC_D, d); h++) {
+            split_line(s, tc_at(x->data, from + h * x->axis[TC_H], bytes),
+                       tc_at(s->copy, to + h * layout->line, bytes));
+        }
+    }
+}
+
+/* ---- tables ---- */
+
+/* The shift of each tap along the width, and the outputs that it counts for. */
+static void list_taps(const struct state *s)
+{
+    const struct tc_axis *const axis = &s->job->lattice.axis[TC_W];
+    const struct taps *const taps = &s->layout->taps[TC_W];
+    const ptrdiff_t step = axis->in_step;
+    for (ptrdiff_t j = 0; j < taps->count; j++) {
+        const ptrdiff_t offset = taps->offset + j * taps->step;
+        const ptrdiff_t quotient = tc_floor_div(offset, step), rest = offset - quotient * step;
+        struct tc_line_tap *const tap = &s->tap[j];
+        tap->x = s->layout->copies ? rest * s->layout->pitch + quotient : offset;
+        tap->begin = tc_clamp(tc_ceil_div(-offset, step), 0, axis->out);
+        tap->end = tc_clamp(tc_ceil_div(axis->in - offset, step), tap->begin, axis->out);
+    }
+}
+
+/* The lines of inputs of one sheet: input channel ci, kernel depth kd at depth d, kernel lines from
+ * kh on. */
+static void list_lines(const struct state *s, ptrdiff_t ci, ptrdiff_t kd, ptrdiff_t kh,
+                       ptrdiff_t *x_line)
+{
+    const struct tc_image *const x = &s->job->x;
+    const struct layout *const layout = s->layout;
+    const ptrdiff_t step = layout->reach > 1 ? 1 : s->job->lattice.axis[TC_H].in_step;
+    const ptrdiff_t count = lines_met(s), first = input_at(s, TC_H, s->lines.begin, kh);
+    const ptrdiff_t in_place = ci * x->c + input_at(s, TC_D, s->d, kd) * x->axis[TC_D];
+    const ptrdiff_t copied = ci * layout->channel + kd * layout->slice;
+    for (ptrdiff_t i = 0; i < count; i++) {
+        const ptrdiff_t h = first + i * step;
+        if (!exists(s, TC_H, h)) {
+            x_line[i] = TC_NO_LINE;
+        } else if (layout->copies) {
+            x_line[i] = copied + (h - s->input.begin) * layout->line;
+        } else {
+            x_line[i] = in_place + h * x->axis[TC_H];
+        }
+    }
+}
+
+/* All sheets that the strip meets; returns their number. */
+static ptrdiff_t list_sheets(const struct state *s)
+{
+    const struct layout *const layout = s->layout;
+    const struct taps *const depth = &layout->taps[TC_D], *const height = &layout->taps[TC_H];
+    const struct tc_weight *const w = &s->job->w;
+    ptrdiff_t count = 0;
+    for (ptrdiff_t ci = 0; ci < tc_group_ci(s->job->problem); ci++) {
+        for (ptrdiff_t kd = 0; kd < depth->count; kd++) {
+            for (ptrdiff_t kh = 0;
+                 kh < height->count && exists(s, TC_D, input_at(s, TC_D, s->d, kd));
+                 kh += layout->reach, count++) {
+                s->w_sheet[count] = ci * w->ci + kd * depth->k_step * w->axis[TC_D] +
+                                    kh * height->k_step * w->axis[TC_H];
+                list_lines(s, ci, kd, kh, s->x_line + count * lines_met(s));
+            }
+        }
+    }
+    return count;
+}
+
+/* ---- strips ---- */
+
+/* One output channel of each group, from the buffer to y. */
+static void write_buffer(const struct state *s, const struct tc_lines *lines, void *to)
+{
+    const struct tc_image *const y = &s->job->y;
+    const ptrdiff_t bytes = s->job->kernels->bytes, co = tc_group_co(s->job->problem);
+    for (int r = 0; r < lines->lines; r++) {
+        const struct tc_matrix dst = {tc_at(to, r * y->axis[TC_H], bytes), co * y->c,
+                                      y->axis[TC_W]};
+        const struct tc_matrix src = {tc_at(s->buffer, r * lines->y_line, bytes), lines->y_channel,
+                                      1};
+        tc_copy(s->job->kernels, lines->channels, lines->columns, dst, src);
+    }
+}
+
+static void run_strip(const struct state *s)
+{
+    const struct tc_job *const job = s->job;
+    const struct tc_image *const x = &job->x, *const y = &job->y;
+    const struct layout *const layout = s->layout;
+    const struct taps *const taps = layout->taps;
+    const ptrdiff_t ci = tc_group_ci(job->problem), co = tc_group_co(job->problem);
+    const ptrdiff_t bytes = job->kernels->bytes, g = s->groups.begin;
+    const struct tc_lines lines = {
+        .channels = tc_range_length(s->groups),
+        .columns = job->problem->o[TC_W],
+        .sheets = list_sheets(s),
+        .taps = taps[TC_W].count,
+        .lines = (int)tc_range_length(s->lines),
+        .reach = layout->reach,
+        .step = kernel_step(s),
+        .x = layout->copies ? s->copy : tc_at(x->data, s->n * x->n + g * ci * x->c, bytes),
+        .x_channel = ci * (layout->copies ? layout->channel : x->c),
+        .x_line = s->x_line,
+        .tap = s->tap,
+        .w_channel = job->w.g,
+        .w_line = taps[TC_H].k_step * job->w.axis[TC_H],
+        .w_tap = taps[TC_W].k_step * job->w.axis[TC_W],
+        .w_sheet = s->w_sheet,
+        .bias_channel = co * job->b.c,
+        .y_channel = layout->buffers ? layout->lines * layout->out_pitch : co * y->c,
+        .y_line = layout->buffers ? layout->out_pitch : y->axis[TC_H],
+    };
+    ptrdiff_t w_at = g * job->w.g;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        w_at += taps[a].k * job->w.axis[a];
+    }
+    if (layout->copies) {
+        copy_inputs(s);
+    }
+    for (ptrdiff_t o = 0; o < co; o++) {
+        struct tc_lines call = lines;
+        const ptrdiff_t at = s->n * y->n + (g * co + o) * y->c + s->d * y->axis[TC_D] +
+                             s->lines.begin * y->axis[TC_H];
+        call.w = tc_at(job->w.data, w_at + o * job->w.co, bytes);
+        call.bias = job->problem->bias ? tc_at(job->b.data, (g * co + o) * job->b.c, bytes) : NULL;
+        call.y = layout->buffers ? s->buffer : tc_at(y->data, at, bytes);
+        job->kernels->lines(&call);
+        if (layout->buffers) {
+            write_buffer(s, &call, tc_at(y->data, at, bytes));
+        }
+    }
+}
+
+/* ---- tasks ---- */
+
+/* Brings rows of memory into the cache, one line of it after the other: the lines of a strip are
+ * read and written side by side, in an order that the processor does not foresee. */
+static void fetch_rows(const char *from, ptrdiff_t rows, ptrdiff_t row_bytes, ptrdiff_t step_bytes,
+                       bool write)
+{
+    const bool dense = row_bytes == step_bytes;
+    const ptrdiff_t run = dense ? rows * row_bytes : row_bytes;
+    for (ptrdiff_t r = 0; r < (dense ? 1 : rows); r++, from += step_bytes) {
+        for (ptrdiff_t at = 0; at < run; at += TC_ALIGN) {
+            if (write) {
+                __builtin_prefetch(from + at);
+            } else {
+                (void)*(const volatile char *)(from + at); /* a hint is slower */
+            }
+        }
+    }
+}
+
+/* What the task reads and writes, where lines are contiguous. */
+static void fetch(const struct state *s, struct tc_range rows)
+{
+    const struct tc_job *const job = s->job;
+    const struct tc_problem *const p = job->problem;
+    const struct tc_image *const x = &job->x, *const y = &job->y;
+    const struct tc_axis *const axis = job->lattice.axis;
+    const struct tc_range in = tc_lattice_inputs(&axis[TC_H], rows);
+    const ptrdiff_t bytes = job->kernels->bytes;
+    const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p);
+    if (tc_range_length(rows) * axis[TC_W].out * bytes < FETCH_BYTES) {
+        return;
+    }
+    for (ptrdiff_t c = s->groups.begin * ci; c < s->groups.end * ci && x->axis[TC_W] == 1; c++) {
+        for (ptrdiff_t kd = 0; kd < s->layout->taps[TC_D].count; kd++) {
+            const ptrdiff_t d = input_at(s, TC_D, s->d, kd);
+            const ptrdiff_t at = s->n * x->n + c * x->c + d * x->axis[TC_D];
+            if (exists(s, TC_D, d)) {
+                fetch_rows(tc_at(x->data, at + in.begin * x->axis[TC_H], bytes),
+                           tc_range_length(in), axis[TC_W].in * bytes, x->axis[TC_H] * bytes,
+                           false);
+            }
+        }
+    }
+    for (ptrdiff_t c = s->groups.begin * co; c < s->groups.end * co && y->axis[TC_W] == 1; c++) {
+        const ptrdiff_t at = s->n * y->n + c * y->c + s->d * y->axis[TC_D];
+        fetch_rows(tc_at(y->data, at + rows.begin * y->axis[TC_H], bytes), tc_range_length(rows),
+                   axis[TC_W].out * bytes, y->axis[TC_H] * bytes, true);
+    }
+}
+
+struct run {
+    const struct tc_job *job;
+    struct layout layout;
+    char *scratch;
+};
+
+static void run_task(const void *context, ptrdiff_t task, int thread)
+{
+    const struct run *const run = context;
+    const struct layout *const layout = &run->layout;
+    const struct tc_job *const job = run->job;
+    const struct tc_axis *const axis = &job->lattice.axis[TC_H];
+    const ptrdiff_t depth = job->problem->o[TC_D];
+    struct state s = {.job = job, .layout = layout, .d = task / layout->bands % depth};
+    const ptrdiff_t band = task % layout->bands, span = task / layout->bands / depth;
+    const struct tc_range rows = tc_share_of(axis->out, band, layout->bands);
+    s.n = span / layout->spans;
+    s.groups = tc_share_of(job->problem->g, span % layout->spans, layout->spans);
+    s.copy = run->scratch + thread * job->thread_bytes;
+    s.buffer = (char *)s.copy + layout->copy_bytes;
+    s.tap = (struct tc_line_tap *)((char *)s.buffer + layout->buffer_bytes);
+    s.w_sheet = (ptrdiff_t *)(s.tap + layout->taps[TC_W].count);
+    s.x_line = s.w_sheet + layout->sheets;
+    list_taps(&s);
+    fetch(&s, rows);
+    for (s.lines = rows; s.lines.begin < rows.end; s.lines.begin = s.lines.end) {
+        const ptrdiff_t left = rows.end - s.lines.begin;
+        s.lines.end = s.lines.begin + next_lines(left, layout->lines);
+        s.input = tc_lattice_inputs(axis, s.lines);
+        run_strip(&s);
+    }
+}
+
+static void run(const struct tc_job *job, void *scratch)
+{
+    const struct run context = {job, layout_of(job), scratch};
+    tc_parallel(job->tasks, job->threads, run_task, &context);
+}
+
+static void describe(const struct tc_job *job, struct tc_status *text)
+{
+    const struct layout layout = layout_of(job);
+    tc_say(text, "%td lines x %d outputs, %d lines of the kernel at once", layout.lines,
+           job->kernels->lanes, layout.reach);
+}
+
+const struct tc_engine tc_engine_lines = {
+    .name = "lines",
+    .contractions = TC_DOES_LARGE | TC_DOES_SMALL,
+    .accept = accept,
+    .run = run,
+    .describe = describe,
+};
