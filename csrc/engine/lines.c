@@ -84,13 +84,12 @@ static ptrdiff_t met_lines(const struct tc_job *job, const struct layout *layout
     return tc_min(axis->in, axis->in_step * (lines - 1) + (taps->count - 1) * taps->step + 1);
 }
 
-/* How many lines the next call of the kernel takes: 1, 2, 4 or 7, of those left and at most. */
+/* How many lines the next call of the kernel takes: 1, 4 or 7, of those left and at most. */
 static ptrdiff_t next_lines(ptrdiff_t left, ptrdiff_t most)
 {
     const ptrdiff_t lines = left == TC_MAX_LINES + 1 ? 4 /* and 4 */
                             : left >= TC_MAX_LINES   ? TC_MAX_LINES
                             : left >= 4              ? 4
-                            : left >= 2              ? 2
                                                      : 1;
     return tc_min(lines, most);
 }
@@ -100,7 +99,7 @@ static int reach_of(const struct tc_job *job, const struct taps *taps)
 {
     static const struct {
         int reach, step;
-    } known[] = {{7, 1}, {5, 1}, {5, 2}, {4, 2}, {3, 1}, {3, 2}, {2, 1}};
+    } known[] = {{7, 1}, {5, 1}, {5, 2}, {4, 2}, {3, 1}, {3, 2}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (taps->step == 1 && job->lattice.axis[TC_H].in_step == known[i].step &&
             taps->count % known[i].reach == 0) {

@@ -107,8 +107,8 @@ struct tc_line_tap {
 
 struct tc_lines {
     ptrdiff_t channels, columns, sheets, taps;
-    int lines;       /* 1, 2, 4 or TC_MAX_LINES */
-    int reach, step; /* 1, 2, 3, 5 or TC_REACH with step 1; 3, 4 or 5 with step 2 */
+    int lines;       /* 1, 4 or TC_MAX_LINES */
+    int reach, step; /* 1, 3, 5 or TC_REACH with step 1; 3, 4 or 5 with step 2 */
     const void *x;
     ptrdiff_t x_channel;
     const ptrdiff_t *x_line;

@@ -95,9 +95,6 @@ static INLINE void T(lines_switch)(const struct tc_lines *args, struct T(columns
     case 1:
         T(lines_columns)(args, columns, lines, 1, 1);
         break;
-    case 2:
-        T(lines_columns)(args, columns, lines, 2, 1);
-        break;
     case 3:
         if (two) {
             T(lines_columns)(args, columns, lines, 3, 2);
@@ -135,9 +132,6 @@ static void T(lines_between)(const struct tc_lines *args, ptrdiff_t begin, ptrdi
     switch (args->lines) {
     case 1:
         T(lines_switch)(args, columns, 1);
-        break;
-    case 2:
-        T(lines_switch)(args, columns, 2);
         break;
     case 4:
         T(lines_switch)(args, columns, 4);
