@@ -226,6 +226,8 @@ static const struct tc_kernels kernels_f32 = {
     .copy = copy_f32,
     .shuffle = shuffle_f32,
     .add = add_f32,
+    .sum_rows = sum_rows_f32,
+    .sum_all = sum_all_f32,
 };
 
 static const struct tc_kernels kernels_f64 = {
@@ -239,6 +241,8 @@ static const struct tc_kernels kernels_f64 = {
     .copy = copy_f64,
     .shuffle = shuffle_f64,
     .add = add_f64,
+    .sum_rows = sum_rows_f64,
+    .sum_all = sum_all_f64,
 };
 
 const struct tc_kernels *const tc_kernels_portable[] = {[TC_F32] = &kernels_f32,
