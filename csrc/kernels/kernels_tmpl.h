@@ -219,26 +219,58 @@ static void T(transpose_staged)(const struct tc_transpose *args)
     }
 }
 
+/* Some rows and columns of the whole, staged if they are many rows. Returns how many rows. */
+static INLINE ptrdiff_t T(transpose_block)(const struct tc_transpose *args, ptrdiff_t r, ptrdiff_t c,
+                                           ptrdiff_t columns)
+{
+    struct tc_transpose part = *args;
+    const ptrdiff_t left = args->rows - r;
+    part.rows = left < LANES ? left : LANES;
+    part.columns = columns;
+    part.src = (const REAL *)args->src + r * args->src_row + c;
+    part.dst = (REAL *)args->dst + (args->dst_rows ? 0 : c * args->dst_row) + r;
+    part.dst_rows = args->dst_rows ? args->dst_rows + c : NULL;
+    if (columns == LANES && left >= T(STAGED)) {
+        T(transpose_staged)(&part);
+        return T(STAGED);
+    }
+    if (columns == LANES && part.rows == LANES) {
+        T(transpose_whole)(&part);
+    } else {
+        T(transpose_part)(&part);
+    }
+    return part.rows;
+}
+
+/* Columns before the first that begins a vector of memory; 0 if the rows differ in that. */
+static INLINE ptrdiff_t T(columns_ahead)(const struct tc_transpose *args)
+{
+    const intptr_t bytes = LANES * (intptr_t)sizeof(REAL);
+    const ptrdiff_t rest = (ptrdiff_t)(-(intptr_t)args->src & (bytes - 1));
+    return args->src_row % LANES == 0 ? rest / (ptrdiff_t)sizeof(REAL) : 0;
+}
+
+/* Long rows are read in bands, so that memory sees few streams and each of their lines is read
+ * once: rows are often a power of two apart, and their lines push each other out of the cache. */
 static void T(transpose)(const struct tc_transpose *args)
 {
-    for (ptrdiff_t c = 0; c < args->columns; c += LANES) {
-        for (ptrdiff_t r = 0; r < args->rows;) {
-            struct tc_transpose part = *args;
-            const ptrdiff_t left = args->rows - r;
-            part.rows = left < LANES ? left : LANES;
-            part.columns = args->columns - c < LANES ? args->columns - c : LANES;
-            part.src = (const REAL *)args->src + r * args->src_row + c;
-            part.dst = (REAL *)args->dst + (args->dst_rows ? 0 : c * args->dst_row) + r;
-            part.dst_rows = args->dst_rows ? args->dst_rows + c : NULL;
-            if (part.columns == LANES && left >= T(STAGED)) {
-                T(transpose_staged)(&part);
-                part.rows = T(STAGED);
-            } else if (part.columns == LANES && part.rows == LANES) {
-                T(transpose_whole)(&part);
-            } else {
-                T(transpose_part)(&part);
+    if (args->rows < T(STAGED) && args->columns >= 4 * LANES) {
+        const ptrdiff_t ahead = T(columns_ahead)(args);
+        for (ptrdiff_t r = 0; r < args->rows; r += LANES) {
+            if (ahead > 0) {
+                T(transpose_block)(args, r, 0, ahead);
             }
-            r += part.rows;
+            for (ptrdiff_t c = ahead; c < args->columns; c += LANES) {
+                const ptrdiff_t left = args->columns - c;
+                T(transpose_block)(args, r, c, left < LANES ? left : LANES);
+            }
+        }
+        return;
+    }
+    for (ptrdiff_t c = 0; c < args->columns; c += LANES) {
+        const ptrdiff_t left = args->columns - c;
+        for (ptrdiff_t r = 0; r < args->rows;) {
+            r += T(transpose_block)(args, r, c, left < LANES ? left : LANES);
         }
     }
 }
