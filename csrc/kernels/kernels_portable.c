@@ -136,7 +136,9 @@ static INLINE vector_f64 load_f64(const double *p)
 
 static INLINE vector_f64 load_part_f64(const double *p, ptrdiff_t n)
 {
-    return n < 2 ? (vector_f64){p[0], 0} : load_f64(p);
+    vector_f64 v = {0};
+    memcpy(&v, p, n < 2 ? sizeof *p : sizeof v);
+    return v;
 }
 
 static INLINE void store_f64(double *p, vector_f64 v)
