@@ -220,8 +220,8 @@ static void T(transpose_staged)(const struct tc_transpose *args)
 }
 
 /* Some rows and columns of the whole, staged if they are many rows. Returns how many rows. */
-static INLINE ptrdiff_t T(transpose_block)(const struct tc_transpose *args, ptrdiff_t r, ptrdiff_t c,
-                                           ptrdiff_t columns)
+static INLINE ptrdiff_t T(transpose_block)(const struct tc_transpose *args, ptrdiff_t r,
+                                           ptrdiff_t c, ptrdiff_t columns)
 {
     struct tc_transpose part = *args;
     const ptrdiff_t left = args->rows - r;
