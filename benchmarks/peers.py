@@ -213,7 +213,7 @@ def functional_gradients(problem, arrays, threads, gradients):
     calls = {
         "input": functools.partial(of_input, x.shape, w, gy, **options),
         "weight": functools.partial(of_weight, x, w.shape, gy, **options),
-        "bias": functools.partial(tconv.grad.bias, gy),
+        "bias": functools.partial(tconv.grad.bias, gy, threads=threads),
     }
     chosen = [calls[name] for name in gradients]
     return lambda: [call() for call in chosen]

@@ -404,6 +404,76 @@ GRADIENT_ROWS = {
     ),
     "plan of a gradient": (lambda: tconv.plan("conv1d_weight", W), ValueError, "gradient"),
     "bias layout": (lambda: tconv.grad.bias(GY, layout="NHW"), ValueError, "layout must name"),
+    "bias layout too short": (
+        lambda: tconv.grad.bias(GY, layout="NC"),
+        ValueError,
+        "bias: layout must name the axes of grad_output, one of them C, got 'NC' "
+        "for shape (2, 6, 5)",
+    ),
+    "bias layout twice": (
+        lambda: tconv.grad.bias(GY, layout="CNN"),
+        ValueError,
+        "layout must name",
+    ),
+    "bias layout type": (
+        lambda: tconv.grad.bias(GY, layout=3),
+        TypeError,
+        "layout must be a string",
+    ),
+    "bias positional": (lambda: tconv.grad.bias(GY, "NCL"), TypeError, "positional"),
+    "bias keyword": (lambda: tconv.grad.bias(GY, axis=1), TypeError, "unexpected keyword"),
+    "bias missing": (lambda: tconv.grad.bias(), TypeError, "'grad_output'"),
+    "bias None": (lambda: tconv.grad.bias(None), TypeError, "grad_output must be an array"),
+    "bias dtype": (
+        lambda: tconv.grad.bias(GY.astype(int)),
+        TypeError,
+        "grad_output has dtype int64, which is not supported",
+    ),
+    "bias masked": (
+        lambda: tconv.grad.bias(np.ma.masked_equal(GY, 1)),
+        TypeError,
+        "grad_output is a masked array",
+    ),
+    "bias of a line": (lambda: tconv.grad.bias(GY[0, 0]), ValueError, "2 to 5 dimensions, got 1"),
+    "bias of six": (lambda: tconv.grad.bias(GY[None, None, None]), ValueError, "got 6"),
+    "bias, no channels": (
+        lambda: tconv.grad.bias(GY[:, :0]),
+        ValueError,
+        "axis 1 of grad_output (C)",
+    ),
+    "bias, no positions": (
+        lambda: tconv.grad.bias(GY[..., :0]),
+        ValueError,
+        "axis 2 of grad_output",
+    ),
+    "bias threads": (lambda: tconv.grad.bias(GY, threads=0), ValueError, "threads must be >= 1"),
+    "bias out shape": (
+        lambda: tconv.grad.bias(GY, out=np.ones(5, F32)),
+        ValueError,
+        "bias: out must have shape (6,), got (5,)",
+    ),
+    "bias out dtype": (
+        lambda: tconv.grad.bias(GY, out=np.ones(6)),
+        TypeError,
+        "out must have dtype float32",
+    ),
+    "bias out type": (
+        lambda: tconv.grad.bias(GY, out=[1]),
+        TypeError,
+        "out must be a numpy.ndarray",
+    ),
+    "bias accumulate": (
+        lambda: tconv.grad.bias(GY, accumulate=True),
+        ValueError,
+        "there is no out",
+    ),
+    "bias out shared": (
+        lambda: tconv.grad.bias(
+            GY, out=np.lib.stride_tricks.as_strided(np.ones(1, F32), (6,), (0,))
+        ),
+        ValueError,
+        "share memory",
+    ),
 }
 
 

@@ -146,6 +146,120 @@ def test_drawn_reals_are_within_the_bound(problem, seed):
         assert_within_bound(result, gradient.op, arguments, gradient.options)
 
 
+# ---- bias ----
+
+# Shapes with few channels and many, short rows and long, the batch among them or not, and every
+# number of axes; large enough for several tasks.
+BIAS_SHAPES = (
+    (3, 4),
+    (7, 5, 3),
+    (0, 3, 4),
+    (5, 3, 1),
+    (2, 3, 5, 5),
+    (16, 70, 4, 4),
+    (9, 130, 7, 7),
+    (3, 2, 150, 211),
+    (1, 1, 400, 600),
+    (2, 600, 3, 130),
+    (4, 6, 3, 5, 7),
+    (1, 33, 20, 30, 40),
+)
+bias_shapes = pytest.mark.parametrize("shape", BIAS_SHAPES, ids=str)
+
+
+def bias_views(g):
+    """The same array with its axes in other orders of memory, and with layouts that name them."""
+    names = {2: "CL", 3: "NCL", 4: "NCHW", 5: "NCDHW"}[g.ndim]
+    channel = names.index("C")
+    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(g, channel, -1)), -1, channel)
+    gaps = np.full([2 * length for length in g.shape], np.nan, g.dtype)
+    gaps = gaps[tuple(slice(1, None, 2) for _ in names)]
+    gaps[...] = g
+    flipped = np.flip(np.ascontiguousarray(np.flip(g)))
+    unaligned = np.empty(g.nbytes + 1, "u1")[1:].view(g.dtype).reshape(g.shape)
+    unaligned[...] = g
+    for view in (
+        g,
+        last,
+        gaps,
+        flipped,
+        np.asfortranarray(g),
+        unaligned,
+        g.astype(">" + g.dtype.str[1:]),
+    ):
+        yield view, None
+    yield (
+        last.transpose([*np.delete(np.arange(g.ndim), channel), channel]),
+        (names.replace("C", "") + "C"),
+    )
+    yield g.T, names[::-1]
+
+
+@bias_shapes
+@core
+@pytest.mark.parametrize("dtype", ("float32", "float64"))
+def test_bias_is_exact_on_whole_numbers(shape, core, dtype, rng):
+    g = integers(rng, shape, dtype)
+    expected = g.sum(axis=tuple(a for a in range(g.ndim) if a != (g.ndim > 2)))
+    for view, layout in bias_views(g):
+        for threads in (1, 3):
+            assert_same(core.bias(view, layout=layout, threads=threads), expected)
+
+
+@bias_shapes
+@core
+def test_bias_is_as_exact_as_a_pairwise_sum(shape, core, rng):
+    """Bits do not depend on threads; an element meets few others on its way into the sum."""
+    g = reals(rng, shape, "float32") + np.float32(1)
+    axes = tuple(a for a in range(g.ndim) if a != (g.ndim > 2))
+    steps = 3 * 32 + 16 + np.log2(max(g.size, 1))
+    bound = steps * np.finfo("float32").eps / 2 * np.abs(g.astype("float64")).sum(axis=axes)
+    for view, layout in bias_views(g):
+        once = core.bias(view, layout=layout, threads=1)
+        assert np.all(np.abs(once - g.astype("float64").sum(axis=axes)) <= bound)
+        for threads in (2, 3, 8):
+            assert np.array_equal(core.bias(view, layout=layout, threads=threads), once)
+
+
+def test_bias_of_a_sample_and_of_a_batch(rng):
+    """A sample that could be a batch needs its layout; one of two dimensions cannot."""
+    g = integers(rng, (2, 3, 5, 4), "float64")
+    assert_same(grad.bias(g[0, 0]), g[0, 0].sum(1))
+    assert_same(grad.bias(g[0]), g[0].sum((0, 2)))
+    assert_same(grad.bias(g[0], layout="CHW"), g[0].sum((1, 2)))
+    assert_same(grad.bias(g[0], layout="HWC"), g[0].sum((0, 1)))
+    assert_same(grad.bias(g, layout="CDHW"), g.sum((1, 2, 3)))
+    assert_same(grad.bias([[1.0, 2.0], [3.0, 4.0]]), np.array([3.0, 7.0]))
+
+
+def test_bias_into_out(rng):
+    g = integers(rng, (2, 5, 6, 7), "float32")
+    expected = g.sum((0, 2, 3))
+    around = np.full((15, 2), np.nan, "f")
+    for out in (around[5:10, 0], around[9:4:-1, 1], around[2:12:2, 0], around[:5].reshape(-1)[::2]):
+        around[...] = np.nan
+        assert grad.bias(g, out=out) is out
+        assert_same(np.array(out), expected)
+        grad.bias(g, out=out, accumulate=True)
+        assert_same(np.array(out), 2 * expected)
+        out[...] = np.nan
+        assert np.isnan(around).all()
+    out = g[0, :, 0, 0]  # overlaps the input
+    assert_same(np.array(grad.bias(g, out=out)), expected)
+    empty = grad.bias(g[:0], out=np.full(5, 3, "f"), accumulate=True)
+    assert_same(empty, np.full(5, 3, "f"))
+
+
+def test_bias_of_nonfinite_values(rng):
+    g = integers(rng, (3, 4, 50, 60), "float32")
+    g[1, 0, 2, 3], g[2, 1, 0, 0], g[0, 2, 0, 0], g[2, 2, 9, 9] = np.nan, np.inf, np.inf, -np.inf
+    for view in (g, np.moveaxis(np.ascontiguousarray(np.moveaxis(g, 1, -1)), -1, 1)):
+        result = grad.bias(view)
+        assert np.isnan(result[[0, 2]]).all()
+        assert result[1] == np.inf
+        assert np.isfinite(result[3])
+
+
 # ---- whose gradient is whose ----
 
 

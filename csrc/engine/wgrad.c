@@ -31,9 +31,11 @@
 #include <string.h>
 
 enum {
-    PANEL_BYTES = 128 << 10,
-    TASKS = 16,     /* so many at least, if slabs can help it */
-    SHARE_ROWS = 24 /* so many rows are worth a panel of their own */
+    LEAST_PANEL = 128 << 10, /* bytes; half of the second cache where that is more */
+    MOST_PANEL = 512 << 10,
+    TASKS = 16,      /* so many at least, if slabs can help it */
+    SHARE_ROWS = 24, /* so many rows are worth a panel of their own */
+    COPY_COST = 8,   /* of a vector into a panel, in multiply-adds */
 };
 
 /* How the channels are spread over lanes and rows. */
@@ -48,10 +50,24 @@ struct roles {
 
 /* ---- booking ---- */
 
-/* What a set costs, in vectors multiplied. */
-static ptrdiff_t cost_of(const struct tc_job *job, ptrdiff_t lanes, ptrdiff_t rows)
+static ptrdiff_t kernel_volume(const struct tc_job *job)
 {
-    return tc_ceil_div(lanes, job->kernels->lanes) * rows;
+    return job->problem->k[TC_D] * job->problem->k[TC_H] * job->problem->k[TC_W];
+}
+
+/* What a set costs for each position of the small side, in vectors: those that are multiplied, and
+ * the copy of `copied` positions' lanes. */
+static double cost_of(const struct tc_job *job, ptrdiff_t lanes, ptrdiff_t rows, double copied)
+{
+    const ptrdiff_t vectors = tc_ceil_div(lanes, job->kernels->lanes);
+    return (double)vectors * ((double)rows * (double)kernel_volume(job) + COPY_COST * copied);
+}
+
+/* Positions of the large side for each of the small one's. */
+static double spread_of(const struct tc_job *job)
+{
+    const ptrdiff_t *const s = job->problem->s;
+    return (double)s[TC_D] * (double)s[TC_H] * (double)s[TC_W];
 }
 
 static struct roles roles_of(const struct tc_job *job)
@@ -59,20 +75,17 @@ static struct roles roles_of(const struct tc_job *job)
     const struct tc_problem *const p = job->problem;
     const struct tc_weight *const w = &job->w;
     const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p);
-    const ptrdiff_t by_ci = cost_of(job, ci, co), by_co = cost_of(job, co, ci);
+    const double spread = spread_of(job), copied = (double)ci + (double)co * spread;
+    const double by_ci = cost_of(job, ci, co, 1), by_co = cost_of(job, co, ci, spread);
     /* lane by lane, a multiply-add takes two loads instead of one or less */
-    if ((double)cost_of(job, p->g, 2 * ci * co) < (double)p->g * (double)tc_min(by_ci, by_co)) {
+    const double by_group = cost_of(job, p->g, 2 * ci * co, copied);
+    if (by_group < (double)p->g * (by_ci < by_co ? by_ci : by_co)) {
         return (struct roles){true, true, 1, p->g, ci * co, co, w->g, {w->ci, w->co}};
     }
     if (by_ci <= by_co) {
         return (struct roles){false, true, p->g, ci, co, co, w->ci, {0, w->co}};
     }
     return (struct roles){false, false, p->g, co, ci, ci, w->co, {0, w->ci}};
-}
-
-static ptrdiff_t kernel_volume(const struct tc_job *job)
-{
-    return job->problem->k[TC_D] * job->problem->k[TC_H] * job->problem->k[TC_W];
 }
 
 static ptrdiff_t small_length(const struct tc_job *job, int g)
@@ -114,7 +127,8 @@ static struct panels panels_of(const struct tc_job *job, const struct roles *rol
 static void set_chunks(struct tc_job *job, const struct roles *roles)
 {
     const struct panels panels = panels_of(job, roles);
-    const ptrdiff_t fit = PANEL_BYTES / (panel_lanes(job, roles) * job->kernels->bytes);
+    const ptrdiff_t cache = tc_clamp(job->cpu->l2_bytes / 2, LEAST_PANEL, MOST_PANEL);
+    const ptrdiff_t fit = cache / (panel_lanes(job, roles) * job->kernels->bytes);
     ptrdiff_t small = panels.small, large = panels.large;
     for (int g = 1; g < TC_GRID; g++) {
         large *= met_length(job, g, 1);
@@ -188,7 +202,8 @@ static const char *accept(struct tc_job *job)
                           tc_mul(*bytes, roles.sets * part_count(job, &roles), bytes);
         *bytes = fits ? *bytes : PTRDIFF_MAX;
     } else {
-        const ptrdiff_t rows = tc_ceil_div(roles.rows, job->blocking.shares);
+        const ptrdiff_t share = tc_ceil_div(roles.rows, job->blocking.shares);
+        const ptrdiff_t rows = chunk_count(job) > 1 ? share : tc_min(share, TC_MAX_ROWS);
         const bool fits =
             tc_add(job->thread_bytes, sums_bytes(job, &roles, rows), &job->thread_bytes);
         job->thread_bytes = fits ? job->thread_bytes : PTRDIFF_MAX;
@@ -213,9 +228,11 @@ struct state {
     struct tc_range rows;           /* of the share */
     struct tc_range chunk[TC_GRID]; /* positions of the small side */
     bool first;                     /* the first chunk: nothing to add to */
+    bool last;                      /* the last, and gw is to be written */
     struct view small, large;       /* the first channel of the set, or of the part's groups */
     char *panel;
-    void *sums; /* [row][k][lanes] of the share's rows */
+    ptrdiff_t base; /* the row that sums begin with */
+    void *sums;     /* [row][k][lanes] of the share's rows, or of those at work */
 };
 
 /* The positions of the large side that the chunk meets. */
@@ -369,7 +386,7 @@ static void run_tile(const struct state *s, const struct piece *piece)
         .b_k = step_of(s, b, TC_W),
         .a_by_lane = roles->by_group,
         .add = piece->add,
-        .c = tc_at(s->sums, ((first - s->rows.begin) * volume + tap) * lanes, bytes),
+        .c = tc_at(s->sums, ((first - s->base) * volume + tap) * lanes, bytes),
         .c_row = c_row,
     };
     for (int g = 0; g < TC_SPATIAL; g++) {
@@ -450,23 +467,10 @@ static void run_kernel(const struct state *s, struct tc_range rows, ptrdiff_t ta
     }
 }
 
-static void run_chunk(const struct state *s)
-{
-    const ptrdiff_t most = s->job->kernels->rows[s->part.width - 1];
-    const ptrdiff_t count = s->roles.by_group ? 1 : tc_min(tc_range_length(s->rows), most);
-    const ptrdiff_t taps = s->roles.small_lanes ? most / count : 1;
-    const ptrdiff_t steps = tc_ceil_div(tc_range_length(s->rows), count);
-    for (ptrdiff_t step = 0; step < steps; step++) {
-        const struct tc_range share = tc_share_of(tc_range_length(s->rows), step, steps);
-        const struct tc_range rows = {s->rows.begin + share.begin, s->rows.begin + share.end};
-        run_kernel(s, rows, taps);
-    }
-}
-
 /* ---- results ---- */
 
-/* Writes the sums of rows [k][lanes] to gw. */
-static void write_rows(const struct state *s, struct tc_range rows, const void *sums)
+/* Writes the sums of rows to gw. */
+static void write_rows(const struct state *s, struct tc_range rows)
 {
     const struct tc_job *const job = s->job;
     const struct roles *const roles = &s->roles;
@@ -476,7 +480,7 @@ static void write_rows(const struct state *s, struct tc_range rows, const void *
                       (k[TC_D] == 1 || step[TC_D] == k[TC_H] * k[TC_W] * step[TC_W]);
     const ptrdiff_t run = flat ? kernel_volume(job) : k[TC_W];
     const ptrdiff_t first = s->set * job->w.g + s->part.first * roles->lane_step;
-    const char *from = sums;
+    const char *from = tc_at(s->sums, (rows.begin - s->base) * kernel_volume(job) * lanes, bytes);
     for (ptrdiff_t row = rows.begin; row < rows.end; row++) {
         const ptrdiff_t at = first + row / roles->inner * roles->row_steps[0] +
                              row % roles->inner * roles->row_steps[1];
@@ -489,6 +493,25 @@ static void write_rows(const struct state *s, struct tc_range rows, const void *
             const struct tc_matrix src = {(char *)from, lanes, 1};
             tc_copy(job->kernels, run, s->part.lanes, dst, src);
             from += run * lanes * bytes;
+        }
+    }
+}
+
+/* All rows. Those that are ready are written while they are in the cache; if there is but one
+ * chunk, their sums need no place of their own. */
+static void run_chunk(struct state *s)
+{
+    const ptrdiff_t most = s->job->kernels->rows[s->part.width - 1];
+    const ptrdiff_t count = s->roles.by_group ? 1 : tc_min(tc_range_length(s->rows), most);
+    const ptrdiff_t taps = s->roles.small_lanes ? most / count : 1;
+    const ptrdiff_t steps = tc_ceil_div(tc_range_length(s->rows), count);
+    for (ptrdiff_t step = 0; step < steps; step++) {
+        const struct tc_range share = tc_share_of(tc_range_length(s->rows), step, steps);
+        const struct tc_range rows = {s->rows.begin + share.begin, s->rows.begin + share.end};
+        s->base = s->first && s->last ? rows.begin : s->base;
+        run_kernel(s, rows, taps);
+        if (s->last) {
+            write_rows(s, rows);
         }
     }
 }
@@ -515,7 +538,7 @@ static struct tc_range chunk_axis(const struct tc_job *job, int g, ptrdiff_t num
     return (struct tc_range){begin, tc_min(begin + job->blocking.size[g], small_length(job, g))};
 }
 
-static void run_chunks(struct state *s, struct tc_range chunks)
+static void run_chunks(struct state *s, struct tc_range chunks, bool writes)
 {
     const ptrdiff_t *const count = s->job->blocking.count;
     for (ptrdiff_t chunk = chunks.begin; chunk < chunks.end; chunk++) {
@@ -525,6 +548,7 @@ static void run_chunks(struct state *s, struct tc_range chunks)
             number /= count[g];
         }
         s->first = chunk == chunks.begin;
+        s->last = writes && chunk + 1 == chunks.end;
         set_views(s);
         run_chunk(s);
     }
@@ -546,10 +570,8 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
         const ptrdiff_t row = kernel_volume(job) * s.part.width * job->kernels->lanes;
         s.sums = tc_at(slab_at(run, s.set, part, slab), s.rows.begin * row, job->kernels->bytes);
     }
-    run_chunks(&s, tc_share_of(chunk_count(job), slab, run->slabs));
-    if (run->slabs == 1) {
-        write_rows(&s, s.rows, s.sums);
-    }
+    s.base = s.rows.begin;
+    run_chunks(&s, tc_share_of(chunk_count(job), slab, run->slabs), run->slabs == 1);
 }
 
 /* Adds the slabs of a set's part in their order and writes the sum. */
@@ -567,7 +589,8 @@ static void add_slabs(const void *context, ptrdiff_t task, int thread)
     for (ptrdiff_t slab = 1; slab < run->slabs; slab++) {
         job->kernels->add(sum, slab_at(run, s.set, s.part.number, slab), count);
     }
-    write_rows(&s, s.rows, sum);
+    s.sums = sum;
+    write_rows(&s, s.rows);
 }
 
 static void run(const struct tc_job *job, void *scratch)

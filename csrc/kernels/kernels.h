@@ -140,7 +140,15 @@ struct tc_kernels {
     void (*unzip)(const struct tc_unzip *unzip);
     void (*lines)(const struct tc_lines *lines);
     void (*add)(void *dst, const void *src, ptrdiff_t count); /* dst += src */
+    /* Sums over r < rows of src[r*src_row + c], one in dst[c] for each c < columns (sum_rows), or
+     * over all c in *dst (sum_all); there may be no rows. An element meets others in an order that
+     * rows and columns decide, and no more than rows*columns/(TC_SUMS*lanes) + rows + lanes. */
+    void (*sum_rows)(const struct tc_rows *rows);
+    void (*sum_all)(const struct tc_rows *rows);
 };
+
+/* Vectors that sums are spread over. */
+enum { TC_SUMS = 8 };
 
 /* The tables at the end of each kernels_<isa>.c, by dtype; NULL where it was not compiled. */
 extern const struct tc_kernels *const tc_kernels_portable[];

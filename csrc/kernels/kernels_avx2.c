@@ -333,6 +333,8 @@ static const struct tc_kernels kernels_f32 = {
     .unzip = unzip_rows_f32,
     .lines = lines_f32,
     .add = add_f32,
+    .sum_rows = sum_rows_f32,
+    .sum_all = sum_all_f32,
 };
 
 static const struct tc_kernels kernels_f64 = {
@@ -348,6 +350,8 @@ static const struct tc_kernels kernels_f64 = {
     .unzip = unzip_rows_f64,
     .lines = lines_f64,
     .add = add_f64,
+    .sum_rows = sum_rows_f64,
+    .sum_all = sum_all_f64,
 };
 
 const struct tc_kernels *const tc_kernels_avx2[] = {[TC_F32] = &kernels_f32,

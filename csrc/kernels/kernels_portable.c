@@ -169,7 +169,9 @@ static INLINE vector_f64 load_f64(const double *p)
 
 static INLINE vector_f64 load_part_f64(const double *p, ptrdiff_t n)
 {
-    return n < 2 ? (vector_f64){p[0], 0} : load_f64(p);
+    vector_f64 v = {0};
+    memcpy(&v, p, n < 2 ? sizeof *p : sizeof v);
+    return v;
 }
 
 static INLINE void store_f64(double *p, vector_f64 v)
@@ -291,6 +293,8 @@ static const struct tc_kernels kernels_f32 = {
     .unzip = unzip_rows_f32,
     .lines = lines_f32,
     .add = add_f32,
+    .sum_rows = sum_rows_f32,
+    .sum_all = sum_all_f32,
 };
 
 static const struct tc_kernels kernels_f64 = {
@@ -306,6 +310,8 @@ static const struct tc_kernels kernels_f64 = {
     .unzip = unzip_rows_f64,
     .lines = lines_f64,
     .add = add_f64,
+    .sum_rows = sum_rows_f64,
+    .sum_all = sum_all_f64,
 };
 
 const struct tc_kernels *const tc_kernels_portable[] = {[TC_F32] = &kernels_f32,

@@ -338,26 +338,58 @@ static void T(transpose_staged)(const struct tc_transpose *args)
     }
 }
 
+/* Some rows and columns of the whole, staged if they are many rows. Returns how many rows. */
+static INLINE ptrdiff_t T(transpose_block)(const struct tc_transpose *args, ptrdiff_t r,
+                                           ptrdiff_t c, ptrdiff_t columns)
+{
+    struct tc_transpose part = *args;
+    const ptrdiff_t left = args->rows - r;
+    part.rows = left < LANES ? left : LANES;
+    part.columns = columns;
+    part.src = (const REAL *)args->src + r * args->src_row + c;
+    part.dst = (REAL *)args->dst + (args->dst_rows ? 0 : c * args->dst_row) + r;
+    part.dst_rows = args->dst_rows ? args->dst_rows + c : NULL;
+    if (columns == LANES && left >= T(STAGED)) {
+        T(transpose_staged)(&part);
+        return T(STAGED);
+    }
+    if (columns == LANES && part.rows == LANES) {
+        T(transpose_whole)(&part);
+    } else {
+        T(transpose_part)(&part);
+    }
+    return part.rows;
+}
+
+/* Columns before the first that begins a vector of memory; 0 if the rows differ in that. */
+static INLINE ptrdiff_t T(columns_ahead)(const struct tc_transpose *args)
+{
+    const intptr_t bytes = LANES * (intptr_t)sizeof(REAL);
+    const ptrdiff_t rest = (ptrdiff_t)(-(intptr_t)args->src & (bytes - 1));
+    return args->src_row % LANES == 0 ? rest / (ptrdiff_t)sizeof(REAL) : 0;
+}
+
+/* Long rows are read in bands, so that memory sees few streams and each of their lines is read
+ * once: rows are often a power of two apart, and their lines push each other out of the cache. */
 static void T(transpose)(const struct tc_transpose *args)
 {
-    for (ptrdiff_t c = 0; c < args->columns; c += LANES) {
-        for (ptrdiff_t r = 0; r < args->rows;) {
-            struct tc_transpose part = *args;
-            const ptrdiff_t left = args->rows - r;
-            part.rows = left < LANES ? left : LANES;
-            part.columns = args->columns - c < LANES ? args->columns - c : LANES;
-            part.src = (const REAL *)args->src + r * args->src_row + c;
-            part.dst = (REAL *)args->dst + (args->dst_rows ? 0 : c * args->dst_row) + r;
-            part.dst_rows = args->dst_rows ? args->dst_rows + c : NULL;
-            if (part.columns == LANES && left >= T(STAGED)) {
-                T(transpose_staged)(&part);
-                part.rows = T(STAGED);
-            } else if (part.columns == LANES && part.rows == LANES) {
-                T(transpose_whole)(&part);
-            } else {
-                T(transpose_part)(&part);
+    if (args->rows < T(STAGED) && args->columns >= 4 * LANES) {
+        const ptrdiff_t ahead = T(columns_ahead)(args);
+        for (ptrdiff_t r = 0; r < args->rows; r += LANES) {
+            if (ahead > 0) {
+                T(transpose_block)(args, r, 0, ahead);
             }
-            r += part.rows;
+            for (ptrdiff_t c = ahead; c < args->columns; c += LANES) {
+                const ptrdiff_t left = args->columns - c;
+                T(transpose_block)(args, r, c, left < LANES ? left : LANES);
+            }
+        }
+        return;
+    }
+    for (ptrdiff_t c = 0; c < args->columns; c += LANES) {
+        const ptrdiff_t left = args->columns - c;
+        for (ptrdiff_t r = 0; r < args->rows;) {
+            r += T(transpose_block)(args, r, c, left < LANES ? left : LANES);
         }
     }
 }
@@ -393,6 +425,136 @@ static void T(add)(void *dst, const void *src, ptrdiff_t count)
     }
     for (; i < count; i++) {
         sum[i] += more[i];
+    }
+}
+
+/* ---- sums ---- */
+
+static INLINE VECTOR T(plus)(VECTOR a, VECTOR b)
+{
+    return T(fma)(a, T(broadcast)(1), b);
+}
+
+/* The sum of all accumulators, in the first. */
+static INLINE void T(fold)(VECTOR acc[TC_SUMS])
+{
+#pragma GCC unroll 4
+    for (int half = TC_SUMS / 2; half > 0; half /= 2) {
+#pragma GCC unroll 4
+        for (int v = 0; v < half; v++) {
+            acc[v] = T(plus)(acc[v], acc[v + half]);
+        }
+    }
+}
+
+/* For rows no longer than a vector: the accumulators take a row each. */
+static INLINE void T(sum_short)(const struct tc_rows *args, VECTOR acc[TC_SUMS])
+{
+    const REAL *src = args->src;
+    for (ptrdiff_t left = args->rows; left > 0; left -= TC_SUMS) {
+#pragma GCC unroll 8
+        for (int v = 0; v < TC_SUMS; v++) {
+            if (v < left) {
+                acc[v] = T(plus)(T(load_part)(src, args->columns), acc[v]);
+                src += args->src_row;
+            }
+        }
+    }
+}
+
+static INLINE void T(sum_long)(const struct tc_rows *args, VECTOR acc[TC_SUMS])
+{
+    for (ptrdiff_t r = 0; r < args->rows; r++) {
+        const REAL *src = (const REAL *)args->src + r * args->src_row;
+        ptrdiff_t left = args->columns;
+        for (; left >= TC_SUMS * LANES; left -= TC_SUMS * LANES, src += TC_SUMS * LANES) {
+#pragma GCC unroll 8
+            for (int v = 0; v < TC_SUMS; v++) {
+                acc[v] = T(plus)(T(load)(src + v * LANES), acc[v]);
+            }
+        }
+#pragma GCC unroll 8
+        for (int v = 0; v < TC_SUMS; v++) {
+            if (v * LANES < left) {
+                acc[v] = T(plus)(T(load_part)(src + v * LANES, left - v * LANES), acc[v]);
+            }
+        }
+    }
+}
+
+static void T(sum_all)(const struct tc_rows *args)
+{
+    VECTOR acc[TC_SUMS];
+    REAL lanes[LANES];
+#pragma GCC unroll 8
+    for (int v = 0; v < TC_SUMS; v++) {
+        acc[v] = T(zero)();
+    }
+    if (args->columns <= LANES && args->columns > 0) {
+        T(sum_short)(args, acc);
+    } else {
+        T(sum_long)(args, acc);
+    }
+    T(fold)(acc);
+    T(store)(lanes, acc[0]);
+#pragma GCC unroll 4
+    for (int half = LANES / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
+        for (int i = 0; i < half; i++) {
+            lanes[i] += lanes[i + half];
+        }
+    }
+    *(REAL *)args->dst = lanes[0];
+}
+
+/* Some whole vectors of columns, or one that may be a part. */
+static INLINE void T(sum_columns)(const struct tc_rows *args, ptrdiff_t c, const int width)
+{
+    const REAL *src = (const REAL *)args->src + c;
+    REAL *const dst = (REAL *)args->dst + c;
+    const ptrdiff_t part = args->columns - c;
+    const int turns = TC_SUMS / width; /* rows take turns at the accumulators */
+    VECTOR acc[TC_SUMS];
+#pragma GCC unroll 8
+    for (int i = 0; i < TC_SUMS; i++) {
+        acc[i] = T(zero)();
+    }
+    for (ptrdiff_t left = args->rows; left > 0; left -= turns) {
+#pragma GCC unroll 8
+        for (int i = 0; i < TC_SUMS; i++) {
+            const REAL *const at = src + i / width * args->src_row + i % width * LANES;
+            if (i / width < left) {
+                acc[i] = T(plus)(width > 1 ? T(load)(at) : T(load_part)(at, part), acc[i]);
+            }
+        }
+        src += turns * args->src_row;
+    }
+#pragma GCC unroll 4
+    for (int half = TC_SUMS / 2; half >= width; half /= 2) {
+#pragma GCC unroll 4
+        for (int i = 0; i < half; i++) {
+            acc[i] = T(plus)(acc[i], acc[i + half]);
+        }
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < width - 1; v++) {
+        T(store)(dst + v * LANES, acc[v]);
+    }
+    T(store_part)(dst + (width - 1) * LANES, acc[width - 1], width > 1 ? LANES : part);
+}
+
+static void T(sum_rows)(const struct tc_rows *args)
+{
+    ptrdiff_t c = 0;
+    for (; c + 4 * LANES <= args->columns; c += 4 * LANES) {
+        T(sum_columns)(args, c, 4);
+    }
+    if (c + 2 * LANES <= args->columns) {
+        T(sum_columns)(args, c, 2);
+        c += 2 * LANES;
+    }
+    for (; c < args->columns; c += LANES) {
+        T(sum_columns)(args, c, 1);
     }
 }
 

@@ -26,6 +26,7 @@ static const char *const names_of_args[ARG_COUNT] = {
     [ARG_DTYPE] = "dtype",
     [ARG_ISA] = "isa",
     [ARG_ENGINE] = "engine",
+    [ARG_LAYOUT] = "layout",
 };
 
 enum { MAX_THREADS = 1024 };

@@ -33,6 +33,7 @@ enum arg {
     ARG_DTYPE,
     ARG_ISA,
     ARG_ENGINE,
+    ARG_LAYOUT,
     ARG_COUNT,
 };
 

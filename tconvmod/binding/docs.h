@@ -502,6 +502,42 @@
     ">>> tconv.grad.conv_transpose3d_weight(x, (1, 1, 1, 1, 2), g)\n"                              \
     "array([[[[[3., 3.]]]]])\n"
 
+#define bias_doc                                                                                   \
+    "bias($module, /, grad_output, *, layout=None, out=None, accumulate=False,\n"                  \
+    "threads=None)\n--\n\n"                                                                        \
+    "Gradient of any convolution with respect to its bias: the sum over batch and positions.\n"    \
+    "\n"                                                                                           \
+    "Parameters\n"                                                                                 \
+    "----------\n"                                                                                 \
+    "grad_output : array_like\n"                                                                   \
+    "    The gradient with respect to the output, (N, C, *spatial), float32 or float64.\n"         \
+    "layout : str, optional\n"                                                                     \
+    "    The axes of `grad_output`, a letter each, such as ``\"NHWC\"``, or ``\"CHW\"`` for a\n"   \
+    "    single sample. By default (C, L) in two dimensions, else (N, C, L), (N, C, H, W) or\n"    \
+    "    (N, C, D, H, W): an array of three or four could be a sample of an image or volume\n"     \
+    "    as well, and is taken for a batch, so that such a sample needs its layout.\n"             \
+    "out : ndarray, optional\n"                                                                    \
+    "    Where to put the result: (C,), any strides.\n"                                            \
+    "accumulate : bool\n"                                                                          \
+    "    Add to `out` instead of replacing what is there.\n"                                       \
+    "threads : int, optional\n"                                                                    \
+    "    At most so many threads; by default those of `tconv.set_num_threads`. The result does\n"  \
+    "    not depend on it.\n"                                                                      \
+    "\n"                                                                                           \
+    "Returns\n"                                                                                    \
+    "-------\n"                                                                                    \
+    "ndarray\n"                                                                                    \
+    "    (C,), `out` if that was given. Its error grows with the logarithm of the number of\n"     \
+    "    elements, as that of NumPy's sum does.\n"                                                 \
+    "\n"                                                                                           \
+    "Examples\n"                                                                                   \
+    "--------\n"                                                                                   \
+    ">>> import numpy as np, tconv\n"                                                              \
+    ">>> tconv.grad.bias(np.ones((2, 3, 5, 5)))\n"                                                 \
+    "array([50., 50., 50.])\n"                                                                     \
+    ">>> tconv.grad.bias(np.ones((5, 5, 3)), layout=\"HWC\")\n"                                    \
+    "array([25., 25., 25.])\n"
+
 #define make_plan_doc                                                                              \
     "plan($module, /, op, weight, bias=None, *, stride=1, padding=0,\n"                            \
     "output_padding=0, groups=1, dilation=1, isa=None, engine=None, threads=None)\n--\n\n"         \

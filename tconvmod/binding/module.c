@@ -120,6 +120,7 @@ static void free_module(void *module)
 }
 
 static PyMethodDef methods[] = {
+    {"bias", (PyCFunction)(void (*)(void))bias, METH_FASTCALL | METH_KEYWORDS, bias_doc},
     {"plan", (PyCFunction)(void (*)(void))make_plan, METH_FASTCALL | METH_KEYWORDS, make_plan_doc},
     {"explain", (PyCFunction)(void (*)(void))explain, METH_FASTCALL | METH_KEYWORDS, explain_doc},
     {"config", config, METH_NOARGS, config_doc},

@@ -60,6 +60,9 @@ PyObject *get_num_threads(PyObject *module, PyObject *unused);
 int compute(struct module_state *state, const char *function, const struct tc_order *order,
             const void *packed);
 
+/* bias.c: the gradient of a bias. */
+PyObject *bias(PyObject *module, PyObject *const *args, Py_ssize_t given, PyObject *keywords);
+
 /* plan_type.c: plans as objects. */
 extern PyType_Spec plan_type_spec;
 PyObject *make_plan(PyObject *module, PyObject *const *args, Py_ssize_t given, PyObject *keywords);

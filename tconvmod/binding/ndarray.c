@@ -156,8 +156,7 @@ int take_optional(const char *function, const char *argument, PyObject *object,
 
 /* ---- views ---- */
 
-/* At most TC_MAX_VALUES strides, in elements. */
-static void element_strides(PyArrayObject *array, ptrdiff_t strides[])
+void element_strides(PyArrayObject *array, ptrdiff_t strides[])
 {
     for (int axis = 0; axis < PyArray_NDIM(array); axis++) {
         strides[axis] = PyArray_STRIDE(array, axis) / PyArray_ITEMSIZE(array);
@@ -266,26 +265,32 @@ static int overlaps_itself(PyArrayObject *array)
     return 0;
 }
 
-static int check_output(const char *function, PyObject *object, const struct tc_problem *problem)
+struct result result_of(const struct tc_problem *problem)
+{
+    struct result result = {.dtype = problem->dtype};
+    result.ndim = tc_problem_shape(problem, result.dims);
+    return result;
+}
+
+static int check_output(const char *function, PyObject *object, const struct result *wanted)
 {
     PyArrayObject *const out = (PyArrayObject *)object;
-    npy_intp dims[TC_MAX_VALUES];
-    const int ndim = tc_problem_shape(problem, dims);
+    const int ndim = wanted->ndim;
     if (!PyArray_Check(object)) {
         PyErr_Format(PyExc_TypeError, "%s: out must be a numpy.ndarray, got %s", function,
                      Py_TYPE(object)->tp_name);
         return -1;
     }
-    if (PyArray_TYPE(out) != typenum_of(problem->dtype) || !PyArray_ISNOTSWAPPED(out)) {
+    if (PyArray_TYPE(out) != typenum_of(wanted->dtype) || !PyArray_ISNOTSWAPPED(out)) {
         PyErr_Format(PyExc_TypeError, "%s: out must have dtype %s, got %S", function,
-                     dtypes[problem->dtype].name, PyArray_DESCR(out));
+                     dtypes[wanted->dtype].name, PyArray_DESCR(out));
         return -1;
     }
-    if (PyArray_NDIM(out) != ndim || !PyArray_CompareLists(PyArray_DIMS(out), dims, ndim)) {
-        PyObject *const wanted = PyArray_IntTupleFromIntp(ndim, dims);
+    if (PyArray_NDIM(out) != ndim || !PyArray_CompareLists(PyArray_DIMS(out), wanted->dims, ndim)) {
+        PyObject *const shape = PyArray_IntTupleFromIntp(ndim, wanted->dims);
         PyObject *const got = PyObject_GetAttrString(object, "shape");
-        PyErr_Format(PyExc_ValueError, "%s: out must have shape %S, got %S", function, wanted, got);
-        Py_XDECREF(wanted);
+        PyErr_Format(PyExc_ValueError, "%s: out must have shape %S, got %S", function, shape, got);
+        Py_XDECREF(shape);
         Py_XDECREF(got);
         return -1;
     }
@@ -301,14 +306,11 @@ static int check_output(const char *function, PyObject *object, const struct tc_
 }
 
 PyArrayObject *start_output(const char *function, const struct output *out,
-                            const struct tc_problem *problem, PyArrayObject *const inputs[],
-                            int count)
+                            const struct result *wanted, PyArrayObject *const inputs[], int count)
 {
-    npy_intp dims[TC_MAX_VALUES];
-    const int ndim = tc_problem_shape(problem, dims);
     if (out->object != NULL && out->object != Py_None) {
         PyArrayObject *const array = (PyArrayObject *)out->object;
-        if (check_output(function, out->object, problem)) {
+        if (check_output(function, out->object, wanted)) {
             return NULL;
         }
         bool usable = !out->accumulate && PyArray_ISALIGNED(array) && has_whole_strides(array);
@@ -322,7 +324,8 @@ PyArrayObject *start_output(const char *function, const struct output *out,
         PyErr_Format(PyExc_ValueError, "%s: accumulate adds to out, but there is no out", function);
         return NULL;
     }
-    return (PyArrayObject *)PyArray_SimpleNew(ndim, dims, typenum_of(problem->dtype));
+    return (PyArrayObject *)PyArray_SimpleNew(wanted->ndim, wanted->dims,
+                                              typenum_of(wanted->dtype));
 }
 
 PyObject *finish_output(const struct output *out, PyArrayObject *y)

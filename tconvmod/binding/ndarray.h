@@ -46,6 +46,9 @@ static inline struct tc_shape shape_of(PyArrayObject *array)
                  : (struct tc_shape){false, 0, NULL};
 }
 
+/* At most TC_MAX_VALUES strides, in elements. */
+void element_strides(PyArrayObject *array, ptrdiff_t strides[]);
+
 struct tc_image image_of(PyArrayObject *array, const struct tc_problem *problem);
 struct tc_weight weight_of(PyArrayObject *array, const struct tc_problem *problem);
 struct tc_bias bias_of(PyArrayObject *array);
@@ -56,13 +59,21 @@ struct output {
     bool accumulate; /* add to what is there */
 };
 
+/* What a result has to be. */
+struct result {
+    enum tc_dtype dtype;
+    int ndim;
+    npy_intp dims[TC_MAX_VALUES];
+};
+
+struct result result_of(const struct tc_problem *problem);
+
 /* The array to compute into, a new reference: a new one if there is no object; the object itself;
  * or, if it is to be added to, overlaps one of the inputs or is laid out in a way that the core
  * does not take, a new one from which finish_output copies or adds. Fails if the object has not the
- * problem's shape and dtype, is read-only, or overlaps itself. */
+ * wanted shape and dtype, is read-only, or overlaps itself. */
 PyArrayObject *start_output(const char *function, const struct output *out,
-                            const struct tc_problem *problem, PyArrayObject *const inputs[],
-                            int count);
+                            const struct result *wanted, PyArrayObject *const inputs[], int count);
 
 /* The result to return, a new reference: y, or the object after y was copied into it or added to
  * it if need be. Takes over the reference to y. */

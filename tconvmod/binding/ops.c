@@ -253,7 +253,8 @@ PyObject *run_op(PyObject *module, const struct signature *signature, PyObject *
     if (set_request(&request, &arrays, &problem)) {
         goto done;
     }
-    y = start_output(name, &out, &problem, arrays.of, ARRAYS);
+    const struct result wanted = result_of(&problem);
+    y = start_output(name, &out, &wanted, arrays.of, ARRAYS);
     if (y == NULL) {
         goto done;
     }

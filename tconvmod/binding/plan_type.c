@@ -53,7 +53,8 @@ static PyObject *call_plan(PyObject *object, PyObject *const *args, size_t flags
         goto done;
     }
     const struct output out = {slots[ARG_OUT], false};
-    y = start_output(name, &out, &problem, &input, 1);
+    const struct result wanted = result_of(&problem);
+    y = start_output(name, &out, &wanted, &input, 1);
     if (y == NULL) {
         goto done;
     }

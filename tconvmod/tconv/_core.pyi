@@ -241,6 +241,24 @@ conv_transpose1d_weight: _ConvTransposeWeight
 conv_transpose2d_weight: _ConvTransposeWeight
 conv_transpose3d_weight: _ConvTransposeWeight
 
+@overload
+def bias(
+    grad_output: NDArray[_Real],
+    *,
+    layout: str | None = None,
+    out: NDArray[_Real] | None = None,
+    accumulate: bool = False,
+    threads: SupportsIndex | None = None,
+) -> NDArray[_Real]: ...
+@overload
+def bias(
+    grad_output: ArrayLike,
+    *,
+    layout: str | None = None,
+    out: NDArray[Any] | None = None,
+    accumulate: bool = False,
+    threads: SupportsIndex | None = None,
+) -> NDArray[Any]: ...
 def plan(
     op: str,
     weight: ArrayLike,

@@ -23,9 +23,8 @@ True
 
 from __future__ import annotations
 
-import numpy as np
-
 from ._core import (
+    bias,
     conv1d_input,
     conv1d_weight,
     conv2d_input,
@@ -55,35 +54,3 @@ __all__ = [
     "conv_transpose3d_input",
     "conv_transpose3d_weight",
 ]
-
-
-def bias(grad_output, *, layout=None):
-    """Gradient of any convolution with respect to its bias.
-
-    Parameters
-    ----------
-    grad_output : array_like
-        The gradient with respect to the output, (N, C, *spatial).
-    layout : str, optional
-        The order of the axes, such as ``"NHWC"``, or ``"CHW"`` for a single sample.
-
-    Returns
-    -------
-    ndarray
-        (C,): the sum over the batch and all positions.
-
-    Examples
-    --------
-    >>> import numpy as np, tconv
-    >>> tconv.grad.bias(np.ones((2, 3, 5, 5)))
-    array([50., 50., 50.])
-    """
-    g = np.asarray(grad_output)
-    names = "NCDHW"[: g.ndim] if layout is None else layout
-    if len(names) != g.ndim or names.count("C") != 1:
-        raise ValueError(
-            f"bias: layout must name the axes of grad_output, one of them C, got {layout!r} "
-            f"for shape {g.shape}"
-        )
-    channel = names.index("C")
-    return g.sum(axis=tuple(axis for axis in range(g.ndim) if axis != channel))

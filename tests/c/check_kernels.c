@@ -277,10 +277,38 @@ static void check_shuffle(const struct tc_kernels *kernels, int phases, int colu
     free(src), free(dst);
 }
 
+/* ---- sums ---- */
+
+static void check_sums(const struct tc_kernels *kernels, int rows, int columns)
+{
+    const ptrdiff_t bytes = kernels->bytes, src_row = columns + rows % 3;
+    void *const src = new_numbers(bytes, rows * src_row);
+    void *const dst = new_canaries(bytes, columns + 1), *const all = new_canaries(bytes, 2);
+    struct tc_rows args = {rows, columns, src, src_row, dst, 0};
+    double total = 0;
+    kernels->sum_rows(&args);
+    args.dst = all;
+    kernels->sum_all(&args);
+    for (int c = 0; c < columns; c++) {
+        double sum = 0;
+        for (int r = 0; r < rows; r++) {
+            sum += get(bytes, src, r * src_row + c);
+        }
+        check(get(bytes, dst, c) == sum, "sum_rows", kernels->isa);
+        total += sum;
+    }
+    check(get(bytes, all, 0) == total, "sum_all", kernels->isa);
+    check(get(bytes, dst, columns) == CANARY, "sum_rows wrote behind", kernels->isa);
+    check(get(bytes, all, 1) == CANARY, "sum_all wrote behind", kernels->isa);
+    free(src), free(dst), free(all);
+}
+
 static void check_rows(const struct tc_kernels *kernels)
 {
     for (int columns = 1; columns < 70; columns++) {
         check_copy(kernels, 1 + columns % 4, columns);
+        check_sums(kernels, columns % 20, columns);
+        check_sums(kernels, columns % 3, 5 * columns);
         for (int phases = 1; phases <= 9; phases++) {
             check_shuffle(kernels, phases, columns, columns % 16, columns % 2);
         }
