@@ -23,7 +23,8 @@
  * line, shifted where the place lies before the padding, are the phases of whole columns of y.
  *
  * Where the kernel is as long as the stride and nothing is cropped, tiles can hold whole lines and
- * interleave them in registers. Then there is no buffer: each row of cells is stored to y. */
+ * interleave them in registers. Then there is no buffer: each row of cells is stored to y. Where
+ * the kernel is a point, all rows are one. */
 #include "base/parallel.h"
 #include "base/size.h"
 #include "engine/blocks.h"
@@ -74,7 +75,7 @@ struct layout {
     ptrdiff_t lines, lines_at_once; /* of a group */
     ptrdiff_t parts;                /* of a group, of so many lines each */
     ptrdiff_t shift;                /* most cells between a phase's place and its outputs */
-    ptrdiff_t zip;                  /* rows of a line that tiles can interleave; 1: none */
+    ptrdiff_t zip;                  /* rows of a line, if tiles can store whole lines; else 0 */
     ptrdiff_t sheet_pitch, lanes;   /* at most */
     ptrdiff_t mask_bytes;           /* of one tap; 0: every lane counts */
     int boxes;
@@ -264,21 +265,22 @@ static struct shape shape_for(const struct tc_job *job, const struct layout *lay
                               const struct box *box, ptrdiff_t rows)
 {
     const ptrdiff_t depth = box->count * tc_group_ci(job->problem);
-    return rows == box->rows ? box->shape : choose_shape(job->kernels, rows, depth, layout->zip);
+    return rows == box->rows ? box->shape
+                             : choose_shape(job->kernels, rows, depth, tc_max(layout->zip, 1));
 }
 
-/* How many rows tiles can interleave: those of a line, if each output has one tap and none is
- * cropped. */
+/* How many rows make a line, if each output has one tap, none is cropped, and tiles can interleave
+ * so many; else 0. */
 static ptrdiff_t zip_of(const struct layout *layout)
 {
     const ptrdiff_t phases = layout->cells[TC_W].s;
-    bool plain = phases == 2 || phases == 4;
+    bool plain = phases == 1 || phases == 2 || phases == 4;
     for (int a = 0; a < TC_SPATIAL; a++) {
         const struct tc_cells *const axis = &layout->cells[a];
         plain = plain && axis->common == 1 && axis->taps == 1 && axis->p == 0 &&
                 axis->out == axis->in * axis->s;
     }
-    return plain ? phases : 1;
+    return plain ? phases : 0;
 }
 
 /* All boxes with taps, and the first in any case: it sets what the others add to. */
@@ -293,8 +295,9 @@ static void set_boxes(const struct tc_job *job, struct layout *layout)
             struct box box = box_at(layout, bits);
             if (bits == 0 || box.count > 0) {
                 box.rows = layout->lines_at_once * box.width;
-                box.shape = choose_shape(job->kernels, box.rows,
-                                         box.count * tc_group_ci(job->problem), layout->zip);
+                box.shape =
+                    choose_shape(job->kernels, box.rows, box.count * tc_group_ci(job->problem),
+                                 tc_max(layout->zip, 1));
                 layout->box[layout->boxes++] = box;
             }
         }
@@ -703,12 +706,29 @@ static void multiply(const struct state *s, const struct rows *rows)
 
 /* ---- the product, stored to y ---- */
 
+/* Whether the rows of cells of a plane are one row of y: not where they are spread over it, or cut.
+ */
+static bool rows_follow(const struct state *s)
+{
+    const struct tc_cells *const cells = s->layout->cells;
+    const ptrdiff_t width = tc_range_length(s->out);
+    return cells[TC_H].s == 1 && cells[TC_W].s == 1 && width == cells[TC_W].out &&
+           s->job->y.axis[TC_H] == width;
+}
+
+/* Cells that are stored in one go. */
+static ptrdiff_t cells_in_row(const struct state *s)
+{
+    const ptrdiff_t width = tc_range_length(s->out);
+    return rows_follow(s) ? width * tc_range_length(s->sheet.cell[TC_H]) : width;
+}
+
 /* Whether rows of cells fill tiles so well that they need not be flattened first. */
 static bool stores_from_tiles(const struct state *s)
 {
-    const ptrdiff_t lanes = s->job->kernels->lanes, width = tc_range_length(s->out);
+    const ptrdiff_t lanes = s->job->kernels->lanes, width = cells_in_row(s);
     const ptrdiff_t vectors = tc_ceil_div(width, lanes);
-    return s->layout->zip > 1 && s->job->y.axis[TC_W] == 1 &&
+    return s->layout->zip > 0 && s->job->y.axis[TC_W] == 1 &&
            vectors >= s->layout->box[0].shape.vectors && 8 * vectors * lanes <= 9 * width;
 }
 
@@ -737,7 +757,7 @@ static void list_outputs(const struct state *s, const struct rows *rows)
 static void multiply_cells(const struct state *s, struct tc_tile tile, ptrdiff_t vectors_at_once)
 {
     const struct tc_kernels *const kernels = s->job->kernels;
-    const ptrdiff_t width = tc_range_length(s->out), vectors = tc_ceil_div(width, kernels->lanes);
+    const ptrdiff_t width = cells_in_row(s), vectors = tc_ceil_div(width, kernels->lanes);
     const ptrdiff_t step = tc_ceil_div(vectors, tc_ceil_div(vectors, vectors_at_once));
     const void *const b = tile.b;
     void *const c = tile.c;
@@ -760,6 +780,7 @@ static void multiply_into_y(const struct state *s, const struct rows *rows)
     const struct box *const box = &s->layout->box[0];
     const ptrdiff_t count = rows->lines * s->layout->zip, bytes = s->job->kernels->bytes;
     const struct shape shape = shape_for(s->job, s->layout, box, count);
+    const ptrdiff_t last = rows_follow(s) ? cell[TC_H].begin + 1 : cell[TC_H].end;
     load_bias(s, rows);
     list_outputs(s, rows);
     for (ptrdiff_t first = 0; first < count; first += shape.rows) {
@@ -769,7 +790,7 @@ static void multiply_into_y(const struct state *s, const struct rows *rows)
         tile.mask = NULL;
         tile.zip = (int)s->layout->zip;
         for (ptrdiff_t d = cell[TC_D].begin; d < cell[TC_D].end; d++) {
-            for (ptrdiff_t h = cell[TC_H].begin; h < cell[TC_H].end; h++) {
+            for (ptrdiff_t h = cell[TC_H].begin; h < last; h++) {
                 const ptrdiff_t at = (d - cell[TC_D].begin) * cells[TC_D].s * y->axis[TC_D] +
                                      (h - cell[TC_H].begin) * cells[TC_H].s * y->axis[TC_H];
                 tile.b = tc_at(b, tc_sheet_row(&s->sheet, d, h), bytes);
