@@ -5,16 +5,23 @@
  *     y[v] = sum over k of  x[v + d*k - p] * w[k] = sum over k' of  x[v - d*k' + p'] * w[K - 1 -
  * k'],
  *
- * which a view of the weights with negative strides says, so direct solves it in place. */
+ * which a view of the weights with negative strides says, so direct solves it in place. Where the
+ * kernel is a point, a stride is a view of x. */
 #include "base/size.h"
 #include "engine/engine.h"
 
 static const struct tc_operation mirrored = {.contraction = TC_LARGE_FROM_SMALL};
 
+/* Whether the kernel is a point along the axis, so that a stride only chooses inputs. */
+static bool is_point(const struct tc_problem *problem, int a)
+{
+    return problem->k[a] == 1 && problem->p[a] == 0;
+}
+
 static const char *refuse(const struct tc_problem *problem)
 {
     for (int a = 0; a < TC_SPATIAL; a++) {
-        if (problem->s[a] != 1) {
+        if (problem->s[a] != 1 && !is_point(problem, a)) {
             return "the stride is above 1";
         }
         if (problem->p[a] > problem->d[a] * (problem->k[a] - 1)) {
@@ -32,6 +39,11 @@ static struct tc_job job_of(const struct tc_job *job, struct tc_problem *problem
     *problem = *job->problem;
     problem->operation = &mirrored;
     for (int a = 0; a < TC_SPATIAL; a++) {
+        if (is_point(problem, a)) {
+            other.x.axis[a] *= problem->s[a];
+            problem->i[a] = problem->o[a];
+            problem->s[a] = 1;
+        }
         problem->p[a] = problem->d[a] * (problem->k[a] - 1) - problem->p[a];
         last += (problem->k[a] - 1) * job->w.axis[a];
         other.w.axis[a] = -job->w.axis[a];
@@ -47,6 +59,7 @@ static const char *accept(struct tc_job *job)
     const struct tc_problem *const given = job->problem;
     const struct tc_lattice lattice = job->lattice;
     const struct tc_weight w = job->w;
+    const struct tc_image x = job->x;
     struct tc_problem problem;
     const char *refusal = refuse(given);
     if (refusal == NULL) {
@@ -55,6 +68,7 @@ static const char *accept(struct tc_job *job)
         *job = other; /* with what direct booked */
         job->problem = given;
         job->lattice = lattice;
+        job->x = x;
         job->w = w;
     }
     return refusal;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Between the caller's strides and panels. Whichever axes happen to be contiguous decide: rows are
- * copied whole, or the matrix is transposed in registers; otherwise element by element. */
+ * copied whole, every other element is taken, or the matrix is transposed in registers; otherwise
+ * element by element. */
 #include "engine/pack.h"
 
 #include <string.h>
@@ -54,6 +55,14 @@ void tc_copy(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t columns
                                                .dst = dst.data,
                                                .dst_row = dst.column};
         kernels->transpose(&transpose);
+    } else if (src.column == 2 && dst.column == 1) {
+        const struct tc_unzip unzip = {.rows = rows,
+                                       .columns = 2 * columns - 1,
+                                       .src = src.data,
+                                       .src_row = src.row,
+                                       .dst = dst.data,
+                                       .dst_row = dst.row};
+        kernels->unzip(&unzip);
     } else if (kernels->bytes == 4) {
         copy_elements(rows, columns, dst, src, 4);
     } else {

@@ -82,7 +82,7 @@ struct tc_shuffle {
 };
 
 /* dst[r*dst_row + c%2*dst_half + c/2] = src[r*src_row + c] for r < rows, c < columns: the even and
- * the odd elements of each row. */
+ * the odd elements of each row; if dst_half is 0, of the even alone. */
 struct tc_unzip {
     ptrdiff_t rows, columns;
     const void *src;

@@ -682,16 +682,16 @@ static void T(unzip_rows)(const struct tc_unzip *args)
         for (; c + 2 * LANES <= args->columns; c += 2 * LANES) {
             VECTOR a = T(load)(src + c), b = T(load)(src + c + LANES);
             T(unzip)(&a, &b);
-            T(store)(even + c / 2, a);
             T(store)(odd + c / 2, b);
+            T(store)(even + c / 2, a);
         }
         const ptrdiff_t left = args->columns - c;
         if (left > 1) {
             VECTOR a = T(load_part)(src + c, left < LANES ? left : LANES);
             VECTOR b = left > LANES ? T(load_part)(src + c + LANES, left - LANES) : T(zero)();
             T(unzip)(&a, &b);
-            T(store_part)(even + c / 2, a, (left + 1) / 2);
             T(store_part)(odd + c / 2, b, left / 2);
+            T(store_part)(even + c / 2, a, (left + 1) / 2);
         } else if (left == 1) {
             even[c / 2] = src[c];
         }
