@@ -8,9 +8,10 @@
 /* A thread is worth waking for so many multiply-adds. */
 static const double THREAD_MACS = 100e3;
 
-const struct tc_engine *const tc_engines[] = {
-    &tc_engine_phases, &tc_engine_lines, &tc_engine_direct,    &tc_engine_mirror,
-    &tc_engine_gather, &tc_engine_wgrad, &tc_engine_reference, NULL,
+const struct tc_engine *const tc_engines[TC_MAX_ENGINES] = {
+    &tc_engine_phases, &tc_engine_lines,     &tc_engine_direct,
+    &tc_engine_mirror, &tc_engine_gather,    &tc_engine_wline,
+    &tc_engine_wgrad,  &tc_engine_reference, NULL,
 };
 
 static double nominal_macs(const struct tc_problem *problem)

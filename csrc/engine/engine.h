@@ -65,7 +65,7 @@ enum {
 };
 
 extern const struct tc_engine tc_engine_phases, tc_engine_lines, tc_engine_direct, tc_engine_mirror,
-    tc_engine_gather, tc_engine_wgrad, tc_engine_reference;
+    tc_engine_gather, tc_engine_wline, tc_engine_wgrad, tc_engine_reference;
 
 /* The list, most special first, ended by NULL. */
 extern const struct tc_engine *const tc_engines[];
