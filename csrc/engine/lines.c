@@ -29,7 +29,9 @@ enum {
     POINTS = 8192,           /* outputs of a task, about */
     SPAN_BYTES = 24 << 10,   /* of a strip's copied inputs, if one group does not need more; */
     STRIP_BYTES = 256 << 10, /* if one line does not need more */
-    FETCH_BYTES = 2 << 10    /* outputs of a channel that are fetched ahead, at least */
+    FETCH_BYTES = 2 << 10,   /* outputs of a channel that are fetched ahead, at least */
+    PAIRS = 24,              /* of input and output channel in a group of all channels, at most; */
+    LONE_PAIRS = 4           /* if kernel lines go one at a time */
 };
 
 /* The taps of an axis in the order of their offsets: output j reads in_step*j + offset + i*step
@@ -184,7 +186,21 @@ static struct layout layout_of(const struct tc_job *job)
     return layout;
 }
 
-/* The kernel takes a vector of outputs for each weight; gather's vectors are output channels. */
+/* Whether a group has few enough channels: the kernel takes a vector of outputs for each weight,
+ * gather's vectors are output channels, and direct reads an input once for all of them. */
+static bool few_channels(const struct tc_job *job)
+{
+    const ptrdiff_t ci = tc_group_ci(job->problem), co = tc_group_co(job->problem);
+    if (job->problem->g > 1) {
+        return 2 * co <= job->kernels->lanes;
+    }
+    const struct taps height = taps_of(&job->lattice.axis[TC_H]);
+    if (reach_of(job, &height) == 1) {
+        return ci <= LONE_PAIRS / co;
+    }
+    return co <= 2 || ci <= PAIRS / co;
+}
+
 static const char *refuse(const struct tc_job *job)
 {
     const bool small = job->problem->operation->contraction == TC_SMALL_FROM_LARGE;
@@ -193,9 +209,8 @@ static const char *refuse(const struct tc_job *job)
             return "the outputs of several phases lie side by side";
         }
     }
-    if (!job->forced &&
-        (job->problem->g == 1 || 2 * tc_group_co(job->problem) > job->kernels->lanes)) {
-        return "other engines are faster for so many output channels a group";
+    if (!job->forced && !few_channels(job)) {
+        return "other engines are faster for so many channels a group";
     }
     return NULL;
 }
