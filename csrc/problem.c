@@ -83,18 +83,41 @@ static const char *weight_axes(const struct tc_request *request)
     return axes[request->operation->transposed][request->operation->rank - 1];
 }
 
-static void say_image(const struct tc_request *request, const char *name, struct tc_shape shape,
-                      struct tc_status *status)
+/* Whether a shape has as many axes as an image, and as many as the layout says, if there is one. */
+static bool is_image(const struct tc_request *request, struct tc_shape shape)
 {
-    static const char *const axes[] = {"NCL", "NCHW", "NCDHW"};
+    const int batch = shape.ndim - request->operation->rank - 1;
+    return batch == 0 || batch == 1 ? !request->layout.given || request->layout.batched == batch
+                                    : false;
+}
+
+/* Moves the axis of the channels from behind the spatial ones to before them, or back. */
+static void move_channels(int rank, struct tc_shape *shape, ptrdiff_t dims[TC_MAX_VALUES],
+                          bool back)
+{
+    const int first = shape->ndim - rank - 1, last = shape->ndim - 1;
+    const size_t spatial = (size_t)rank * sizeof dims[0];
+    memcpy(dims, shape->dims, (size_t)first * sizeof dims[0]);
+    memcpy(dims + first + !back, shape->dims + first + back, spatial);
+    dims[back ? last : first] = shape->dims[back ? first : last];
+    shape->dims = dims;
+}
+
+static void say_image(const struct tc_request *request, const char *name, struct tc_shape shape,
+                      bool last, struct tc_status *status)
+{
     const int rank = request->operation->rank;
+    ptrdiff_t dims[TC_MAX_VALUES];
     if (!shape.given) {
         return;
     }
     tc_say(status, "%s ", name);
+    if (last && is_image(request, shape)) {
+        move_channels(rank, &shape, dims, true);
+    }
     say_shape(status, shape);
-    if (shape.ndim == rank + 1 || shape.ndim == rank + 2) {
-        tc_say(status, " [%s]", axes[rank - 1] + (shape.ndim == rank + 1));
+    if (is_image(request, shape)) {
+        tc_say(status, " [%s]", tc_layout_letters(rank, shape.ndim == rank + 2, last));
     }
     tc_say(status, ", ");
 }
@@ -103,7 +126,7 @@ static void say_image(const struct tc_request *request, const char *name, struct
 static enum tc_code say_given(const struct tc_request *request, struct tc_status *status)
 {
     tc_say(status, ". Got ");
-    say_image(request, input_name(request), request->x, status);
+    say_image(request, input_name(request), request->x, request->layout.input_last, status);
     tc_say(status, "%s ", weight_name(request));
     say_shape(status, request->w);
     if (request->w.ndim == request->operation->rank + 2) {
@@ -115,7 +138,7 @@ static enum tc_code say_given(const struct tc_request *request, struct tc_status
         say_shape(status, request->b);
         tc_say(status, ", ");
     }
-    say_image(request, "grad_output", request->y, status);
+    say_image(request, "grad_output", request->y, request->layout.output_last, status);
     tc_say(status, "groups=%td.", request->groups);
     return status->code;
 }
@@ -205,22 +228,29 @@ static enum tc_code set_scalars(struct tc_problem *problem, const struct tc_requ
 /* ---- ranks and channels ---- */
 
 static enum tc_code check_image_rank(const struct tc_request *request, const char *name,
-                                     struct tc_shape shape, struct tc_status *status)
+                                     struct tc_shape shape, bool last, struct tc_status *status)
 {
     const int rank = request->operation->rank;
-    if (shape.given && shape.ndim != rank + 1 && shape.ndim != rank + 2) {
-        return refuse(request, status, "%s must have %d dimensions, or %d without a batch, got %d",
-                      name, rank + 2, rank + 1, shape.ndim);
+    const struct tc_layout *const layout = &request->layout;
+    if (!shape.given || is_image(request, shape)) {
+        return TC_OK;
     }
-    return TC_OK;
+    if (layout->given) {
+        return refuse(request, status, "%s must have the %d dimensions of layout '%s', got %d",
+                      name, rank + 1 + layout->batched,
+                      tc_layout_letters(rank, layout->batched, last), shape.ndim);
+    }
+    return refuse(request, status, "%s must have %d dimensions, or %d without a batch, got %d",
+                  name, rank + 2, rank + 1, shape.ndim);
 }
 
 static enum tc_code check_ranks(const struct tc_request *request, struct tc_status *status)
 {
     const int rank = request->operation->rank;
     const struct tc_shape w = request->w;
-    if (check_image_rank(request, input_name(request), request->x, status) ||
-        check_image_rank(request, "grad_output", request->y, status)) {
+    if (check_image_rank(request, input_name(request), request->x, request->layout.input_last,
+                         status) ||
+        check_image_rank(request, "grad_output", request->y, request->layout.output_last, status)) {
         return status->code;
     }
     if (w.ndim != rank + 2) {
@@ -265,6 +295,22 @@ static enum tc_code set_channels(struct tc_problem *problem, const struct tc_req
     return TC_OK;
 }
 
+/* What may be behind an input of other channels than the weight's. */
+static const char *guess(const struct tc_problem *problem, const struct tc_request *request)
+{
+    const struct tc_shape x = request->x;
+    if (x.dims[x.ndim - request->operation->rank - 1] == problem->co) {
+        return request->operation->transposed
+                   ? " (a weight of conv has its first two axes the other way round)"
+                   : " (a weight of conv_transpose has its first two axes the other way round)";
+    }
+    if (!request->layout.given && x.dims[x.ndim - 1] == problem->ci) {
+        return " (as many as its last axis has: if channels come last, pass their layout, such as "
+               "layout='NHWC')";
+    }
+    return "";
+}
+
 static enum tc_code check_channels(struct tc_problem *problem, const struct tc_request *request,
                                    struct tc_status *status)
 {
@@ -272,14 +318,9 @@ static enum tc_code check_channels(struct tc_problem *problem, const struct tc_r
     if (request->x.given) {
         const ptrdiff_t ci = request->x.dims[request->x.ndim - rank - 1];
         if (ci != problem->ci) {
-            const bool swapped = problem->co == ci;
-            return refuse(request, status, "%s has %td channels, but %s expects %td%s%s%s",
+            return refuse(request, status, "%s has %td channels, but %s expects %td%s",
                           input_name(request), ci, weight_name(request), problem->ci,
-                          swapped ? " (a weight of " : "",
-                          !swapped                         ? ""
-                          : request->operation->transposed ? "conv"
-                                                           : "conv_transpose",
-                          swapped ? " has its first two axes the other way round)" : "");
+                          guess(problem, request));
         }
     }
     if (request->y.given) {
@@ -332,7 +373,8 @@ static enum tc_code set_output_padding(struct tc_problem *problem, const struct 
                       size->count);
     }
     for (int axis = first; axis < TC_SPATIAL; axis++) {
-        const ptrdiff_t at = size->count == 1 ? 0 : size->count - TC_SPATIAL + axis;
+        const bool whole = size->count == request->x.ndim && request->layout.output_last;
+        const ptrdiff_t at = size->count == 1 ? 0 : size->count - TC_SPATIAL + axis - whole;
         const ptrdiff_t wanted = size->at[at];
         const ptrdiff_t choices = tc_max(problem->s[axis], problem->d[axis]);
         ptrdiff_t least, most;
@@ -473,9 +515,14 @@ static enum tc_code check_grad_output(const struct tc_problem *forward,
         memcmp(request->y.dims, dims, (size_t)ndim * sizeof dims[0]) == 0) {
         return TC_OK;
     }
+    struct tc_shape wanted = {true, ndim, dims};
+    ptrdiff_t moved[TC_MAX_VALUES];
+    if (forward->y_last) {
+        move_channels(request->operation->rank, &wanted, moved, true);
+    }
     tc_fail(status, TC_VALUE, "%s: grad_output must have the shape of the output, ",
             request->operation->name);
-    say_shape(status, (struct tc_shape){true, ndim, dims});
+    say_shape(status, wanted);
     return say_given(request, status);
 }
 
@@ -491,6 +538,8 @@ static struct tc_problem reverse(const struct tc_problem *problem)
     struct tc_problem reversed = *problem;
     reversed.ci = problem->co;
     reversed.co = problem->ci;
+    reversed.x_last = problem->y_last;
+    reversed.y_last = problem->x_last;
     memcpy(reversed.i, problem->o, sizeof reversed.i);
     memcpy(reversed.o, problem->i, sizeof reversed.o);
     return reversed;
@@ -531,15 +580,39 @@ static enum tc_code set_weight(struct tc_problem *problem, const struct tc_reque
     memset(problem, 0, sizeof *problem);
     problem->operation = request->operation;
     problem->dtype = request->dtype;
+    problem->x_last = request->layout.input_last;
+    problem->y_last = request->layout.output_last;
     return set_scalars(problem, request, status) || check_ranks(request, status) ||
                    set_channels(problem, request, status)
                ? status->code
                : check_channels(problem, request, status);
 }
 
-enum tc_code tc_problem_init(struct tc_problem *problem, const struct tc_request *request,
+/* A request whose images have their channels first, as all that is above takes them. */
+struct ordered {
+    struct tc_request request;
+    ptrdiff_t x[TC_MAX_VALUES], y[TC_MAX_VALUES];
+};
+
+static void put_in_order(struct ordered *ordered, const struct tc_request *given)
+{
+    struct tc_request *const request = &ordered->request;
+    const int rank = given->operation->rank;
+    *request = *given;
+    if (given->layout.input_last && given->x.given && is_image(given, given->x)) {
+        move_channels(rank, &request->x, ordered->x, false);
+    }
+    if (given->layout.output_last && given->y.given && is_image(given, given->y)) {
+        move_channels(rank, &request->y, ordered->y, false);
+    }
+}
+
+enum tc_code tc_problem_init(struct tc_problem *problem, const struct tc_request *given,
                              struct tc_status *status)
 {
+    struct ordered ordered;
+    put_in_order(&ordered, given);
+    const struct tc_request *const request = &ordered.request;
     if (set_weight(problem, request, status) || set_input(problem, request, status) ||
         (request->has_output_size && set_output_padding(problem, request, status))) {
         return status->code;
@@ -554,7 +627,7 @@ enum tc_code tc_problem_init_weight(struct tc_problem *problem, const struct tc_
         return status->code;
     }
     problem->n = 1;
-    problem->batched = true;
+    problem->batched = !request->layout.given || request->layout.batched;
     for (int axis = 0; axis < TC_SPATIAL; axis++) {
         const ptrdiff_t s = problem->s[axis], p = problem->p[axis];
         ptrdiff_t span;
@@ -580,26 +653,32 @@ struct tc_problem tc_problem_forward(const struct tc_problem *problem)
 int tc_problem_shape(const struct tc_problem *problem, ptrdiff_t dims[])
 {
     const bool weight = problem->operation->computes == TC_WEIGHT;
+    const bool last = !weight && problem->y_last;
     int ndim = 0;
     if (weight || problem->batched) {
         dims[ndim++] = weight ? problem->ci : problem->n;
     }
-    dims[ndim++] = weight ? tc_group_co(problem) : problem->co;
+    if (!last) {
+        dims[ndim++] = weight ? tc_group_co(problem) : problem->co;
+    }
     for (int axis = TC_SPATIAL - problem->operation->rank; axis < TC_SPATIAL; axis++) {
         dims[ndim++] = weight ? problem->k[axis] : problem->o[axis];
+    }
+    if (last) {
+        dims[ndim++] = problem->co;
     }
     return ndim;
 }
 
 struct tc_image tc_problem_image(const struct tc_problem *problem, void *data,
-                                 const ptrdiff_t strides[])
+                                 const ptrdiff_t strides[], bool last)
 {
     const int rank = problem->operation->rank;
-    const ptrdiff_t *const channels = problem->batched ? strides + 1 : strides;
-    struct tc_image image = {.data = data, .c = channels[0]};
+    const ptrdiff_t *const of_sample = problem->batched ? strides + 1 : strides;
+    struct tc_image image = {.data = data, .c = of_sample[last ? rank : 0]};
     image.n = problem->batched ? strides[0] : 0;
     for (int axis = 0; axis < rank; axis++) {
-        image.axis[TC_SPATIAL - rank + axis] = channels[1 + axis];
+        image.axis[TC_SPATIAL - rank + axis] = of_sample[!last + axis];
     }
     return image;
 }
@@ -635,6 +714,18 @@ static void say_axes(const struct tc_problem *problem, const char *name, ptrdiff
     }
 }
 
+/* "_nhwc", or "_nhwc_nchw" where input and output differ; nothing where channels come first. */
+static void say_layout(const struct tc_problem *problem, struct tc_status *text)
+{
+    static const char *const words[][2] = {
+        {"_ncl", "_nlc"}, {"_nchw", "_nhwc"}, {"_ncdhw", "_ndhwc"}};
+    const char *const *const word = words[problem->operation->rank - 1];
+    if (problem->x_last || problem->y_last) {
+        tc_say(text, "%s", word[problem->x_last]);
+        tc_say(text, "%s", problem->x_last != problem->y_last ? word[problem->y_last] : "");
+    }
+}
+
 void tc_problem_string(const struct tc_problem *given, bool input, struct tc_status *text)
 {
     static const char *const lengths[] = {"_id%td", "_ih%td", "_iw%td"};
@@ -658,5 +749,6 @@ void tc_problem_string(const struct tc_problem *given, bool input, struct tc_sta
     if (problem->g > 1) {
         tc_say(text, "_g%td", problem->g);
     }
+    say_layout(problem, text);
     tc_say(text, problem->dtype == TC_F32 ? "_f32" : "_f64");
 }

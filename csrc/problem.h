@@ -13,10 +13,8 @@
  *
  * Arrays here are indexed by TC_D, TC_H, TC_W: problem.i[TC_H] is ih. */
 
-#include "base/status.h"
+#include "layout.h"
 #include "tensor.h"
-
-#include <stdbool.h>
 
 /* The three contractions of one relation u = s*v + d*k - p between a position u on the large side
  * of a convolution, a position v on its small side and an element k of its kernel: each computes
@@ -49,7 +47,8 @@ const struct tc_operation *tc_operation_find(const char *name);
 struct tc_problem {
     const struct tc_operation *operation;
     enum tc_dtype dtype;
-    bool batched; /* whether the caller's arrays have a batch axis */
+    bool batched;        /* whether the caller's arrays have a batch axis */
+    bool x_last, y_last; /* whether their channels come last */
     bool bias;
     ptrdiff_t n, g, ci, co; /* ci and co count the channels of all groups */
     ptrdiff_t i[TC_SPATIAL], o[TC_SPATIAL], k[TC_SPATIAL];
@@ -71,10 +70,11 @@ struct tc_values {
 };
 
 /* Shapes are those of the forward operation's arrays, computed ones included where the caller has
- * to say them; y is the gradient of its output. */
+ * to say them, their axes in the order of the layout; y is the gradient of its output. */
 struct tc_request {
     const struct tc_operation *operation;
     enum tc_dtype dtype;
+    struct tc_layout layout;
     struct tc_shape x, w, b, y;
     struct tc_values stride, padding, output_padding, dilation;
     struct tc_values output_size; /* count 0 where !has_output_size */
@@ -97,9 +97,10 @@ struct tc_problem tc_problem_forward(const struct tc_problem *problem);
 /* The shape of the result in the caller's axes; returns its ndim (at most 5). */
 int tc_problem_shape(const struct tc_problem *problem, ptrdiff_t dims[]);
 
-/* Views of the caller's arrays, whose strides are given in the order of their axes. */
+/* Views of the caller's arrays, whose strides are given in the order of their axes; `last` is the
+ * problem's x_last or y_last. */
 struct tc_image tc_problem_image(const struct tc_problem *problem, void *data,
-                                 const ptrdiff_t strides[]);
+                                 const ptrdiff_t strides[], bool last);
 struct tc_weight tc_problem_weight(const struct tc_problem *problem, void *data,
                                    const ptrdiff_t strides[]);
 

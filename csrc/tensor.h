@@ -36,13 +36,19 @@ struct tc_bias {
     ptrdiff_t c;
 };
 
-/* The strides of a C-contiguous image (n, c, d, h, w). */
+/* The strides of a C-contiguous image (n, c, d, h, w), or (n, d, h, w, c) if channels come last. */
 static inline struct tc_image tc_contiguous_image(ptrdiff_t channels,
-                                                  const ptrdiff_t length[TC_SPATIAL])
+                                                  const ptrdiff_t length[TC_SPATIAL], int last)
 {
-    struct tc_image image = {.axis = {length[TC_H] * length[TC_W], length[TC_W], 1}};
-    image.c = length[TC_D] * image.axis[TC_D];
-    image.n = channels * image.c;
+    struct tc_image image = {.c = 1};
+    image.axis[TC_W] = last ? channels : 1;
+    image.axis[TC_H] = length[TC_W] * image.axis[TC_W];
+    image.axis[TC_D] = length[TC_H] * image.axis[TC_H];
+    image.n = length[TC_D] * image.axis[TC_D];
+    if (!last) {
+        image.c = image.n;
+        image.n *= channels;
+    }
     return image;
 }
 

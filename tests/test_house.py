@@ -66,7 +66,18 @@ def test_there_is_something_to_check():
 # ---- includes ----
 
 # Bottom first. A layer is a folder, or a file of csrc itself; it includes itself and those below.
-LAYERS = ("base", "tensor", "kernels", "problem", "lattice", "engine", "sums", "plan", "binding")
+LAYERS = (
+    "base",
+    "layout",
+    "tensor",
+    "kernels",
+    "problem",
+    "lattice",
+    "engine",
+    "sums",
+    "plan",
+    "binding",
+)
 INCLUDE = r'^\s*#\s*include\s*[<"]([^>"]+)[>"]'
 
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "args.h"
+#include "module.h"
 #include "ndarray.h"
 
 #include <string.h>
@@ -171,6 +172,19 @@ static int read_values(const char *function, const char *argument, PyObject *obj
     return read_index(function, argument, object, &values->at[0]);
 }
 
+static int read_layout(const char *function, PyObject *const slots[ARG_COUNT],
+                       struct tc_request *request)
+{
+    struct tc_status status;
+    const char *layout;
+    if (read_string(function, "layout", slots[ARG_LAYOUT], &layout)) {
+        return -1;
+    }
+    return tc_layout_parse(&request->layout, request->operation->rank, layout, &status)
+               ? raise_status(function, &status)
+               : 0;
+}
+
 int read_options(const char *function, PyObject *const slots[ARG_COUNT], struct tc_request *request)
 {
     const struct {
@@ -194,7 +208,8 @@ int read_options(const char *function, PyObject *const slots[ARG_COUNT], struct 
     if (slots[ARG_GROUPS] && read_index(function, "groups", slots[ARG_GROUPS], &request->groups)) {
         return -1;
     }
-    return read_output_size(function, slots, request);
+    return read_layout(function, slots, request) || read_output_size(function, slots, request) ? -1
+                                                                                               : 0;
 }
 
 int read_output_size(const char *function, PyObject *const slots[ARG_COUNT],
@@ -209,7 +224,8 @@ int read_output_size(const char *function, PyObject *const slots[ARG_COUNT],
     if (PyArray_Check(size) && PyArray_NDIM((PyArrayObject *)size) > rank) {
         const struct tc_shape shape = shape_of((PyArrayObject *)size); /* an image to be like */
         request->output_size.count = rank;
-        memcpy(request->output_size.at, shape.dims + shape.ndim - rank,
+        memcpy(request->output_size.at,
+               shape.dims + shape.ndim - rank - request->layout.output_last,
                sizeof(ptrdiff_t) * (size_t)rank);
         return 0;
     }

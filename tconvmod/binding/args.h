@@ -56,7 +56,8 @@ int bind_args(const struct arg_names *names, const struct signature *signature,
               PyObject *const *args, Py_ssize_t given, PyObject *keywords,
               PyObject *slots[ARG_COUNT]);
 
-/* The integer options of an operation into a request; absent ones get their defaults. */
+/* The layout and the integer options of an operation into a request; absent ones get their
+ * defaults. */
 int read_options(const char *function, PyObject *const slots[ARG_COUNT],
                  struct tc_request *request);
 

@@ -7,10 +7,14 @@
 
 #define OPTIONS_SIGNATURE                                                                          \
     "($module, /, input, weight, bias=None, stride=1, padding=0,\n"                                \
-    "output_padding=0, groups=1, dilation=1, *, output_size=None, out=None,\n"                     \
-    "accumulate=False, threads=None)\n--\n\n"
+    "output_padding=0, groups=1, dilation=1, *, output_size=None,\n"                               \
+    "layout=None, out=None, accumulate=False, threads=None)\n--\n\n"
 
 #define OUT_PARAMETERS                                                                             \
+    "layout : str, optional\n"                                                                     \
+    "    The order of the axes, such as \"NHWC\" (\"HWC\" for a single image, \"NLC\",\n"          \
+    "    \"NDHWC\"), or \"NHWC->NCHW\" where the output's order differs. Channels come\n"          \
+    "    first if it is not given; a weight's axes are the same in all layouts.\n"                 \
     "out : ndarray, optional\n"                                                                    \
     "    Where to put the result: an array of its shape and dtype, of any strides.\n"              \
     "    It may overlap the inputs.\n"                                                             \
@@ -65,7 +69,7 @@
 
 #define CONV_SIGNATURE                                                                             \
     "($module, /, input, weight, bias=None, stride=1, padding=0, dilation=1,\n"                    \
-    "groups=1, *, out=None, accumulate=False, threads=None)\n--\n\n"
+    "groups=1, *, layout=None, out=None, accumulate=False, threads=None)\n--\n\n"
 
 #define CONV_PARAMETERS                                                                            \
     "bias : array_like, optional\n"                                                                \
@@ -241,7 +245,8 @@
 
 #define conv1d_input_doc                                                                           \
     "conv1d_input($module, /, input_size, weight, grad_output, stride=1, padding=0,\n"             \
-    "dilation=1, groups=1, *, out=None, accumulate=False, threads=None)\n--\n\n"                   \
+    "dilation=1, groups=1, *, layout=None, out=None, accumulate=False,\n"                          \
+    "threads=None)\n--\n\n"                                                                        \
     "Gradient of conv1d with respect to its input.\n"                                              \
     "\n"                                                                                           \
     "Parameters\n"                                                                                 \
@@ -264,7 +269,8 @@
 
 #define conv1d_weight_doc                                                                          \
     "conv1d_weight($module, /, input, weight_size, grad_output, stride=1, padding=0,\n"            \
-    "dilation=1, groups=1, *, out=None, accumulate=False, threads=None)\n--\n\n"                   \
+    "dilation=1, groups=1, *, layout=None, out=None, accumulate=False,\n"                          \
+    "threads=None)\n--\n\n"                                                                        \
     "Gradient of conv1d with respect to its weight.\n"                                             \
     "\n"                                                                                           \
     "Parameters\n"                                                                                 \
@@ -282,7 +288,8 @@
 
 #define conv2d_input_doc                                                                           \
     "conv2d_input($module, /, input_size, weight, grad_output, stride=1, padding=0,\n"             \
-    "dilation=1, groups=1, *, out=None, accumulate=False, threads=None)\n--\n\n"                   \
+    "dilation=1, groups=1, *, layout=None, out=None, accumulate=False,\n"                          \
+    "threads=None)\n--\n\n"                                                                        \
     "Gradient of conv2d with respect to its input.\n"                                              \
     "\n"                                                                                           \
     "Parameters\n"                                                                                 \
@@ -307,7 +314,8 @@
 
 #define conv2d_weight_doc                                                                          \
     "conv2d_weight($module, /, input, weight_size, grad_output, stride=1, padding=0,\n"            \
-    "dilation=1, groups=1, *, out=None, accumulate=False, threads=None)\n--\n\n"                   \
+    "dilation=1, groups=1, *, layout=None, out=None, accumulate=False,\n"                          \
+    "threads=None)\n--\n\n"                                                                        \
     "Gradient of conv2d with respect to its weight.\n"                                             \
     "\n"                                                                                           \
     "Parameters\n"                                                                                 \
@@ -326,7 +334,8 @@
 
 #define conv3d_input_doc                                                                           \
     "conv3d_input($module, /, input_size, weight, grad_output, stride=1, padding=0,\n"             \
-    "dilation=1, groups=1, *, out=None, accumulate=False, threads=None)\n--\n\n"                   \
+    "dilation=1, groups=1, *, layout=None, out=None, accumulate=False,\n"                          \
+    "threads=None)\n--\n\n"                                                                        \
     "Gradient of conv3d with respect to its input.\n"                                              \
     "\n"                                                                                           \
     "Parameters\n"                                                                                 \
@@ -349,7 +358,8 @@
 
 #define conv3d_weight_doc                                                                          \
     "conv3d_weight($module, /, input, weight_size, grad_output, stride=1, padding=0,\n"            \
-    "dilation=1, groups=1, *, out=None, accumulate=False, threads=None)\n--\n\n"                   \
+    "dilation=1, groups=1, *, layout=None, out=None, accumulate=False,\n"                          \
+    "threads=None)\n--\n\n"                                                                        \
     "Gradient of conv3d with respect to its weight.\n"                                             \
     "\n"                                                                                           \
     "Parameters\n"                                                                                 \
@@ -367,8 +377,8 @@
 
 #define conv_transpose1d_input_doc                                                                 \
     "conv_transpose1d_input($module, /, input_size, weight, grad_output, stride=1, padding=0,\n"   \
-    "output_padding=0, groups=1, dilation=1, *, out=None, accumulate=False,\n"                     \
-    "threads=None)\n--\n\n"                                                                        \
+    "output_padding=0, groups=1, dilation=1, *, layout=None, out=None,\n"                          \
+    "accumulate=False, threads=None)\n--\n\n"                                                      \
     "Gradient of conv_transpose1d with respect to its input.\n"                                    \
     "\n"                                                                                           \
     "Parameters\n"                                                                                 \
@@ -392,8 +402,8 @@
 
 #define conv_transpose1d_weight_doc                                                                \
     "conv_transpose1d_weight($module, /, input, weight_size, grad_output, stride=1, padding=0,\n"  \
-    "output_padding=0, groups=1, dilation=1, *, out=None, accumulate=False,\n"                     \
-    "threads=None)\n--\n\n"                                                                        \
+    "output_padding=0, groups=1, dilation=1, *, layout=None, out=None,\n"                          \
+    "accumulate=False, threads=None)\n--\n\n"                                                      \
     "Gradient of conv_transpose1d with respect to its weight.\n"                                   \
     "\n"                                                                                           \
     "Parameters\n"                                                                                 \
@@ -412,8 +422,8 @@
 
 #define conv_transpose2d_input_doc                                                                 \
     "conv_transpose2d_input($module, /, input_size, weight, grad_output, stride=1, padding=0,\n"   \
-    "output_padding=0, groups=1, dilation=1, *, out=None, accumulate=False,\n"                     \
-    "threads=None)\n--\n\n"                                                                        \
+    "output_padding=0, groups=1, dilation=1, *, layout=None, out=None,\n"                          \
+    "accumulate=False, threads=None)\n--\n\n"                                                      \
     "Gradient of conv_transpose2d with respect to its input.\n"                                    \
     "\n"                                                                                           \
     "Parameters\n"                                                                                 \
@@ -438,8 +448,8 @@
 
 #define conv_transpose2d_weight_doc                                                                \
     "conv_transpose2d_weight($module, /, input, weight_size, grad_output, stride=1, padding=0,\n"  \
-    "output_padding=0, groups=1, dilation=1, *, out=None, accumulate=False,\n"                     \
-    "threads=None)\n--\n\n"                                                                        \
+    "output_padding=0, groups=1, dilation=1, *, layout=None, out=None,\n"                          \
+    "accumulate=False, threads=None)\n--\n\n"                                                      \
     "Gradient of conv_transpose2d with respect to its weight.\n"                                   \
     "\n"                                                                                           \
     "Parameters\n"                                                                                 \
@@ -459,8 +469,8 @@
 
 #define conv_transpose3d_input_doc                                                                 \
     "conv_transpose3d_input($module, /, input_size, weight, grad_output, stride=1, padding=0,\n"   \
-    "output_padding=0, groups=1, dilation=1, *, out=None, accumulate=False,\n"                     \
-    "threads=None)\n--\n\n"                                                                        \
+    "output_padding=0, groups=1, dilation=1, *, layout=None, out=None,\n"                          \
+    "accumulate=False, threads=None)\n--\n\n"                                                      \
     "Gradient of conv_transpose3d with respect to its input.\n"                                    \
     "\n"                                                                                           \
     "Parameters\n"                                                                                 \
@@ -484,8 +494,8 @@
 
 #define conv_transpose3d_weight_doc                                                                \
     "conv_transpose3d_weight($module, /, input, weight_size, grad_output, stride=1, padding=0,\n"  \
-    "output_padding=0, groups=1, dilation=1, *, out=None, accumulate=False,\n"                     \
-    "threads=None)\n--\n\n"                                                                        \
+    "output_padding=0, groups=1, dilation=1, *, layout=None, out=None,\n"                          \
+    "accumulate=False, threads=None)\n--\n\n"                                                      \
     "Gradient of conv_transpose3d with respect to its weight.\n"                                   \
     "\n"                                                                                           \
     "Parameters\n"                                                                                 \
@@ -540,14 +550,15 @@
 
 #define make_plan_doc                                                                              \
     "plan($module, /, op, weight, bias=None, *, stride=1, padding=0,\n"                            \
-    "output_padding=0, groups=1, dilation=1, isa=None, engine=None, threads=None)\n--\n\n"         \
+    "output_padding=0, groups=1, dilation=1, layout=None, isa=None, engine=None,\n"                \
+    "threads=None)\n--\n\n"                                                                        \
     "Prepare an operation for many inputs: choose the kernels, pack the weights once.\n"           \
     "\n"                                                                                           \
     "Parameters\n"                                                                                 \
     "----------\n"                                                                                 \
     "op : str\n"                                                                                   \
     "    The name of the operation, such as \"conv_transpose2d\".\n"                               \
-    "weight, bias, stride, padding, output_padding, groups, dilation, threads\n"                   \
+    "weight, bias, stride, padding, output_padding, groups, dilation, layout, threads\n"           \
     "    As for the operation. The plan keeps a snapshot of weight and bias: later\n"              \
     "    changes of the arrays do not reach it.\n"                                                 \
     "isa : str, optional\n"                                                                        \
@@ -577,7 +588,7 @@
 #define explain_doc                                                                                \
     "explain($module, /, op, input_shape, weight_shape, dtype='float32', *, bias=False,\n"         \
     "stride=1, padding=0, output_padding=0, groups=1, dilation=1, output_size=None,\n"             \
-    "isa=None, engine=None, threads=None)\n--\n\n"                                                 \
+    "layout=None, isa=None, engine=None, threads=None)\n--\n\n"                                    \
     "The facts that `tconv.explain` puts into words, as a dict."
 
 #define config_doc                                                                                 \

@@ -6,11 +6,11 @@
 #include "ndarray.h"
 
 static const enum arg explain_args[] = {
-    ARG_OP,          ARG_INPUT_SHAPE, ARG_WEIGHT_SHAPE,   ARG_DTYPE,   ARG_BIAS,
-    ARG_STRIDE,      ARG_PADDING,     ARG_OUTPUT_PADDING, ARG_GROUPS,  ARG_DILATION,
-    ARG_OUTPUT_SIZE, ARG_ISA,         ARG_ENGINE,         ARG_THREADS,
+    ARG_OP,      ARG_INPUT_SHAPE,    ARG_WEIGHT_SHAPE, ARG_DTYPE,    ARG_BIAS,        ARG_STRIDE,
+    ARG_PADDING, ARG_OUTPUT_PADDING, ARG_GROUPS,       ARG_DILATION, ARG_OUTPUT_SIZE, ARG_LAYOUT,
+    ARG_ISA,     ARG_ENGINE,         ARG_THREADS,
 };
-static const struct signature explain_signature = {"explain", explain_args, 14, 4, 3};
+static const struct signature explain_signature = {"explain", explain_args, 15, 4, 3};
 
 /* Adds to the dict; takes over the reference. */
 static int put(PyObject *dict, const char *key, PyObject *value)
@@ -151,10 +151,10 @@ PyObject *explain(PyObject *module, PyObject *const *args, Py_ssize_t given, PyO
     const struct tc_order order = {
         .problem = &problem,
         .cpu = &state->cpu,
-        .x = tc_contiguous_image(problem.ci, problem.i),
+        .x = tc_contiguous_image(problem.ci, problem.i, problem.x_last),
         .w = contiguous_weight(&problem, &weight),
         .b = {NULL, 1},
-        .y = tc_contiguous_image(problem.co, problem.o),
+        .y = tc_contiguous_image(problem.co, problem.o, problem.y_last),
         .isa = isa ? isa : state->isa,
         .engine = engine,
         .threads = threads ? threads : default_threads(),

@@ -163,11 +163,11 @@ void element_strides(PyArrayObject *array, ptrdiff_t strides[])
     }
 }
 
-struct tc_image image_of(PyArrayObject *array, const struct tc_problem *problem)
+struct tc_image image_of(PyArrayObject *array, const struct tc_problem *problem, bool last)
 {
     ptrdiff_t strides[TC_MAX_VALUES];
     element_strides(array, strides);
-    return tc_problem_image(problem, PyArray_DATA(array), strides);
+    return tc_problem_image(problem, PyArray_DATA(array), strides, last);
 }
 
 struct tc_weight weight_of(PyArrayObject *array, const struct tc_problem *problem)

@@ -49,7 +49,8 @@ static inline struct tc_shape shape_of(PyArrayObject *array)
 /* At most TC_MAX_VALUES strides, in elements. */
 void element_strides(PyArrayObject *array, ptrdiff_t strides[]);
 
-struct tc_image image_of(PyArrayObject *array, const struct tc_problem *problem);
+/* `last` is the problem's x_last or y_last. */
+struct tc_image image_of(PyArrayObject *array, const struct tc_problem *problem, bool last);
 struct tc_weight weight_of(PyArrayObject *array, const struct tc_problem *problem);
 struct tc_bias bias_of(PyArrayObject *array);
 

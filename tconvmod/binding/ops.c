@@ -218,12 +218,15 @@ static void set_views(struct tc_order *order, const struct arrays *arrays, PyArr
     const struct tc_operation *const operation = problem->operation;
     PyArrayObject *const *const of = arrays->of;
     if (operation->computes == TC_WEIGHT) {
-        order->x = image_of(of[operation->transposed ? TC_INPUT : TC_OUTPUT], problem);
-        order->y = image_of(of[operation->transposed ? TC_OUTPUT : TC_INPUT], problem);
+        order->x =
+            image_of(of[operation->transposed ? TC_INPUT : TC_OUTPUT], problem, problem->x_last);
+        order->y =
+            image_of(of[operation->transposed ? TC_OUTPUT : TC_INPUT], problem, problem->y_last);
         order->w = weight_of(result, problem);
     } else {
-        order->x = image_of(of[operation->computes == TC_INPUT ? TC_OUTPUT : TC_INPUT], problem);
-        order->y = image_of(result, problem);
+        order->x = image_of(of[operation->computes == TC_INPUT ? TC_OUTPUT : TC_INPUT], problem,
+                            problem->x_last);
+        order->y = image_of(result, problem, problem->y_last);
         order->w = weight_of(of[TC_WEIGHT], problem);
     }
     order->b = bias_of(arrays->of[BIAS]);

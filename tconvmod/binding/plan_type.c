@@ -62,10 +62,10 @@ static PyObject *call_plan(PyObject *object, PyObject *const *args, size_t flags
     const struct tc_order order = {
         .problem = &problem,
         .cpu = &state->cpu,
-        .x = image_of(input, &problem),
+        .x = image_of(input, &problem, problem.x_last),
         .w = self->weight ? weight_of(self->weight, &problem) : (struct tc_weight){NULL},
         .b = bias_of(self->bias),
-        .y = image_of(y, &problem),
+        .y = image_of(y, &problem, problem.y_last),
         .isa = self->isa,
         .engine = self->engine,
         .threads = threads ? threads : default_threads(),
@@ -85,10 +85,10 @@ done:
 /* ---- making ---- */
 
 static const enum arg plan_args[] = {
-    ARG_OP,     ARG_WEIGHT,   ARG_BIAS, ARG_STRIDE, ARG_PADDING, ARG_OUTPUT_PADDING,
-    ARG_GROUPS, ARG_DILATION, ARG_ISA,  ARG_ENGINE, ARG_THREADS,
+    ARG_OP,     ARG_WEIGHT,   ARG_BIAS,   ARG_STRIDE, ARG_PADDING, ARG_OUTPUT_PADDING,
+    ARG_GROUPS, ARG_DILATION, ARG_LAYOUT, ARG_ISA,    ARG_ENGINE,  ARG_THREADS,
 };
-static const struct signature plan_signature = {"plan", plan_args, 11, 3, 2};
+static const struct signature plan_signature = {"plan", plan_args, 12, 3, 2};
 
 /* Chooses the engine and packs the weights, or keeps copies. */
 static int prepare(plan_object *self, const struct module_state *state, PyArrayObject *weight,
@@ -99,10 +99,10 @@ static int prepare(plan_object *self, const struct module_state *state, PyArrayO
     const struct tc_order order = {
         .problem = &self->problem,
         .cpu = &state->cpu,
-        .x = tc_contiguous_image(self->problem.ci, self->problem.i),
+        .x = tc_contiguous_image(self->problem.ci, self->problem.i, self->problem.x_last),
         .w = weight_of(weight, &self->problem),
         .b = bias_of(bias),
-        .y = tc_contiguous_image(self->problem.co, self->problem.o),
+        .y = tc_contiguous_image(self->problem.co, self->problem.o, self->problem.y_last),
         .isa = self->isa ? self->isa : state->isa,
         .engine = self->engine,
         .threads = 1,

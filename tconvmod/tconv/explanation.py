@@ -109,8 +109,8 @@ def explain(
     dtype : str
         ``"float32"`` or ``"float64"``.
     **options
-        As for the operation (``stride``, ``padding`` ...; ``bias`` is True or False), and
-        ``isa`` and ``engine`` as for `tconv.plan`.
+        As for the operation (``stride``, ``padding``, ``layout`` ...; ``bias`` is True or
+        False), and ``isa`` and ``engine`` as for `tconv.plan`.
 
     Returns
     -------

@@ -2,7 +2,8 @@
 
 A string such as ``ct2d_n16_ci64_ih32_iw32_co3_k4_s2_p1_f32`` says operation, batch, channels,
 lengths, kernel, stride, padding and dtype; ``op`` (output padding), ``d`` (dilation) and ``g``
-(groups) appear where they are not 0, 1 and 1, and ``k3x5`` where axes differ. ``c2d`` is a
+(groups) appear where they are not 0, 1 and 1, and ``k3x5`` where axes differ; ``nhwc`` before the
+dtype is the layout, ``nhwc_nchw`` one for the input and one for the output. ``c2d`` is a
 convolution. A gradient is called as the forward operation it belongs to, with ``gx`` (of the input)
 or ``gw`` (of the weight) behind the first word: ``ct2dgw_n16_...``.
 """
@@ -17,6 +18,7 @@ __all__ = ["Problem", "parse", "read_file"]
 _OPERATIONS = {"c": "conv", "ct": "conv_transpose"}
 _GRADIENTS = {"": "", "gx": "_input", "gw": "_weight"}
 _DTYPES = {"f32": "float32", "f64": "float64"}
+_LAYOUTS = {1: ("ncl", "nlc"), 2: ("nchw", "nhwc"), 3: ("ncdhw", "ndhwc")}
 _OPTIONS = {"s": "stride", "p": "padding", "op": "output_padding", "d": "dilation"}
 
 
@@ -71,6 +73,8 @@ def parse(string: str) -> Problem:
     ('conv_transpose2d', (1, 8, 5, 6), (8, 2, 3, 3))
     >>> p.options
     {'stride': (2, 1), 'padding': 1, 'output_padding': (1, 0), 'groups': 2}
+    >>> parse("c2d_n1_ci8_ih5_iw6_co4_k3_s1_p0_nhwc_f32").options
+    {'layout': 'NHWC'}
     """
     head, *words = string.split("_")
     match = re.fullmatch(r"(c|ct)([123])d(gx|gw|)", head)
@@ -78,7 +82,8 @@ def parse(string: str) -> Problem:
         raise ValueError(f"not a problem string: {string!r}")
     rank = int(match[2])
     values: dict[str, tuple[int, ...]] = {}
-    for word in words[:-1]:
+    layouts = [word.upper() for word in words[:-1] if word in _LAYOUTS[rank]]
+    for word in words[: len(words) - 1 - len(layouts)]:
         part = re.fullmatch(r"([a-z]+)(\d+(?:x\d+)*)", word)
         if part is None:
             raise ValueError(f"not a problem string: {word!r} in {string!r}")
@@ -97,10 +102,13 @@ def parse(string: str) -> Problem:
     groups = values.get("g", (1,))[0]
     if groups != 1:
         options["groups"] = groups
+    if layouts:
+        options["layout"] = "->".join(layouts)
+    last = layouts and layouts[0].endswith("C")
     return Problem(
         string=string,
         op=f"{_OPERATIONS[match[1]]}{rank}d{_GRADIENTS[match[3]]}",
-        input_shape=(n, ci, *lengths),
+        input_shape=(n, *lengths, ci) if last else (n, ci, *lengths),
         weight_shape=(*((ci, co // groups) if match[1] == "ct" else (co, ci // groups)), *kernel),
         dtype=_DTYPES[words[-1]],
         options=options,

@@ -80,7 +80,7 @@ static void check_sheet(const struct tc_kernels *kernels, const struct tc_proble
     void *const x = new_numbers(4, CHANNELS * problem->i[0] * problem->i[1] * problem->i[2]);
     float *const data = new_canaries(4, CHANNELS * pitch);
     unsigned char *const masks = malloc((size_t)((1 + taps) * bytes));
-    struct tc_image image = tc_contiguous_image(CHANNELS, problem->i);
+    struct tc_image image = tc_contiguous_image(CHANNELS, problem->i, false);
     image.data = x;
     tc_sheet_clear(&sheet, CHANNELS, pitch, data, 4);
     tc_sheet_copy(&sheet, kernels, image, CHANNELS, pitch, data);
