@@ -9,9 +9,11 @@
 static const double THREAD_MACS = 100e3;
 
 const struct tc_engine *const tc_engines[TC_MAX_ENGINES] = {
-    &tc_engine_phases, &tc_engine_lines,     &tc_engine_direct,
-    &tc_engine_mirror, &tc_engine_gather,    &tc_engine_wline,
-    &tc_engine_wgrad,  &tc_engine_reference, NULL,
+    &tc_engine_phases,    &tc_engine_channels,
+    &tc_engine_lines,     &tc_engine_direct,
+    &tc_engine_mirror,    &tc_engine_gather,
+    &tc_engine_wline,     &tc_engine_wgrad,
+    &tc_engine_reference, NULL,
 };
 
 static double nominal_macs(const struct tc_problem *problem)
@@ -109,6 +111,13 @@ enum tc_code tc_plan_make(struct tc_plan *plan, const struct tc_order *order,
         return status->code;
     }
     return book_scratch(plan, status);
+}
+
+bool tc_plan_is_possible(const struct tc_order *order)
+{
+    struct tc_plan plan;
+    struct tc_status status;
+    return tc_plan_make(&plan, order, &status) == TC_OK;
 }
 
 void tc_plan_pack(const struct tc_plan *plan, void *packed)

@@ -32,6 +32,9 @@ struct tc_plan {
 enum tc_code tc_plan_make(struct tc_plan *plan, const struct tc_order *order,
                           struct tc_status *status);
 
+/* Whether a plan can be made from the order. */
+bool tc_plan_is_possible(const struct tc_order *order);
+
 /* Packs the weights into plan->job.packed_bytes bytes; if those are 0, there is nothing to
  * pack and the weights are read as they lie at every run. */
 void tc_plan_pack(const struct tc_plan *plan, void *packed);

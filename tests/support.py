@@ -19,7 +19,11 @@ def _does(engine, op):
     try:
         tconv.explain(op, (1, 1, 3, 3), (1, 1, 3, 3), engine=engine, stride=2)
     except ValueError as refusal:
-        never = ("for other operations", "outputs of several phases lie side by side")
+        never = (
+            "for other operations",
+            "for depthwise layers",
+            "outputs of several phases lie side by side",
+        )
         return not any(reason in str(refusal) for reason in never)
     return True
 

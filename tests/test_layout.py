@@ -71,11 +71,16 @@ def test_edges(name, fill, isa):
 
 
 @settings(max_examples=150, deadline=None)
-@given(forward_problems(), st.integers(1, 3), st.sampled_from(support.ISAS))
-def test_drawn(problem, threads, isa):
-    """Integers, so that the definition itself is met."""
+@given(
+    forward_problems(),
+    st.integers(1, 3),
+    st.sampled_from(support.ISAS),
+    st.sampled_from((support.integers, support.reals)),
+)
+def test_drawn(problem, threads, isa, fill):
+    """The same bits; and, with integers, the definition itself."""
     rng = np.random.default_rng(3)
-    check_layouts(support.CORES[isa], problem, rng, support.integers, threads=threads)
+    check_layouts(support.CORES[isa], problem, rng, fill, threads=threads)
     x, w, b = support.arrays_of(problem, rng)
     rank = w.ndim - 2
     expected = support.definition(problem.op)(x, w, b, **problem.options)
@@ -115,6 +120,21 @@ def test_plans(name):
         ValueError, match="input must have the 4 dimensions of layout 'NHWC', got 3"
     ):
         plan(to_last(x[0], 2))
+
+
+def test_a_plan_meets_any_strides():
+    """Its engine may be one that wants the channels side by side."""
+    problem, rng = EDGES["depthwise"], np.random.default_rng(13)
+    x, w, b = support.arrays_of(problem, rng)
+    plan = tconv.plan(problem.op, w, b, **problem.options, layout="NHWC")
+    assert plan.engine == "channels"
+    expected = plan(to_last(x, 2))
+    support.assert_same(plan(np.moveaxis(x, 1, -1)), expected)
+    flipped = np.flip(np.flip(to_last(x, 2), (1, 2)).copy(), (1, 2))
+    support.assert_same(plan(flipped), expected)
+    for out in (np.empty_like(expected, order="F"), np.empty_like(expected)[..., ::-1]):
+        assert plan(to_last(x, 2), out=out) is out
+        support.assert_same(out, expected)
 
 
 def test_upsampling_by_a_reshape():

@@ -356,11 +356,18 @@ static struct scratch scratch_of(const struct tc_job *job, const struct layout *
     };
 }
 
-/* Whether vectors of output channels would be at least four fifths full. */
-static bool fills_vectors(const struct tc_job *job)
+/* Whether gather is faster: where vectors of output channels are four fifths full, and inputs are
+ * used more than once or are many. Where one tap is all there is, both sum in the same order, so
+ * that strides may decide: a half is enough where y's channels are contiguous, since every row of
+ * this engine's outputs would have to be transposed. */
+static bool fills_vectors(const struct tc_job *job, bool shuffles)
 {
     const ptrdiff_t co = tc_group_co(job->problem);
-    return 4 * tc_round_up(co, job->kernels->lanes) <= 5 * co;
+    const ptrdiff_t vectors = tc_round_up(co, job->kernels->lanes);
+    if (shuffles && job->y.c == 1) {
+        return vectors <= 2 * co;
+    }
+    return 4 * vectors <= 5 * co && (!shuffles || tc_group_ci(job->problem) >= MANY_CHANNELS);
 }
 
 /* Why not: for reasons that hold for images of every size, since a plan meets them all. */
@@ -385,11 +392,15 @@ static const char *refuse(const struct tc_job *job)
         inputs * job->kernels->bytes > (double)job->cpu->l2_bytes) {
         return "what one cell reads and gives does not fit the cache";
     }
-    if (!job->forced && fills_vectors(job) &&
-        (!shuffles || tc_group_ci(problem) >= MANY_CHANNELS)) {
+    if (!job->forced && fills_vectors(job, shuffles)) {
         return "the output channels fill vectors";
     }
     return NULL;
+}
+
+bool tc_direct_takes(const struct tc_job *job)
+{
+    return refuse(job) == NULL;
 }
 
 static const char *accept(struct tc_job *job)

@@ -44,6 +44,7 @@ struct tc_job {
 struct tc_engine {
     const char *name;
     unsigned contractions; /* those that it can do, a bit each */
+    bool by_strides;       /* there are strides of x and y that it refuses */
     /* Books the job and returns NULL, or returns why not. */
     const char *(*accept)(struct tc_job *job);
     /* Packs the weights into packed_bytes, if those are not 0: then they are read as they lie. */
@@ -64,8 +65,25 @@ enum {
     TC_DOES_WEIGHT = 1 << TC_WEIGHT_FROM_BOTH,
 };
 
-extern const struct tc_engine tc_engine_phases, tc_engine_lines, tc_engine_direct, tc_engine_mirror,
-    tc_engine_gather, tc_engine_wline, tc_engine_wgrad, tc_engine_reference;
+extern const struct tc_engine tc_engine_phases, tc_engine_channels, tc_engine_lines,
+    tc_engine_direct, tc_engine_mirror, tc_engine_gather, tc_engine_wline, tc_engine_wgrad,
+    tc_engine_reference;
+
+/* Kernel lines that the engine `lines` takes at once for this job, or 0 if it does not take it: it
+ * sums the taps by their offsets, a column of so many lines before the next along the width. */
+int tc_lines_reach(const struct tc_job *job);
+
+/* Whether the engine `direct` takes this job. */
+bool tc_direct_takes(const struct tc_job *job);
+
+/* How many lines the next call of the kernels `lines` takes of those left: 1, 4 or TC_MAX_LINES. */
+static inline ptrdiff_t tc_next_lines(ptrdiff_t left)
+{
+    if (left == TC_MAX_LINES + 1) {
+        return 4; /* and 4 */
+    }
+    return left >= TC_MAX_LINES ? TC_MAX_LINES : left >= 4 ? 4 : 1;
+}
 
 /* The list, most special first, ended by NULL. */
 extern const struct tc_engine *const tc_engines[];

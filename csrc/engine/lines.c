@@ -86,16 +86,6 @@ static ptrdiff_t met_lines(const struct tc_job *job, const struct layout *layout
     return tc_min(axis->in, axis->in_step * (lines - 1) + (taps->count - 1) * taps->step + 1);
 }
 
-/* How many lines the next call of the kernel takes: 1, 4 or 7, of those left and at most. */
-static ptrdiff_t next_lines(ptrdiff_t left, ptrdiff_t most)
-{
-    const ptrdiff_t lines = left == TC_MAX_LINES + 1 ? 4 /* and 4 */
-                            : left >= TC_MAX_LINES   ? TC_MAX_LINES
-                            : left >= 4              ? 4
-                                                     : 1;
-    return tc_min(lines, most);
-}
-
 /* The most kernel lines that the kernel takes at once and that divide the kernel's height. */
 static int reach_of(const struct tc_job *job, const struct taps *taps)
 {
@@ -148,7 +138,7 @@ static void cut(const struct tc_job *job, struct layout *layout)
            lay_copy(job, layout, layout->lines) > STRIP_BYTES) {
         layout->lines /= 2; /* from 7: 3, 1 */
     }
-    layout->lines = next_lines(layout->lines, TC_MAX_LINES);
+    layout->lines = tc_next_lines(layout->lines);
     layout->rows = tc_round_up(tc_max(POINTS / width / layout->span, 1), TC_MAX_LINES);
     layout->rows = tc_min(layout->rows, height);
     layout->spans = tc_ceil_div(groups, layout->span);
@@ -213,6 +203,12 @@ static const char *refuse(const struct tc_job *job)
         return "other engines are faster for so many channels a group";
     }
     return NULL;
+}
+
+int tc_lines_reach(const struct tc_job *job)
+{
+    const struct taps height = taps_of(&job->lattice.axis[TC_H]);
+    return refuse(job) ? 0 : reach_of(job, &height);
 }
 
 static const char *accept(struct tc_job *job)
@@ -528,7 +524,7 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
     fetch(&s, rows);
     for (s.lines = rows; s.lines.begin < rows.end; s.lines.begin = s.lines.end) {
         const ptrdiff_t left = rows.end - s.lines.begin;
-        s.lines.end = s.lines.begin + next_lines(left, layout->lines);
+        s.lines.end = s.lines.begin + tc_min(tc_next_lines(left), layout->lines);
         s.input = tc_lattice_inputs(axis, s.lines);
         run_strip(&s);
     }

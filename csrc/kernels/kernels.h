@@ -23,8 +23,8 @@
  * (or, if `a_by_lane`, A[r][t, k][l], a vector of elements from there on, in the place of one
  * element for all lanes) in that order, one accumulator an element. start is C itself if `add`,
  * else bias[l], or bias[r] if `bias_by_row`, else 0. The kernel of width v takes lanes in ((v-1)*L,
- * v*L], L lanes a vector, and reads B, A by lane and a bias by lane in whole vectors: v*L elements;
- * a, c and everything else as far as rows and lanes go. taps and k may be 0.
+ * v*L], L lanes a vector, and reads B and a bias by lane in whole vectors: v*L elements; a, c and
+ * everything else as far as rows and lanes go. taps and k may be 0.
  *
  * With a mask, tap t counts for the lanes only whose bit mask_at + l is set in the bits at
  * mask + t0*mask_tap[0] + t1*mask_tap[1] + t2*mask_tap[2] (bytes); mask_at is a multiple of L. The
@@ -100,9 +100,17 @@ struct tc_unzip {
  * for c < channels, r < lines, v < columns, where L = (lines - 1)*step + reach lines of inputs meet
  * the outputs. They are summed in the order m, j, i, one accumulator an output. Lines of inputs
  * that are TC_NO_LINE do not count, nor does tap j but for begin <= v < end: what is not there is
- * not read. start is bias[c*bias_channel] or 0. */
+ * not read. start is bias[c*bias_channel] or 0.
+ *
+ * `lines_by_lane` has a weight for each column, w[... + v], and a bias, bias[c*bias_channel + v].
+ * Sheet m has the taps j of sheet_taps[m], and they count for all columns: the taps' own begin and
+ * end are not looked at. It reads weights in whole vectors. */
 struct tc_line_tap {
     ptrdiff_t x, begin, end;
+};
+
+struct tc_sheet_taps {
+    ptrdiff_t begin, end;
 };
 
 struct tc_lines {
@@ -113,6 +121,7 @@ struct tc_lines {
     ptrdiff_t x_channel;
     const ptrdiff_t *x_line;
     const struct tc_line_tap *tap;
+    const struct tc_sheet_taps *sheet_taps;
     const void *w;
     ptrdiff_t w_channel, w_line, w_tap;
     const ptrdiff_t *w_sheet;
@@ -139,6 +148,7 @@ struct tc_kernels {
     void (*shuffle)(const struct tc_shuffle *shuffle);
     void (*unzip)(const struct tc_unzip *unzip);
     void (*lines)(const struct tc_lines *lines);
+    void (*lines_by_lane)(const struct tc_lines *lines);
     void (*add)(void *dst, const void *src, ptrdiff_t count); /* dst += src */
     /* Sums over r < rows of src[r*src_row + c], one in dst[c] for each c < columns (sum_rows), or
      * over all c in *dst (sum_all); there may be no rows. An element meets others in an order that

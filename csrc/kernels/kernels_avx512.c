@@ -218,6 +218,11 @@ static INLINE __m256 load_masked_half_f32(const float *p, __mmask8 mask)
 #define T(name) name##_half_f32
 #include "kernels/lines_tmpl.h"
 
+static void lines_by_lane_f32(const struct tc_lines *args)
+{
+    lines_of_channels_f32(args);
+}
+
 /* Whole vectors, and a rest that fits half of one as that. */
 static void lines_f32(const struct tc_lines *args)
 {
@@ -434,6 +439,11 @@ static INLINE __m256d load_masked_half_f64(const double *p, __mmask8 mask)
 #define T(name) name##_half_f64
 #include "kernels/lines_tmpl.h"
 
+static void lines_by_lane_f64(const struct tc_lines *args)
+{
+    lines_of_channels_f64(args);
+}
+
 /* Whole vectors, and a rest that fits half of one as that. */
 static void lines_f64(const struct tc_lines *args)
 {
@@ -482,6 +492,7 @@ static const struct tc_kernels kernels_f32 = {
     .shuffle = shuffle_f32,
     .unzip = unzip_rows_f32,
     .lines = lines_f32,
+    .lines_by_lane = lines_by_lane_f32,
     .add = add_f32,
     .sum_rows = sum_rows_f32,
     .sum_all = sum_all_f32,
@@ -500,6 +511,7 @@ static const struct tc_kernels kernels_f64 = {
     .shuffle = shuffle_f64,
     .unzip = unzip_rows_f64,
     .lines = lines_f64,
+    .lines_by_lane = lines_by_lane_f64,
     .add = add_f64,
     .sum_rows = sum_rows_f64,
     .sum_all = sum_all_f64,

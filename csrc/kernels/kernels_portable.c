@@ -131,6 +131,11 @@ static INLINE void transpose_vectors_f32(vector_f32 v[4])
 #define T(name) name##_f32
 #include "kernels/kernels_tmpl.h"
 
+static void lines_by_lane_f32(const struct tc_lines *args)
+{
+    lines_of_channels_f32(args);
+}
+
 static void lines_f32(const struct tc_lines *args)
 {
     lines_between_f32(args, 0, args->columns);
@@ -263,6 +268,11 @@ static INLINE void transpose_vectors_f64(vector_f64 v[2])
 #define T(name) name##_f64
 #include "kernels/kernels_tmpl.h"
 
+static void lines_by_lane_f64(const struct tc_lines *args)
+{
+    lines_of_channels_f64(args);
+}
+
 static void lines_f64(const struct tc_lines *args)
 {
     lines_between_f64(args, 0, args->columns);
@@ -292,6 +302,7 @@ static const struct tc_kernels kernels_f32 = {
     .shuffle = shuffle_f32,
     .unzip = unzip_rows_f32,
     .lines = lines_f32,
+    .lines_by_lane = lines_by_lane_f32,
     .add = add_f32,
     .sum_rows = sum_rows_f32,
     .sum_all = sum_all_f32,
@@ -309,6 +320,7 @@ static const struct tc_kernels kernels_f64 = {
     .shuffle = shuffle_f64,
     .unzip = unzip_rows_f64,
     .lines = lines_f64,
+    .lines_by_lane = lines_by_lane_f64,
     .add = add_f64,
     .sum_rows = sum_rows_f64,
     .sum_all = sum_all_f64,

@@ -12,28 +12,39 @@
 /* One vector of outputs in each line, the first of them `at`. */
 static INLINE void T(lines_vector)(const struct tc_lines *args, const REAL *x, const REAL *w,
                                    const REAL *bias, REAL *y, ptrdiff_t at, const int lines,
-                                   const int reach, const int step, const bool masked)
+                                   const int reach, const int step, const bool masked,
+                                   const bool by_lane)
 {
     const int inputs = (lines - 1) * step + reach;
     const ptrdiff_t *x_line = args->x_line;
     VECTOR acc[TC_MAX_LINES];
+    VECTOR start = T(zero)();
+    if (bias && by_lane && masked) {
+        start = T(load_masked)(bias + at, T(between)(0, args->columns - at));
+    } else if (bias) {
+        start = by_lane ? T(load)(bias + at) : T(broadcast)(*bias);
+    }
 #pragma GCC unroll 16
     for (int r = 0; r < lines; r++) {
-        acc[r] = bias ? T(broadcast)(*bias) : T(zero)();
+        acc[r] = start;
     }
     for (ptrdiff_t m = 0; m < args->sheets; m++, x_line += inputs) {
-        const REAL *w_tap = w + args->w_sheet[m];
-        for (ptrdiff_t j = 0; j < args->taps; j++, w_tap += args->w_tap) {
+        const ptrdiff_t first = by_lane ? args->sheet_taps[m].begin : 0;
+        const ptrdiff_t last = by_lane ? args->sheet_taps[m].end : args->taps;
+        const REAL *w_tap = w + args->w_sheet[m] + first * args->w_tap;
+        for (ptrdiff_t j = first; j < last; j++, w_tap += args->w_tap) {
             const struct tc_line_tap *const tap = &args->tap[j];
             const REAL *const from = x + tap->x + at;
             MASK chosen;
             VECTOR weight[TC_REACH];
             if (masked) {
-                chosen = T(between)(tap->begin - at, tap->end - at);
+                chosen = by_lane ? T(between)(0, args->columns - at)
+                                 : T(between)(tap->begin - at, tap->end - at);
             }
 #pragma GCC unroll 16
             for (int i = 0; i < reach; i++) {
-                weight[i] = T(broadcast)(w_tap[i * args->w_line]);
+                const REAL *const one = w_tap + i * args->w_line;
+                weight[i] = by_lane ? T(load)(one + at) : T(broadcast)(*one);
             }
 #pragma GCC unroll 32
             for (int i = 0; i < inputs; i++) {
@@ -68,16 +79,17 @@ struct T(columns) {
 };
 
 static INLINE void T(lines_columns)(const struct tc_lines *args, struct T(columns) columns,
-                                    const int lines, const int reach, const int step)
+                                    const int lines, const int reach, const int step,
+                                    const bool by_lane)
 {
     const REAL *x = args->x, *w = args->w, *bias = args->bias;
     REAL *y = args->y;
     for (ptrdiff_t c = 0; c < args->channels; c++) {
         for (ptrdiff_t at = columns.begin; at < columns.end; at += LANES) {
             if (at >= columns.whole_begin && at + LANES <= columns.whole_end) {
-                T(lines_vector)(args, x, w, bias, y, at, lines, reach, step, false);
+                T(lines_vector)(args, x, w, bias, y, at, lines, reach, step, false, by_lane);
             } else {
-                T(lines_vector)(args, x, w, bias, y, at, lines, reach, step, true);
+                T(lines_vector)(args, x, w, bias, y, at, lines, reach, step, true, by_lane);
             }
         }
         x += args->x_channel;
@@ -88,32 +100,50 @@ static INLINE void T(lines_columns)(const struct tc_lines *args, struct T(column
 }
 
 static INLINE void T(lines_switch)(const struct tc_lines *args, struct T(columns) columns,
-                                   const int lines)
+                                   const int lines, const bool by_lane)
 {
     const bool two = lines > 1 && args->step == 2; /* of one line it is the same */
     switch (args->reach) {
     case 1:
-        T(lines_columns)(args, columns, lines, 1, 1);
+        T(lines_columns)(args, columns, lines, 1, 1, by_lane);
         break;
     case 3:
         if (two) {
-            T(lines_columns)(args, columns, lines, 3, 2);
+            T(lines_columns)(args, columns, lines, 3, 2, by_lane);
         } else {
-            T(lines_columns)(args, columns, lines, 3, 1);
+            T(lines_columns)(args, columns, lines, 3, 1, by_lane);
         }
         break;
     case 4:
-        T(lines_columns)(args, columns, lines, 4, 2);
+        T(lines_columns)(args, columns, lines, 4, 2, by_lane);
         break;
     case 5:
         if (two) {
-            T(lines_columns)(args, columns, lines, 5, 2);
+            T(lines_columns)(args, columns, lines, 5, 2, by_lane);
         } else {
-            T(lines_columns)(args, columns, lines, 5, 1);
+            T(lines_columns)(args, columns, lines, 5, 1, by_lane);
         }
         break;
     case 7:
-        T(lines_columns)(args, columns, lines, 7, 1);
+        T(lines_columns)(args, columns, lines, 7, 1, by_lane);
+        break;
+    default:
+        break;
+    }
+}
+
+static INLINE void T(lines_all)(const struct tc_lines *args, struct T(columns) columns,
+                                const bool by_lane)
+{
+    switch (args->lines) {
+    case 1:
+        T(lines_switch)(args, columns, 1, by_lane);
+        break;
+    case 4:
+        T(lines_switch)(args, columns, 4, by_lane);
+        break;
+    case TC_MAX_LINES:
+        T(lines_switch)(args, columns, TC_MAX_LINES, by_lane);
         break;
     default:
         break;
@@ -129,19 +159,14 @@ static void T(lines_between)(const struct tc_lines *args, ptrdiff_t begin, ptrdi
         columns.whole_begin = tap->begin > columns.whole_begin ? tap->begin : columns.whole_begin;
         columns.whole_end = tap->end < columns.whole_end ? tap->end : columns.whole_end;
     }
-    switch (args->lines) {
-    case 1:
-        T(lines_switch)(args, columns, 1);
-        break;
-    case 4:
-        T(lines_switch)(args, columns, 4);
-        break;
-    case TC_MAX_LINES:
-        T(lines_switch)(args, columns, TC_MAX_LINES);
-        break;
-    default:
-        break;
-    }
+    T(lines_all)(args, columns, false);
+}
+
+/* All lines and columns, a weight for each column. */
+static INLINE void T(lines_of_channels)(const struct tc_lines *args)
+{
+    const struct T(columns) columns = {0, args->columns, 0, args->columns};
+    T(lines_all)(args, columns, true);
 }
 
 #undef REAL

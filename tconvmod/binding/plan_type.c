@@ -15,8 +15,9 @@ typedef struct {
     npy_intp weight_dims[TC_MAX_VALUES], bias_dims[1];
     struct tc_problem problem; /* of the smallest image */
     PyArrayObject *bias;       /* a copy */
-    PyArrayObject *weight;     /* a copy, for an engine that reads weights as they lie */
-    struct block packed;       /* else the weights in the engine's order */
+    PyArrayObject *weight;     /* a copy, for an engine that reads weights as they lie, or that */
+    bool by_strides;           /* refuses some strides, for which another one has to do */
+    struct block packed;       /* the weights in the engine's order */
     const char *isa, *engine;  /* the choices, which every call keeps */
     int threads;               /* 0: the default of the moment */
 } plan_object;
@@ -59,7 +60,7 @@ static PyObject *call_plan(PyObject *object, PyObject *const *args, size_t flags
         goto done;
     }
     threads = threads ? threads : self->threads;
-    const struct tc_order order = {
+    struct tc_order order = {
         .problem = &problem,
         .cpu = &state->cpu,
         .x = image_of(input, &problem, problem.x_last),
@@ -71,7 +72,11 @@ static PyObject *call_plan(PyObject *object, PyObject *const *args, size_t flags
         .threads = threads ? threads : default_threads(),
         .ahead = self->packed.data != NULL,
     };
-    if (problem.n > 0 && compute(state, name, &order, self->packed.data)) {
+    if (self->by_strides && !tc_plan_is_possible(&order)) {
+        order.engine = NULL;
+        order.ahead = false;
+    }
+    if (problem.n > 0 && compute(state, name, &order, order.ahead ? self->packed.data : NULL)) {
         goto done;
     }
     result = finish_output(&out, y);
@@ -116,9 +121,13 @@ static int prepare(plan_object *self, const struct module_state *state, PyArrayO
     if (bias && !(self->bias = (PyArrayObject *)PyArray_NewCopy(bias, NPY_CORDER))) {
         return -1;
     }
+    self->by_strides = plan.engine->by_strides;
+    if ((plan.job.packed_bytes == 0 || self->by_strides) &&
+        !(self->weight = (PyArrayObject *)PyArray_NewCopy(weight, NPY_CORDER))) {
+        return -1;
+    }
     if (plan.job.packed_bytes == 0) {
-        self->weight = (PyArrayObject *)PyArray_NewCopy(weight, NPY_CORDER);
-        return self->weight ? 0 : -1;
+        return 0;
     }
     if (block_init(&self->packed, plan.job.packed_bytes)) {
         return -1;
