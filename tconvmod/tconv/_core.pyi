@@ -8,6 +8,11 @@ from numpy.typing import ArrayLike, NDArray
 
 _Real = TypeVar("_Real", np.float32, np.float64)
 _Ints = SupportsIndex | Sequence[SupportsIndex] | NDArray[np.integer]
+
+class _Tensor(Protocol):
+    def __dlpack__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+_Array = ArrayLike | _Tensor
 _Shape = tuple[SupportsIndex, ...] | list[int]
 
 class _Config(TypedDict):
@@ -41,9 +46,9 @@ class _Conv(Protocol):
     @overload
     def __call__(
         self,
-        input: ArrayLike,
-        weight: ArrayLike,
-        bias: ArrayLike | None = None,
+        input: _Array,
+        weight: _Array,
+        bias: _Array | None = None,
         stride: _Ints = 1,
         padding: _Ints = 0,
         dilation: _Ints = 1,
@@ -74,8 +79,8 @@ class _ConvInput(Protocol):
     def __call__(
         self,
         input_size: _Shape,
-        weight: ArrayLike,
-        grad_output: ArrayLike,
+        weight: _Array,
+        grad_output: _Array,
         stride: _Ints = 1,
         padding: _Ints = 0,
         dilation: _Ints = 1,
@@ -105,9 +110,9 @@ class _ConvWeight(Protocol):
     @overload
     def __call__(
         self,
-        input: ArrayLike,
+        input: _Array,
         weight_size: _Shape,
-        grad_output: ArrayLike,
+        grad_output: _Array,
         stride: _Ints = 1,
         padding: _Ints = 0,
         dilation: _Ints = 1,
@@ -139,9 +144,9 @@ class _ConvTranspose(Protocol):
     @overload
     def __call__(
         self,
-        input: ArrayLike,
-        weight: ArrayLike,
-        bias: ArrayLike | None = None,
+        input: _Array,
+        weight: _Array,
+        bias: _Array | None = None,
         stride: _Ints = 1,
         padding: _Ints = 0,
         output_padding: _Ints = 0,
@@ -175,8 +180,8 @@ class _ConvTransposeInput(Protocol):
     def __call__(
         self,
         input_size: _Shape | None,
-        weight: ArrayLike,
-        grad_output: ArrayLike,
+        weight: _Array,
+        grad_output: _Array,
         stride: _Ints = 1,
         padding: _Ints = 0,
         output_padding: _Ints = 0,
@@ -208,9 +213,9 @@ class _ConvTransposeWeight(Protocol):
     @overload
     def __call__(
         self,
-        input: ArrayLike,
+        input: _Array,
         weight_size: _Shape,
-        grad_output: ArrayLike,
+        grad_output: _Array,
         stride: _Ints = 1,
         padding: _Ints = 0,
         output_padding: _Ints = 0,
@@ -252,7 +257,7 @@ def bias(
 ) -> NDArray[_Real]: ...
 @overload
 def bias(
-    grad_output: ArrayLike,
+    grad_output: _Array,
     *,
     layout: str | None = None,
     out: NDArray[Any] | None = None,
@@ -261,8 +266,8 @@ def bias(
 ) -> NDArray[Any]: ...
 def plan(
     op: str,
-    weight: ArrayLike,
-    bias: ArrayLike | None = None,
+    weight: _Array,
+    bias: _Array | None = None,
     *,
     stride: _Ints = 1,
     padding: _Ints = 0,
@@ -284,7 +289,7 @@ class Plan:
     def isa(self) -> str: ...
     def __call__(
         self,
-        input: ArrayLike,
+        input: _Array,
         *,
         output_size: _Ints | NDArray[Any] | None = None,
         out: NDArray[Any] | None = None,
