@@ -60,9 +60,10 @@
     "The operation is the transpose, as a matrix, of a convolution with the same\n"                \
     "parameters, hence the gradient of that convolution with respect to its input\n"               \
     "(V. Dumoulin, F. Visin, A guide to convolution arithmetic for deep learning,\n"               \
-    "arXiv:1603.07285). Arrays may have any strides and are not copied. float32 and\n"             \
-    "float64 are supported. The result has the same bits for any number of threads\n"              \
-    "and for any batch that a sample is in.\n"                                                     \
+    "arXiv:1603.07285). Arrays may have any strides and are not copied, nor are\n"                 \
+    "torch's tensors and those of other libraries on the CPU. float32 and float64 are\n"           \
+    "supported. The result has the same bits for any number of threads and for any\n"              \
+    "batch that a sample is in.\n"                                                                 \
     "\n"                                                                                           \
     "Examples\n"                                                                                   \
     "--------\n"
@@ -88,9 +89,10 @@
     "-----\n"                                                                                      \
     "The kernel is not flipped: this is a correlation, as in all deep learning\n"                  \
     "frameworks (V. Dumoulin, F. Visin, A guide to convolution arithmetic for deep\n"              \
-    "learning, arXiv:1603.07285). Arrays may have any strides and are not copied.\n"               \
-    "float32 and float64 are supported. The result has the same bits for any number\n"             \
-    "of threads and for any batch that a sample is in.\n"                                          \
+    "learning, arXiv:1603.07285). Arrays may have any strides and are not copied, nor\n"           \
+    "are torch's tensors and those of other libraries on the CPU. float32 and float64\n"           \
+    "are supported. The result has the same bits for any number of threads and for\n"              \
+    "any batch that a sample is in.\n"                                                             \
     "\n"                                                                                           \
     "Examples\n"                                                                                   \
     "--------\n"

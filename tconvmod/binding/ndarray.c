@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ndarray.h"
 
+#include "foreign.h"
+
 #include <stdbool.h>
 #include <string.h>
 
@@ -117,7 +119,7 @@ static PyArrayObject *as_array(const char *function, const char *argument, PyObj
         return refuse_masked(function, argument, object) ? NULL
                                                          : (PyArrayObject *)Py_NewRef(object);
     }
-    return (PyArrayObject *)PyArray_FromAny(object, NULL, 0, 0, 0, NULL);
+    return read_foreign(function, argument, object);
 }
 
 PyArrayObject *take_array(const char *function, const char *argument, PyObject *object)
@@ -127,10 +129,7 @@ PyArrayObject *take_array(const char *function, const char *argument, PyObject *
         return NULL;
     }
     if (!is_supported(array)) {
-        PyErr_Format(PyExc_TypeError,
-                     "%s: %s has dtype %S, which is not supported (float32 and float64 are); "
-                     "convert it, as in %s.astype('float32')",
-                     function, argument, PyArray_DESCR(array), argument);
+        refuse_dtype(function, argument, object, (PyObject *)PyArray_DESCR(array));
         Py_DECREF(array);
         return NULL;
     }
@@ -277,8 +276,11 @@ static int check_output(const char *function, PyObject *object, const struct res
     PyArrayObject *const out = (PyArrayObject *)object;
     const int ndim = wanted->ndim;
     if (!PyArray_Check(object)) {
-        PyErr_Format(PyExc_TypeError, "%s: out must be a numpy.ndarray, got %s", function,
-                     Py_TYPE(object)->tp_name);
+        PyErr_Format(PyExc_TypeError, "%s: out must be a numpy.ndarray, got %s%s", function,
+                     Py_TYPE(object)->tp_name,
+                     type_has(object, "__dlpack__")
+                         ? "; pass a view of its memory, as in np.from_dlpack(out)"
+                         : "");
         return -1;
     }
     if (PyArray_TYPE(out) != typenum_of(wanted->dtype) || !PyArray_ISNOTSWAPPED(out)) {

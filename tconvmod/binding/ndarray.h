@@ -19,7 +19,8 @@
 #include <numpy/arrayobject.h>
 
 /* A new reference to `object` as an array of a supported dtype in native byte order, aligned, with
- * strides of whole elements. An array that is so already is not copied. */
+ * strides of whole elements. An array that is so already is not copied, nor is the memory of a
+ * tensor on the CPU. */
 PyArrayObject *take_array(const char *function, const char *argument, PyObject *object);
 
 /* The same for an optional argument: None and NULL give *array = NULL. */

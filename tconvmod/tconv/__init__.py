@@ -24,6 +24,7 @@ from ._core import (
 )
 from .config import show_config, threads
 from .explanation import Explanation, explain, output_size
+from .fusing import fuse_conv_bn
 
 if TYPE_CHECKING:
     from . import problems, reference
@@ -41,6 +42,7 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
     "explain",
+    "fuse_conv_bn",
     "get_num_threads",
     "grad",
     "output_size",

@@ -8,6 +8,11 @@ from numpy.typing import ArrayLike, NDArray
 
 _Real = TypeVar("_Real", np.float32, np.float64)
 _Ints = SupportsIndex | Sequence[SupportsIndex] | NDArray[np.integer]
+
+class _Tensor(Protocol):
+    def __dlpack__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+_Array = ArrayLike | _Tensor
 _Shape = tuple[SupportsIndex, ...] | list[int]
 
 class _Config(TypedDict):
@@ -42,9 +47,9 @@ class _Conv(Protocol):
     @overload
     def __call__(
         self,
-        input: ArrayLike,
-        weight: ArrayLike,
-        bias: ArrayLike | None = None,
+        input: _Array,
+        weight: _Array,
+        bias: _Array | None = None,
         stride: _Ints = 1,
         padding: _Ints = 0,
         dilation: _Ints = 1,
@@ -77,8 +82,8 @@ class _ConvInput(Protocol):
     def __call__(
         self,
         input_size: _Shape,
-        weight: ArrayLike,
-        grad_output: ArrayLike,
+        weight: _Array,
+        grad_output: _Array,
         stride: _Ints = 1,
         padding: _Ints = 0,
         dilation: _Ints = 1,
@@ -110,9 +115,9 @@ class _ConvWeight(Protocol):
     @overload
     def __call__(
         self,
-        input: ArrayLike,
+        input: _Array,
         weight_size: _Shape,
-        grad_output: ArrayLike,
+        grad_output: _Array,
         stride: _Ints = 1,
         padding: _Ints = 0,
         dilation: _Ints = 1,
@@ -146,9 +151,9 @@ class _ConvTranspose(Protocol):
     @overload
     def __call__(
         self,
-        input: ArrayLike,
-        weight: ArrayLike,
-        bias: ArrayLike | None = None,
+        input: _Array,
+        weight: _Array,
+        bias: _Array | None = None,
         stride: _Ints = 1,
         padding: _Ints = 0,
         output_padding: _Ints = 0,
@@ -184,8 +189,8 @@ class _ConvTransposeInput(Protocol):
     def __call__(
         self,
         input_size: _Shape | None,
-        weight: ArrayLike,
-        grad_output: ArrayLike,
+        weight: _Array,
+        grad_output: _Array,
         stride: _Ints = 1,
         padding: _Ints = 0,
         output_padding: _Ints = 0,
@@ -219,9 +224,9 @@ class _ConvTransposeWeight(Protocol):
     @overload
     def __call__(
         self,
-        input: ArrayLike,
+        input: _Array,
         weight_size: _Shape,
-        grad_output: ArrayLike,
+        grad_output: _Array,
         stride: _Ints = 1,
         padding: _Ints = 0,
         output_padding: _Ints = 0,
@@ -264,7 +269,7 @@ def bias(
 ) -> NDArray[_Real]: ...
 @overload
 def bias(
-    grad_output: ArrayLike,
+    grad_output: _Array,
     *,
     layout: str | None = None,
     out: NDArray[Any] | None = None,
@@ -273,8 +278,8 @@ def bias(
 ) -> NDArray[Any]: ...
 def plan(
     op: str,
-    weight: ArrayLike,
-    bias: ArrayLike | None = None,
+    weight: _Array,
+    bias: _Array | None = None,
     *,
     stride: _Ints = 1,
     padding: _Ints = 0,
@@ -297,7 +302,7 @@ class Plan:
     def isa(self) -> str: ...
     def __call__(
         self,
-        input: ArrayLike,
+        input: _Array,
         *,
         output_size: _Ints | NDArray[Any] | None = None,
         out: NDArray[Any] | None = None,
