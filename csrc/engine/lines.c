@@ -11,7 +11,8 @@
  * it meets through some kh. Lines that lie in the padding are left out, and at the ends of a line
  * so are the lanes whose tap meets the padding: no padding zero is read.
  *
- *     for block (image, groups, depth, some lines of outputs: a task), for strip of up to 7 lines
+ *     for block (image, groups, depth, some lines of outputs, or a piece of long ones: a task)
+ *      for strip of up to 7 lines
  *       copy the lines of inputs that it meets, if they cannot be read in place
  *       for output channel of a group
  *         the kernel `lines`, over all groups of the block
@@ -27,6 +28,8 @@
 
 enum {
     POINTS = 8192,           /* outputs of a task, about */
+    MOST_COLUMNS = 16384,    /* of a line, at once, */
+    LEAST_COLUMNS = 512,     /* but if the copied inputs are too much: so many */
     SPAN_BYTES = 24 << 10,   /* of a strip's copied inputs, if one group does not need more; */
     STRIP_BYTES = 256 << 10, /* if one line does not need more */
     FETCH_BYTES = 2 << 10,   /* outputs of a channel that are fetched ahead, at least */
@@ -43,11 +46,12 @@ struct taps {
 /* What the blocks of a job share. */
 struct layout {
     struct taps taps[TC_SPATIAL];
-    int reach;              /* kernel lines at once */
-    ptrdiff_t lines;        /* of a strip, at most */
-    ptrdiff_t span, rows;   /* groups and lines of outputs of a task */
-    ptrdiff_t spans, bands; /* tasks along these two */
-    bool copies, buffers;   /* x, and y, has no contiguous lines */
+    int reach;                      /* kernel lines at once */
+    ptrdiff_t lines;                /* of a strip, at most */
+    ptrdiff_t span, rows;           /* groups and lines of outputs of a task */
+    ptrdiff_t columns;              /* of a line at once */
+    ptrdiff_t spans, bands, pieces; /* tasks along these */
+    bool copies, buffers;           /* x, and y, has no contiguous lines */
     ptrdiff_t pitch, line, slice,
         channel;         /* of the copy: from a remainder to the next, and so on */
     ptrdiff_t out_pitch; /* of the buffer's lines */
@@ -62,6 +66,8 @@ struct state {
     ptrdiff_t n, d;
     struct tc_range groups, lines; /* of outputs */
     struct tc_range input;         /* lines of inputs that it meets */
+    struct tc_range columns;       /* of a line of outputs */
+    struct tc_range inputs;        /* of a line of inputs; it begins at a multiple of the step */
     void *copy, *buffer;
     struct tc_line_tap *tap;
     ptrdiff_t *w_sheet, *x_line;
@@ -101,6 +107,26 @@ static int reach_of(const struct tc_job *job, const struct taps *taps)
     return 1;
 }
 
+/* The inputs of a line that these outputs of it meet, from a multiple of the step on. */
+static struct tc_range inputs_of(const struct tc_axis *axis, struct tc_range columns)
+{
+    struct tc_range inputs = tc_lattice_inputs(axis, columns);
+    inputs.begin -= inputs.begin % axis->in_step;
+    return inputs;
+}
+
+/* As many inputs as any piece of a line meets, or more. */
+static ptrdiff_t most_inputs(const struct tc_job *job, const struct layout *layout)
+{
+    const struct tc_axis *const axis = &job->lattice.axis[TC_W];
+    const struct taps *const taps = &layout->taps[TC_W];
+    if (layout->columns >= axis->out) {
+        return axis->in;
+    }
+    const ptrdiff_t reach = (taps->count - 1) * taps->step + axis->in_step;
+    return tc_min(axis->in, axis->in_step * (layout->columns - 1) + reach);
+}
+
 /* Lays the copy out; returns its bytes for strips of `lines` lines, PTRDIFF_MAX if they cannot be
  * counted. */
 static ptrdiff_t lay_copy(const struct tc_job *job, struct layout *layout, ptrdiff_t lines)
@@ -108,7 +134,8 @@ static ptrdiff_t lay_copy(const struct tc_job *job, struct layout *layout, ptrdi
     const struct tc_axis *const axis = &job->lattice.axis[TC_W];
     const ptrdiff_t ci = tc_group_ci(job->problem);
     ptrdiff_t bytes = job->kernels->bytes;
-    layout->pitch = tc_odd_lines(job->kernels, tc_ceil_div(axis->in, axis->in_step));
+    layout->pitch =
+        tc_odd_lines(job->kernels, tc_ceil_div(most_inputs(job, layout), axis->in_step));
     const bool fits = tc_mul(layout->pitch, tc_min(axis->in_step, axis->in), &layout->line) &&
                       tc_mul(layout->line, met_lines(job, layout, lines), &layout->slice) &&
                       tc_mul(layout->slice, layout->taps[TC_D].count, &layout->channel) &&
@@ -127,6 +154,7 @@ static void cut(const struct tc_job *job, struct layout *layout)
     const bool by_channels = job->x.axis[TC_W] != 1 || job->y.axis[TC_W] != 1;
     const ptrdiff_t least = tc_min(by_channels ? lanes : 1, groups);
     layout->lines = TC_MAX_LINES;
+    layout->columns = tc_min(width, MOST_COLUMNS);
     layout->span = 1;
     const ptrdiff_t one = layout->copies ? lay_copy(job, layout, layout->lines) : 1;
     const ptrdiff_t most = layout->copies ? SPAN_BYTES / one : groups;
@@ -138,11 +166,18 @@ static void cut(const struct tc_job *job, struct layout *layout)
            lay_copy(job, layout, layout->lines) > STRIP_BYTES) {
         layout->lines /= 2; /* from 7: 3, 1 */
     }
+    while (layout->copies && layout->columns > LEAST_COLUMNS &&
+           lay_copy(job, layout, layout->lines) > STRIP_BYTES) {
+        layout->columns = tc_ceil_div(layout->columns, 2);
+    }
     layout->lines = tc_next_lines(layout->lines);
     layout->rows = tc_round_up(tc_max(POINTS / width / layout->span, 1), TC_MAX_LINES);
     layout->rows = tc_min(layout->rows, height);
     layout->spans = tc_ceil_div(groups, layout->span);
     layout->bands = tc_ceil_div(height, layout->rows);
+    layout->pieces = tc_ceil_div(width, layout->columns);
+    layout->columns = tc_min(tc_round_up(tc_ceil_div(width, layout->pieces), lanes), width);
+    layout->pieces = tc_ceil_div(width, layout->columns);
 }
 
 static struct layout layout_of(const struct tc_job *job)
@@ -167,13 +202,23 @@ static struct layout layout_of(const struct tc_job *job)
                       tc_mul(taps, tap_bytes, &taps) && tc_add(tables, taps, &tables);
     layout.table_bytes = fits ? tables : PTRDIFF_MAX / 2;
     layout.copy_bytes = layout.copies ? lay_copy(job, &layout, layout.lines) : 0;
-    layout.out_pitch = tc_odd_lines(job->kernels, axis[TC_W].out);
+    layout.out_pitch = tc_odd_lines(job->kernels, layout.columns);
     ptrdiff_t *const buffer = &layout.buffer_bytes;
     if (layout.buffers && !(tc_mul(layout.out_pitch * bytes, layout.lines, buffer) &&
                             tc_mul(*buffer, layout.span, buffer))) {
         *buffer = PTRDIFF_MAX / 2;
     }
     return layout;
+}
+
+/* Whether the inputs that one output meets, lines of the width in one piece, are many. */
+static bool reaches_far(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    ptrdiff_t span = job->kernels->bytes;
+    return !tc_mul(span, p->k[TC_W], &span) || !tc_mul(span, p->d[TC_W], &span) ||
+           !tc_mul(span, p->k[TC_D], &span) || !tc_mul(span, tc_group_ci(p), &span) ||
+           span > STRIP_BYTES;
 }
 
 /* Whether a group has few enough channels: the kernel takes a vector of outputs for each weight,
@@ -198,6 +243,9 @@ static const char *refuse(const struct tc_job *job)
         if (job->problem->s[a] != 1) {
             return "the outputs of several phases lie side by side";
         }
+    }
+    if (!job->forced && reaches_far(job)) {
+        return "the kernel reaches too far along the width to copy what it covers";
     }
     if (!job->forced && !few_channels(job)) {
         return "other engines are faster for so many channels a group";
@@ -224,7 +272,8 @@ static const char *accept(struct tc_job *job)
     *bytes = fits ? *bytes / TC_ALIGN * TC_ALIGN : PTRDIFF_MAX;
     job->packed_bytes = 0;
     job->shared_bytes = 0;
-    job->tasks = job->problem->n * layout.spans * job->problem->o[TC_D] * layout.bands;
+    job->tasks =
+        job->problem->n * layout.spans * job->problem->o[TC_D] * layout.bands * layout.pieces;
     return NULL;
 }
 
@@ -260,10 +309,11 @@ static void split_channel(const struct state *s, const char *from, char *to)
     const struct tc_axis *const axis = &s->job->lattice.axis[TC_W];
     const struct layout *const layout = s->layout;
     const struct tc_kernels *const kernels = s->job->kernels;
-    const ptrdiff_t step = axis->in_step, whole = axis->in / step, bytes = kernels->bytes;
+    const ptrdiff_t count = tc_range_length(s->inputs);
+    const ptrdiff_t step = axis->in_step, whole = count / step, bytes = kernels->bytes;
     const ptrdiff_t lines = tc_range_length(s->input);
     if (step == 2) {
-        const struct tc_unzip unzip = {lines, axis->in,     from,         s->job->x.axis[TC_H],
+        const struct tc_unzip unzip = {lines, count,        from,         s->job->x.axis[TC_H],
                                        to,    layout->line, layout->pitch};
         kernels->unzip(&unzip);
         return;
@@ -273,7 +323,7 @@ static void split_channel(const struct state *s, const char *from, char *to)
         const struct tc_matrix src_rest = {tc_at(from, whole * step, bytes), 1, step};
         const struct tc_matrix dst_rest = {tc_at(to, whole, bytes), layout->pitch, 1};
         tc_copy(kernels, step, whole, dst, src);
-        tc_copy(kernels, axis->in % step, 1, dst_rest, src_rest);
+        tc_copy(kernels, count % step, 1, dst_rest, src_rest);
         from += s->job->x.axis[TC_H] * bytes;
         to += layout->line * bytes;
     }
@@ -286,12 +336,13 @@ static void split_line(const struct state *s, const char *from, char *to)
     const struct tc_image *const x = &s->job->x;
     const ptrdiff_t step = axis->in_step, bytes = s->job->kernels->bytes;
     const ptrdiff_t channels = tc_range_length(s->groups) * tc_group_ci(s->job->problem);
-    for (ptrdiff_t r = 0; r < tc_min(step, axis->in); r++) {
+    const ptrdiff_t count = tc_range_length(s->inputs);
+    for (ptrdiff_t r = 0; r < tc_min(step, count); r++) {
         const struct tc_matrix src = {tc_at(from, r * x->axis[TC_W], bytes), x->c,
                                       step * x->axis[TC_W]};
         const struct tc_matrix dst = {tc_at(to, r * s->layout->pitch, bytes), s->layout->channel,
                                       1};
-        tc_copy(s->job->kernels, channels, (axis->in - r - 1) / step + 1, dst, src);
+        tc_copy(s->job->kernels, channels, (count - r - 1) / step + 1, dst, src);
     }
 }
 
@@ -302,8 +353,8 @@ static void copy_inputs(const struct state *s)
     const struct layout *const layout = s->layout;
     const ptrdiff_t ci = tc_group_ci(s->job->problem), bytes = s->job->kernels->bytes;
     const ptrdiff_t channels = tc_range_length(s->groups) * ci;
-    const ptrdiff_t first =
-        s->n * x->n + s->groups.begin * ci * x->c + s->input.begin * x->axis[TC_H];
+    const ptrdiff_t first = s->n * x->n + s->groups.begin * ci * x->c +
+                            s->input.begin * x->axis[TC_H] + s->inputs.begin * x->axis[TC_W];
     for (ptrdiff_t kd = 0; kd < layout->taps[TC_D].count; kd++) {
         const ptrdiff_t d = input_at(s, TC_D, s->d, kd);
         const ptrdiff_t from = first + d * x->axis[TC_D], to = kd * layout->slice;
@@ -326,14 +377,16 @@ static void list_taps(const struct state *s)
 {
     const struct tc_axis *const axis = &s->job->lattice.axis[TC_W];
     const struct taps *const taps = &s->layout->taps[TC_W];
-    const ptrdiff_t step = axis->in_step;
+    const ptrdiff_t step = axis->in_step, first = s->columns.begin;
+    const ptrdiff_t columns = tc_range_length(s->columns);
     for (ptrdiff_t j = 0; j < taps->count; j++) {
         const ptrdiff_t offset = taps->offset + j * taps->step;
         const ptrdiff_t quotient = tc_floor_div(offset, step), rest = offset - quotient * step;
+        const ptrdiff_t shift = first + quotient - s->inputs.begin / step;
         struct tc_line_tap *const tap = &s->tap[j];
-        tap->x = s->layout->copies ? rest * s->layout->pitch + quotient : offset;
-        tap->begin = tc_clamp(tc_ceil_div(-offset, step), 0, axis->out);
-        tap->end = tc_clamp(tc_ceil_div(axis->in - offset, step), tap->begin, axis->out);
+        tap->x = s->layout->copies ? rest * s->layout->pitch + shift : first + offset;
+        tap->begin = tc_clamp(tc_ceil_div(-offset, step) - first, 0, columns);
+        tap->end = tc_clamp(tc_ceil_div(axis->in - offset, step) - first, tap->begin, columns);
     }
 }
 
@@ -407,7 +460,7 @@ static void run_strip(const struct state *s)
     const ptrdiff_t bytes = job->kernels->bytes, g = s->groups.begin;
     const struct tc_lines lines = {
         .channels = tc_range_length(s->groups),
-        .columns = job->problem->o[TC_W],
+        .columns = tc_range_length(s->columns),
         .sheets = list_sheets(s),
         .taps = taps[TC_W].count,
         .lines = (int)tc_range_length(s->lines),
@@ -435,7 +488,7 @@ static void run_strip(const struct state *s)
     for (ptrdiff_t o = 0; o < co; o++) {
         struct tc_lines call = lines;
         const ptrdiff_t at = s->n * y->n + (g * co + o) * y->c + s->d * y->axis[TC_D] +
-                             s->lines.begin * y->axis[TC_H];
+                             s->lines.begin * y->axis[TC_H] + s->columns.begin * y->axis[TC_W];
         call.w = tc_at(job->w.data, w_at + o * job->w.co, bytes);
         call.bias = job->problem->bias ? tc_at(job->b.data, (g * co + o) * job->b.c, bytes) : NULL;
         call.y = layout->buffers ? s->buffer : tc_at(y->data, at, bytes);
@@ -476,24 +529,24 @@ static void fetch(const struct state *s, struct tc_range rows)
     const struct tc_range in = tc_lattice_inputs(&axis[TC_H], rows);
     const ptrdiff_t bytes = job->kernels->bytes;
     const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p);
-    if (tc_range_length(rows) * axis[TC_W].out * bytes < FETCH_BYTES) {
+    const ptrdiff_t columns = tc_range_length(s->columns), inputs = tc_range_length(s->inputs);
+    if (tc_range_length(rows) * columns * bytes < FETCH_BYTES) {
         return;
     }
     for (ptrdiff_t c = s->groups.begin * ci; c < s->groups.end * ci && x->axis[TC_W] == 1; c++) {
         for (ptrdiff_t kd = 0; kd < s->layout->taps[TC_D].count; kd++) {
             const ptrdiff_t d = input_at(s, TC_D, s->d, kd);
-            const ptrdiff_t at = s->n * x->n + c * x->c + d * x->axis[TC_D];
+            const ptrdiff_t at = s->n * x->n + c * x->c + d * x->axis[TC_D] + s->inputs.begin;
             if (exists(s, TC_D, d)) {
                 fetch_rows(tc_at(x->data, at + in.begin * x->axis[TC_H], bytes),
-                           tc_range_length(in), axis[TC_W].in * bytes, x->axis[TC_H] * bytes,
-                           false);
+                           tc_range_length(in), inputs * bytes, x->axis[TC_H] * bytes, false);
             }
         }
     }
     for (ptrdiff_t c = s->groups.begin * co; c < s->groups.end * co && y->axis[TC_W] == 1; c++) {
-        const ptrdiff_t at = s->n * y->n + c * y->c + s->d * y->axis[TC_D];
+        const ptrdiff_t at = s->n * y->n + c * y->c + s->d * y->axis[TC_D] + s->columns.begin;
         fetch_rows(tc_at(y->data, at + rows.begin * y->axis[TC_H], bytes), tc_range_length(rows),
-                   axis[TC_W].out * bytes, y->axis[TC_H] * bytes, true);
+                   columns * bytes, y->axis[TC_H] * bytes, true);
     }
 }
 
@@ -510,11 +563,15 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
     const struct tc_job *const job = run->job;
     const struct tc_axis *const axis = &job->lattice.axis[TC_H];
     const ptrdiff_t depth = job->problem->o[TC_D];
-    struct state s = {.job = job, .layout = layout, .d = task / layout->bands % depth};
-    const ptrdiff_t band = task % layout->bands, span = task / layout->bands / depth;
+    const ptrdiff_t piece = task % layout->pieces, rest = task / layout->pieces;
+    struct state s = {.job = job, .layout = layout, .d = rest / layout->bands % depth};
+    const ptrdiff_t band = rest % layout->bands, span = rest / layout->bands / depth;
     const struct tc_range rows = tc_share_of(axis->out, band, layout->bands);
     s.n = span / layout->spans;
     s.groups = tc_share_of(job->problem->g, span % layout->spans, layout->spans);
+    s.columns.begin = piece * layout->columns;
+    s.columns.end = tc_min(s.columns.begin + layout->columns, job->problem->o[TC_W]);
+    s.inputs = inputs_of(&job->lattice.axis[TC_W], s.columns);
     s.copy = run->scratch + thread * job->thread_bytes;
     s.buffer = (char *)s.copy + layout->copy_bytes;
     s.tap = (struct tc_line_tap *)((char *)s.buffer + layout->buffer_bytes);
