@@ -101,6 +101,7 @@ enum tc_code tc_plan_make(struct tc_plan *plan, const struct tc_order *order,
                 .y = order->y,
                 .w = order->w,
                 .b = order->b,
+                .activation = order->activation,
                 .macs = nominal_macs(order->problem),
                 .ahead = order->ahead},
     };

@@ -16,9 +16,10 @@ struct tc_order {
     struct tc_image x, y;
     struct tc_weight w;
     struct tc_bias b;
-    const char *isa, *engine; /* NULL: the best */
-    int threads;              /* at most so many */
-    bool ahead;               /* the weights will come packed by tc_plan_pack */
+    struct tc_activation activation; /* of the outputs of a forward operation */
+    const char *isa, *engine;        /* NULL: the best */
+    int threads;                     /* at most so many */
+    bool ahead;                      /* the weights will come packed by tc_plan_pack */
 };
 
 struct tc_plan {

@@ -319,6 +319,7 @@ static void run_strip(const struct state *s)
         lines.w = tc_at(s->weights, w, bytes);
         lines.y = tc_at(y->data, to + j * lines.y_channel, bytes);
         job->kernels->lines_by_lane(&lines);
+        tc_activate_lines(job, &lines);
     }
 }
 

@@ -783,6 +783,15 @@ static void multiply_cells(const struct state *s, struct tc_tile tile, ptrdiff_t
     }
 }
 
+/* The outputs of a row of cells: those of rows that interleave lie in one piece. */
+static void activate_rows(const struct state *s, const struct tc_tile *tile)
+{
+    const ptrdiff_t outputs = cells_in_row(s) * tile->zip, bytes = s->job->kernels->bytes;
+    for (ptrdiff_t r = 0; r < tile->rows; r += tile->zip) {
+        tc_activate(s->job, tc_at(tile->c, tile->c_row[r], bytes), 1, outputs, 0);
+    }
+}
+
 static void multiply_into_y(const struct state *s, const struct rows *rows)
 {
     const struct tc_image *const y = &s->job->y;
@@ -807,6 +816,7 @@ static void multiply_into_y(const struct state *s, const struct rows *rows)
                 tile.b = tc_at(b, tc_sheet_row(&s->sheet, d, h), bytes);
                 tile.c = tc_at(y->data, at, bytes);
                 multiply_cells(s, tile, shape.vectors);
+                activate_rows(s, &tile);
             }
         }
     }
@@ -979,6 +989,8 @@ static void run_parts(struct state *s, struct tc_range mine)
             multiply_into_y(s, &rows);
         } else {
             multiply(s, &rows);
+            tc_activate(job, s->buffer, rows.lines * s->layout->cells[TC_W].s,
+                        s->layout->lanes + s->layout->shift, s->pitch);
             store(s, &rows);
         }
     }

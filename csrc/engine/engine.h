@@ -28,6 +28,7 @@ struct tc_job {
     struct tc_image x, y;
     struct tc_weight w;
     struct tc_bias b;
+    struct tc_activation activation;
     double macs;        /* multiply-adds, those that padding crops included */
     int threads;        /* at most so many */
     bool forced;        /* the caller asked for this engine: refuse only what cannot be done */
@@ -83,6 +84,25 @@ static inline ptrdiff_t tc_next_lines(ptrdiff_t left)
         return 4; /* and 4 */
     }
     return left >= TC_MAX_LINES ? TC_MAX_LINES : left >= 4 ? 4 : 1;
+}
+
+/* Applies the job's activation to rows of outputs whose sums are complete, in y or on their way. */
+static inline void tc_activate(const struct tc_job *job, void *data, ptrdiff_t rows,
+                               ptrdiff_t columns, ptrdiff_t row_step)
+{
+    if (job->activation.kind != TC_NO_ACTIVATION) {
+        const struct tc_rows outputs = {rows, columns, NULL, 0, data, row_step};
+        job->kernels->activate(&job->activation, &outputs);
+    }
+}
+
+/* The same for the outputs of a call of the kernels `lines`. */
+static inline void tc_activate_lines(const struct tc_job *job, const struct tc_lines *lines)
+{
+    for (ptrdiff_t c = 0; c < lines->channels; c++) {
+        tc_activate(job, tc_at(lines->y, c * lines->y_channel, job->kernels->bytes), lines->lines,
+                    lines->columns, lines->y_line);
+    }
 }
 
 /* The list, most special first, ended by NULL. */

@@ -52,6 +52,7 @@ struct state {
     ptrdiff_t *a_row, *c_row;
     void *copy, *buffer, *panel, *bias;
     const void *packed;
+    bool last_chunk; /* of the input channels: the sums become complete */
 };
 
 /* ---- booking ---- */
@@ -207,6 +208,9 @@ static void run_box(const struct state *s, const struct tc_range box[TC_GRID],
         tile.c_row = s->c_row + at;
         kernels->tile[s->part.width - 1](&tile);
     }
+    for (ptrdiff_t i = 0; i < count && s->last_chunk; i++) {
+        tc_activate(s->job, tc_at(tile.c, s->c_row[i], kernels->bytes), 1, tile.lanes, 0);
+    }
 }
 
 /* The part of a phase that lies in the block, box of runs by box of runs. */
@@ -358,6 +362,7 @@ static void run_held(struct state *s)
     struct tc_panel panel;
     for (ptrdiff_t ci = 0; ci < tc_group_ci(job->problem); ci = panel.ci.end) {
         panel = tc_panel_at(job, s->packed, s->block.group, s->part, ci);
+        s->last_chunk = panel.ci.end == tc_group_ci(job->problem);
         if (packs) {
             panel.data = s->panel;
             tc_panel_pack(job, &panel, panel.ci);

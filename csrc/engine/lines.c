@@ -493,6 +493,7 @@ static void run_strip(const struct state *s)
         call.bias = job->problem->bias ? tc_at(job->b.data, (g * co + o) * job->b.c, bytes) : NULL;
         call.y = layout->buffers ? s->buffer : tc_at(y->data, at, bytes);
         job->kernels->lines(&call);
+        tc_activate_lines(job, &call);
         if (layout->buffers) {
             write_buffer(s, &call, tc_at(y->data, at, bytes));
         }

@@ -64,6 +64,7 @@ static void run_row(const void *context, ptrdiff_t task, int thread)
         } else {
             store_f64(job, &at);
         }
+        tc_activate(job, tc_at(job->y.data, at.y, job->kernels->bytes), 1, 1, 0);
     }
 }
 

@@ -134,6 +134,20 @@ struct tc_lines {
 enum { TC_MAX_LINES = 7, TC_REACH = 7 };
 static const ptrdiff_t TC_NO_LINE = PTRDIFF_MIN;
 
+/* What is done to each output after its sum. */
+enum tc_activation_kind {
+    TC_NO_ACTIVATION,
+    TC_RELU,       /* max(x, 0) */
+    TC_LEAKY_RELU, /* x, or slope*x below 0 */
+    TC_TANH,
+    TC_SIGMOID, /* 1/(1 + e**-x) */
+};
+
+struct tc_activation {
+    enum tc_activation_kind kind;
+    double slope;
+};
+
 enum { TC_WIDTHS = 4, TC_MAX_ROWS = 14 };
 
 /* The kernels of one instruction set and dtype. tile[v-1] has width v and takes up to rows[v-1]
@@ -149,6 +163,7 @@ struct tc_kernels {
     void (*unzip)(const struct tc_unzip *unzip);
     void (*lines)(const struct tc_lines *lines);
     void (*lines_by_lane)(const struct tc_lines *lines);
+    void (*activate)(const struct tc_activation *activation, const struct tc_rows *rows); /* dst */
     void (*add)(void *dst, const void *src, ptrdiff_t count); /* dst += src */
     /* Sums over r < rows of src[r*src_row + c], one in dst[c] for each c < columns (sum_rows), or
      * over all c in *dst (sum_all); there may be no rows. An element meets others in an order that

@@ -698,6 +698,46 @@ static void T(unzip_rows)(const struct tc_unzip *args)
     }
 }
 
+/* ---- activations ---- */
+
+#include "kernels/activations.h"
+
+static void T(activate_row)(const struct tc_activation *activation, REAL *x, ptrdiff_t count)
+{
+    const REAL slope = (REAL)activation->slope;
+    switch (activation->kind) {
+    case TC_NO_ACTIVATION:
+        break;
+    case TC_RELU:
+        for (ptrdiff_t i = 0; i < count; i++) {
+            x[i] = x[i] < 0 ? 0 : x[i];
+        }
+        break;
+    case TC_LEAKY_RELU:
+        for (ptrdiff_t i = 0; i < count; i++) {
+            x[i] = x[i] < 0 ? slope * x[i] : x[i];
+        }
+        break;
+    case TC_TANH:
+        for (ptrdiff_t i = 0; i < count; i++) {
+            x[i] = (REAL)tanh_of(x[i]);
+        }
+        break;
+    case TC_SIGMOID:
+        for (ptrdiff_t i = 0; i < count; i++) {
+            x[i] = (REAL)sigmoid_of(x[i]);
+        }
+        break;
+    }
+}
+
+static void T(activate_rows)(const struct tc_activation *activation, const struct tc_rows *rows)
+{
+    for (ptrdiff_t r = 0; r < rows->rows; r++) {
+        T(activate_row)(activation, (REAL *)rows->dst + r * rows->dst_row, rows->columns);
+    }
+}
+
 /* ---- lines ---- */
 
 #include "kernels/lines_tmpl.h"

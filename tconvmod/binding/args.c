@@ -28,6 +28,7 @@ static const char *const names_of_args[ARG_COUNT] = {
     [ARG_ISA] = "isa",
     [ARG_ENGINE] = "engine",
     [ARG_LAYOUT] = "layout",
+    [ARG_ACTIVATION] = "activation",
 };
 
 enum { MAX_THREADS = 1024 };
@@ -230,6 +231,41 @@ int read_output_size(const char *function, PyObject *const slots[ARG_COUNT],
         return 0;
     }
     return read_values(function, "output_size", size, &request->output_size);
+}
+
+/* "leaky_relu" by itself has torch's slope. */
+int read_activation(const char *function, PyObject *object, struct tc_activation *activation)
+{
+    static const char *const names[] = {
+        [TC_RELU] = "relu",
+        [TC_LEAKY_RELU] = "leaky_relu",
+        [TC_TANH] = "tanh",
+        [TC_SIGMOID] = "sigmoid",
+    };
+    PyObject *name = object, *slope = NULL;
+    *activation = (struct tc_activation){TC_NO_ACTIVATION, 0.01};
+    if (object == NULL || object == Py_None) {
+        return 0;
+    }
+    if (PyTuple_Check(object) && PyTuple_GET_SIZE(object) == 2) {
+        name = PyTuple_GET_ITEM(object, 0);
+        slope = PyTuple_GET_ITEM(object, 1);
+    }
+    for (int kind = TC_RELU; kind <= TC_SIGMOID && PyUnicode_Check(name); kind++) {
+        if (PyUnicode_CompareWithASCIIString(name, names[kind]) == 0 &&
+            (slope == NULL || kind == TC_LEAKY_RELU)) {
+            activation->kind = (enum tc_activation_kind)kind;
+        }
+    }
+    if (activation->kind == TC_NO_ACTIVATION) {
+        PyErr_Format(PyUnicode_Check(name) ? PyExc_ValueError : PyExc_TypeError,
+                     "%s: activation must be None, 'relu', 'tanh', 'sigmoid' or "
+                     "('leaky_relu', slope), got %R",
+                     function, object);
+        return -1;
+    }
+    activation->slope = slope ? PyFloat_AsDouble(slope) : activation->slope;
+    return activation->slope == -1 && PyErr_Occurred() ? -1 : 0;
 }
 
 int read_flag(PyObject *flag, bool *result)

@@ -9,7 +9,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "problem.h"
+#include "plan.h"
 
 enum arg {
     ARG_INPUT,
@@ -34,6 +34,7 @@ enum arg {
     ARG_ISA,
     ARG_ENGINE,
     ARG_LAYOUT,
+    ARG_ACTIVATION,
     ARG_COUNT,
 };
 
@@ -64,6 +65,9 @@ int read_options(const char *function, PyObject *const slots[ARG_COUNT],
 /* output_size alone. */
 int read_output_size(const char *function, PyObject *const slots[ARG_COUNT],
                      struct tc_request *request);
+
+/* None, a name, or a pair of a name and its number. */
+int read_activation(const char *function, PyObject *object, struct tc_activation *activation);
 
 /* A truth value, or false if absent. */
 int read_flag(PyObject *flag, bool *result);

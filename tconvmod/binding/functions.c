@@ -5,9 +5,9 @@
 
 #include "docs.h"
 
-static const enum arg conv_args[] = {ARG_INPUT,   ARG_WEIGHT,     ARG_BIAS,   ARG_STRIDE,
-                                     ARG_PADDING, ARG_DILATION,   ARG_GROUPS, ARG_LAYOUT,
-                                     ARG_OUT,     ARG_ACCUMULATE, ARG_THREADS};
+static const enum arg conv_args[] = {ARG_INPUT,      ARG_WEIGHT,   ARG_BIAS,       ARG_STRIDE,
+                                     ARG_PADDING,    ARG_DILATION, ARG_GROUPS,     ARG_LAYOUT,
+                                     ARG_ACTIVATION, ARG_OUT,      ARG_ACCUMULATE, ARG_THREADS};
 static const enum arg conv_input_args[] = {
     ARG_INPUT_SIZE, ARG_WEIGHT, ARG_GRAD_OUTPUT, ARG_STRIDE,     ARG_PADDING, ARG_DILATION,
     ARG_GROUPS,     ARG_LAYOUT, ARG_OUT,         ARG_ACCUMULATE, ARG_THREADS};
@@ -15,9 +15,9 @@ static const enum arg conv_weight_args[] = {
     ARG_INPUT,  ARG_WEIGHT_SIZE, ARG_GRAD_OUTPUT, ARG_STRIDE,     ARG_PADDING, ARG_DILATION,
     ARG_GROUPS, ARG_LAYOUT,      ARG_OUT,         ARG_ACCUMULATE, ARG_THREADS};
 static const enum arg conv_transpose_args[] = {
-    ARG_INPUT,  ARG_WEIGHT,   ARG_BIAS,        ARG_STRIDE, ARG_PADDING, ARG_OUTPUT_PADDING,
-    ARG_GROUPS, ARG_DILATION, ARG_OUTPUT_SIZE, ARG_LAYOUT, ARG_OUT,     ARG_ACCUMULATE,
-    ARG_THREADS};
+    ARG_INPUT,          ARG_WEIGHT, ARG_BIAS,       ARG_STRIDE,      ARG_PADDING,
+    ARG_OUTPUT_PADDING, ARG_GROUPS, ARG_DILATION,   ARG_OUTPUT_SIZE, ARG_LAYOUT,
+    ARG_ACTIVATION,     ARG_OUT,    ARG_ACCUMULATE, ARG_THREADS};
 static const enum arg conv_transpose_input_args[] = {
     ARG_INPUT_SIZE, ARG_WEIGHT,   ARG_GRAD_OUTPUT, ARG_STRIDE, ARG_PADDING,    ARG_OUTPUT_PADDING,
     ARG_GROUPS,     ARG_DILATION, ARG_LAYOUT,      ARG_OUT,    ARG_ACCUMULATE, ARG_THREADS};
@@ -28,21 +28,21 @@ static const enum arg conv_transpose_weight_args[] = {
 static PyObject *conv1d(PyObject *module, PyObject *const *args, Py_ssize_t given,
                         PyObject *keywords)
 {
-    static const struct signature signature = {"conv1d", conv_args, 11, 7, 2};
+    static const struct signature signature = {"conv1d", conv_args, 12, 7, 2};
     return run_op(module, &signature, args, given, keywords);
 }
 
 static PyObject *conv2d(PyObject *module, PyObject *const *args, Py_ssize_t given,
                         PyObject *keywords)
 {
-    static const struct signature signature = {"conv2d", conv_args, 11, 7, 2};
+    static const struct signature signature = {"conv2d", conv_args, 12, 7, 2};
     return run_op(module, &signature, args, given, keywords);
 }
 
 static PyObject *conv3d(PyObject *module, PyObject *const *args, Py_ssize_t given,
                         PyObject *keywords)
 {
-    static const struct signature signature = {"conv3d", conv_args, 11, 7, 2};
+    static const struct signature signature = {"conv3d", conv_args, 12, 7, 2};
     return run_op(module, &signature, args, given, keywords);
 }
 
@@ -91,21 +91,21 @@ static PyObject *conv3d_weight(PyObject *module, PyObject *const *args, Py_ssize
 static PyObject *conv_transpose1d(PyObject *module, PyObject *const *args, Py_ssize_t given,
                                   PyObject *keywords)
 {
-    static const struct signature signature = {"conv_transpose1d", conv_transpose_args, 13, 8, 2};
+    static const struct signature signature = {"conv_transpose1d", conv_transpose_args, 14, 8, 2};
     return run_op(module, &signature, args, given, keywords);
 }
 
 static PyObject *conv_transpose2d(PyObject *module, PyObject *const *args, Py_ssize_t given,
                                   PyObject *keywords)
 {
-    static const struct signature signature = {"conv_transpose2d", conv_transpose_args, 13, 8, 2};
+    static const struct signature signature = {"conv_transpose2d", conv_transpose_args, 14, 8, 2};
     return run_op(module, &signature, args, given, keywords);
 }
 
 static PyObject *conv_transpose3d(PyObject *module, PyObject *const *args, Py_ssize_t given,
                                   PyObject *keywords)
 {
-    static const struct signature signature = {"conv_transpose3d", conv_transpose_args, 13, 8, 2};
+    static const struct signature signature = {"conv_transpose3d", conv_transpose_args, 14, 8, 2};
     return run_op(module, &signature, args, given, keywords);
 }
 

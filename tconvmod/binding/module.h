@@ -5,6 +5,7 @@
 /* What the files of the binding share. */
 
 #include "args.h"
+#include "ndarray.h"
 #include "plan.h"
 
 #include <stdatomic.h>
@@ -59,6 +60,10 @@ PyObject *get_num_threads(PyObject *module, PyObject *unused);
  * Returns -1 with an exception set, or 0. */
 int compute(struct module_state *state, const char *function, const struct tc_order *order,
             const void *packed);
+
+/* What finish_output does, and the activation of sums that are accumulated: it comes after them. */
+PyObject *finish(const struct module_state *state, struct output *out,
+                 const struct tc_activation *activation, PyArrayObject *y);
 
 /* bias.c: the gradient of a bias. */
 PyObject *bias(PyObject *module, PyObject *const *args, Py_ssize_t given, PyObject *keywords);

@@ -132,6 +132,23 @@ int compute(struct module_state *state, const char *function, const struct tc_or
     return 0;
 }
 
+PyObject *finish(const struct module_state *state, struct output *out,
+                 const struct tc_activation *activation, PyArrayObject *y)
+{
+    if (out->accumulate && activation->kind != TC_NO_ACTIVATION) {
+        PyObject *const sum = PyNumber_InPlaceAdd((PyObject *)y, out->object);
+        Py_DECREF(y);
+        if (sum == NULL) {
+            return NULL;
+        }
+        y = (PyArrayObject *)sum;
+        const struct tc_rows all = {.rows = 1, .columns = PyArray_SIZE(y), .dst = PyArray_DATA(y)};
+        tc_kernels_find(state->isa, dtype_of(y), &state->cpu)->activate(activation, &all);
+        out->accumulate = false;
+    }
+    return finish_output(out, y);
+}
+
 /* The arrays of the forward operation that a call gives; its output is given as a gradient. */
 enum { BIAS = TC_OUTPUT + 1, ARRAYS };
 
@@ -242,6 +259,7 @@ PyObject *run_op(PyObject *module, const struct signature *signature, PyObject *
     struct tc_values size;
     struct arrays arrays = {.of = {NULL}};
     struct output out;
+    struct tc_activation activation;
     PyObject *slots[ARG_COUNT], *result = NULL;
     PyArrayObject *y = NULL;
     int threads;
@@ -249,6 +267,7 @@ PyObject *run_op(PyObject *module, const struct signature *signature, PyObject *
     if (bind_args(&state->names, signature, args, given, keywords, slots) ||
         read_options(name, slots, &request) || read_sizes(slots, &size, &request) ||
         read_threads(name, slots[ARG_THREADS], &threads) ||
+        read_activation(name, slots[ARG_ACTIVATION], &activation) ||
         read_flag(slots[ARG_ACCUMULATE], &out.accumulate) || take_arrays(name, slots, &arrays)) {
         goto done;
     }
@@ -264,6 +283,7 @@ PyObject *run_op(PyObject *module, const struct signature *signature, PyObject *
     struct tc_order order = {
         .problem = &problem,
         .cpu = &state->cpu,
+        .activation = out.accumulate ? (struct tc_activation){TC_NO_ACTIVATION, 0} : activation,
         .isa = state->isa,
         .threads = threads ? threads : default_threads(),
     };
@@ -271,7 +291,7 @@ PyObject *run_op(PyObject *module, const struct signature *signature, PyObject *
     if (PyArray_SIZE(y) > 0 && compute(state, name, &order, NULL)) {
         goto done;
     }
-    result = finish_output(&out, y);
+    result = finish(state, &out, &activation, y);
     y = NULL;
 done:
     for (int i = 0; i < ARRAYS; i++) {

@@ -19,13 +19,15 @@ typedef struct {
     bool by_strides;           /* refuses some strides, for which another one has to do */
     struct block packed;       /* the weights in the engine's order */
     const char *isa, *engine;  /* the choices, which every call keeps */
-    int threads;               /* 0: the default of the moment */
+    struct tc_activation activation;
+    int threads; /* 0: the default of the moment */
 } plan_object;
 
 /* ---- calling ---- */
 
-static const enum arg call_args[] = {ARG_INPUT, ARG_OUTPUT_SIZE, ARG_OUT, ARG_THREADS};
-static const struct signature call_signature = {"Plan", call_args, 4, 1, 1};
+static const enum arg call_args[] = {ARG_INPUT, ARG_OUTPUT_SIZE, ARG_OUT, ARG_ACCUMULATE,
+                                     ARG_THREADS};
+static const struct signature call_signature = {"Plan", call_args, 5, 1, 1};
 
 static PyObject *call_plan(PyObject *object, PyObject *const *args, size_t flags,
                            PyObject *keywords)
@@ -38,12 +40,14 @@ static PyObject *call_plan(PyObject *object, PyObject *const *args, size_t flags
     struct tc_status status;
     PyObject *slots[ARG_COUNT], *result = NULL;
     PyArrayObject *input = NULL, *y = NULL;
+    struct output out;
     int threads;
 
     if (bind_args(&state->names, &call_signature, args, PyVectorcall_NARGS(flags), keywords,
                   slots) ||
         read_output_size(name, slots, &request) ||
         read_threads(name, slots[ARG_THREADS], &threads) ||
+        read_flag(slots[ARG_ACCUMULATE], &out.accumulate) ||
         !(input = take_array(name, "input", slots[ARG_INPUT])) ||
         check_dtype(name, "input", input, request.dtype)) {
         goto done;
@@ -53,7 +57,7 @@ static PyObject *call_plan(PyObject *object, PyObject *const *args, size_t flags
         raise_status(NULL, &status);
         goto done;
     }
-    const struct output out = {slots[ARG_OUT], false};
+    out.object = slots[ARG_OUT];
     const struct result wanted = result_of(&problem);
     y = start_output(name, &out, &wanted, &input, 1);
     if (y == NULL) {
@@ -67,6 +71,8 @@ static PyObject *call_plan(PyObject *object, PyObject *const *args, size_t flags
         .w = self->weight ? weight_of(self->weight, &problem) : (struct tc_weight){NULL},
         .b = bias_of(self->bias),
         .y = image_of(y, &problem, problem.y_last),
+        .activation =
+            out.accumulate ? (struct tc_activation){TC_NO_ACTIVATION, 0} : self->activation,
         .isa = self->isa,
         .engine = self->engine,
         .threads = threads ? threads : default_threads(),
@@ -79,7 +85,7 @@ static PyObject *call_plan(PyObject *object, PyObject *const *args, size_t flags
     if (problem.n > 0 && compute(state, name, &order, order.ahead ? self->packed.data : NULL)) {
         goto done;
     }
-    result = finish_output(&out, y);
+    result = finish(state, &out, &self->activation, y);
     y = NULL;
 done:
     Py_XDECREF(input);
@@ -90,10 +96,11 @@ done:
 /* ---- making ---- */
 
 static const enum arg plan_args[] = {
-    ARG_OP,     ARG_WEIGHT,   ARG_BIAS,   ARG_STRIDE, ARG_PADDING, ARG_OUTPUT_PADDING,
-    ARG_GROUPS, ARG_DILATION, ARG_LAYOUT, ARG_ISA,    ARG_ENGINE,  ARG_THREADS,
+    ARG_OP,      ARG_WEIGHT,   ARG_BIAS,   ARG_STRIDE,     ARG_PADDING, ARG_OUTPUT_PADDING,
+    ARG_GROUPS,  ARG_DILATION, ARG_LAYOUT, ARG_ACTIVATION, ARG_ISA,     ARG_ENGINE,
+    ARG_THREADS,
 };
-static const struct signature plan_signature = {"plan", plan_args, 12, 3, 2};
+static const struct signature plan_signature = {"plan", plan_args, 13, 3, 2};
 
 /* Chooses the engine and packs the weights, or keeps copies. */
 static int prepare(plan_object *self, const struct module_state *state, PyArrayObject *weight,
@@ -168,6 +175,7 @@ static int fill(plan_object *self, const struct module_state *state,
     }
     if (read_options(name, slots, request) ||
         read_threads("plan", slots[ARG_THREADS], &self->threads) ||
+        read_activation(name, slots[ARG_ACTIVATION], &self->activation) ||
         read_string("plan", "isa", slots[ARG_ISA], &self->isa) ||
         read_string("plan", "engine", slots[ARG_ENGINE], &self->engine) ||
         !(weight = take_array(name, "weight", slots[ARG_WEIGHT])) ||
