@@ -1,6 +1,8 @@
 """The binding: out=, unbatched calls, output_size, plans, references."""
 
+import copy
 import gc
+import pickle
 import sys
 
 import numpy as np
@@ -349,3 +351,48 @@ def test_no_memory_is_lost(rng):
         assert tracemalloc.get_traced_memory()[0] - settled < 4096
     finally:
         tracemalloc.stop()
+
+
+def pickled(plan):
+    return pickle.loads(pickle.dumps(plan))
+
+
+@pytest.mark.parametrize("copied", [pickled, copy.copy, copy.deepcopy])
+@pytest.mark.parametrize("bias", [True, False])
+def test_plans_can_be_copied_and_pickled(copied, bias, rng):
+    """They are built again, with their snapshot of weights and options."""
+    x, w, b = arrays(rng, 2)
+    stride, before = [2, 1], w.copy()
+    plan = tconv.plan(
+        "conv_transpose2d",
+        w,
+        b if bias else None,
+        stride=stride,
+        dilation=np.array([1, 2]),
+        activation=("leaky_relu", 0.5),
+        threads=1,
+    )
+    expected = plan(x)
+    stride[0], w[...] = 1, 0
+    again = copied(plan)
+    assert repr(again) == repr(plan)
+    assert_same(again(x), expected)
+    w[...] = before
+    wanted = tconv.conv_transpose2d(
+        x, w, b if bias else None, stride=(2, 1), dilation=(1, 2), activation=("leaky_relu", 0.5)
+    )
+    assert_same(expected, wanted)
+
+
+def test_plans_explain_themselves(rng):
+    x, w, b = arrays(rng, 2)
+    plan = tconv.plan("conv_transpose2d", w, b, stride=2, activation="relu", engine="gather")
+    explained = plan.explain(x.shape)
+    assert explained.output_shape == plan(x).shape
+    assert explained.engine == "gather"
+    larger = plan.explain(x.shape, output_size=[n + 1 for n in plan(x).shape[2:]], threads=2)
+    assert larger.output_shape[2] == explained.output_shape[2] + 1
+    with pytest.raises(TypeError, match="explain"):
+        plan.explain()
+    with pytest.raises(ValueError, match="input must have"):
+        plan.explain((1, 2))

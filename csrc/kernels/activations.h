@@ -4,10 +4,11 @@
 
 /* The activations of one element, without branches, so that loops over them become vectors.
  *
- * All rests on e**x - 1 for x <= 0. With n the integer next to x/ln 2 and r = x - n*ln 2,
- * e**x = 2**n * e**r, and e**r - 1 = 2*P/(Q - P) for the rational approximation of S. L. Moshier's
- * Cephes library, whose relative error is 2e-16; ln 2 comes in two parts, so that n times the
- * first is exact. An integer is rounded, and found again in the last bits, by adding 1.5 * 2**52.
+ * All rests on e**x for x <= 0. With n the integer next to x/ln 2 and r = x - n*ln 2, e**x is
+ * 2**n * e**r, and e**r = (Q + P)/(Q - P) for the polynomials of S. L. Moshier's Cephes library,
+ * whose relative error is 2e-16; ln 2 comes in two parts, so that n times the first is exact. What
+ * is divided here, is divided once. Integers are rounded, and found again in the last bits, by
+ * adding 1.5 * 2**52.
  *
  * float32 is computed so too, and rounded once. */
 #include <stdint.h>
@@ -31,9 +32,9 @@ static INLINE double power_of_two(double n)
     return power;
 }
 
-/* e**x = (1 + less_1) * 2**n */
+/* e**x = 2**n * (q + p)/(q - p) */
 struct exponential {
-    double less_1, n;
+    double p, q, n;
 };
 
 static INLINE struct exponential exponential_of(double x)
@@ -46,7 +47,7 @@ static INLINE struct exponential exponential_of(double x)
                       2.27265548208155028766e-1) *
                          rr +
                      2.0;
-    return (struct exponential){2 * p / (q - p), n};
+    return (struct exponential){p, q, n};
 }
 
 /* 1/(1 + e**-x), by e**-|x|; 2**n may be below what a double holds, but not its square root. */
@@ -55,17 +56,20 @@ static INLINE double sigmoid_of(double x)
     const double size = __builtin_fabs(x);
     const struct exponential e = exponential_of(size > 746 ? -746 : -size);
     const double half = rounded(e.n * 0.5);
-    const double z = (1 + e.less_1) * power_of_two(half) * power_of_two(e.n - half);
-    return (x < 0 ? z : 1) / (1 + z);
+    const double above = (e.q + e.p) * power_of_two(half) * power_of_two(e.n - half);
+    const double below = e.q - e.p;
+    return (x < 0 ? above : below) / (above + below);
 }
 
-/* -(e - 1)/(e + 1) for e = e**(-2*|x|), with the sign of x. */
+/* (1 - e)/(1 + e) for e = e**(-2*|x|), with the sign of x; 1 - e from e**r - 1, not from e, which
+ * is near 1 where x is small. */
 static INLINE double tanh_of(double x)
 {
     const double size = __builtin_fabs(x);
     const struct exponential e = exponential_of(size > 20 ? -40 : -2 * size);
-    const double power = power_of_two(e.n), less_1 = e.less_1 * power + (power - 1);
-    return __builtin_copysign(-less_1 / (2 + less_1), x);
+    const double power = power_of_two(e.n), below = e.q - e.p;
+    const double less = -2 * e.p * power + (1 - power) * below;
+    return __builtin_copysign(less / (2 * below - less), x);
 }
 
 #endif

@@ -8,13 +8,21 @@
 #define OPTIONS_SIGNATURE                                                                          \
     "($module, /, input, weight, bias=None, stride=1, padding=0,\n"                                \
     "output_padding=0, groups=1, dilation=1, *, output_size=None,\n"                               \
-    "layout=None, out=None, accumulate=False, threads=None)\n--\n\n"
+    "layout=None, activation=None, out=None, accumulate=False, threads=None)\n--\n\n"
 
-#define OUT_PARAMETERS                                                                             \
+#define LAYOUT_PARAMETER                                                                           \
     "layout : str, optional\n"                                                                     \
     "    The order of the axes, such as \"NHWC\" (\"HWC\" for a single image, \"NLC\",\n"          \
     "    \"NDHWC\"), or \"NHWC->NCHW\" where the output's order differs. Channels come\n"          \
-    "    first if it is not given; a weight's axes are the same in all layouts.\n"                 \
+    "    first if it is not given; a weight's axes are the same in all layouts.\n"
+
+#define ACTIVATION_PARAMETER                                                                       \
+    "activation : str or tuple, optional\n"                                                        \
+    "    What is done to each output after its sum: \"relu\", \"tanh\", \"sigmoid\" or\n"          \
+    "    (\"leaky_relu\", slope), whose slope is 0.01 if only the name is given. With\n"           \
+    "    `accumulate` it is done to what `out` has in the end.\n"
+
+#define OUT_PARAMETERS                                                                             \
     "out : ndarray, optional\n"                                                                    \
     "    Where to put the result: an array of its shape and dtype, of any strides.\n"              \
     "    It may overlap the inputs.\n"                                                             \
@@ -50,7 +58,7 @@
     "    mix.\n"                                                                                   \
     "output_size : int, sequence of int, or array, optional\n"                                     \
     "    The spatial size wanted, or an array that has it; picks\n"                                \
-    "    `output_padding`.\n" OUT_PARAMETERS
+    "    `output_padding`.\n" LAYOUT_PARAMETER ACTIVATION_PARAMETER OUT_PARAMETERS
 
 #define TRANSPOSE_NOTES                                                                            \
     "    where each spatial length is\n"                                                           \
@@ -70,7 +78,8 @@
 
 #define CONV_SIGNATURE                                                                             \
     "($module, /, input, weight, bias=None, stride=1, padding=0, dilation=1,\n"                    \
-    "groups=1, *, layout=None, out=None, accumulate=False, threads=None)\n--\n\n"
+    "groups=1, *, layout=None, activation=None, out=None, accumulate=False,\n"                     \
+    "threads=None)\n--\n\n"
 
 #define CONV_PARAMETERS                                                                            \
     "bias : array_like, optional\n"                                                                \
@@ -80,7 +89,7 @@
     "    on both sides of the input.\n"                                                            \
     "groups : int\n"                                                                               \
     "    Input and output channels are split into so many groups that do not\n"                    \
-    "    mix.\n" OUT_PARAMETERS
+    "    mix.\n" LAYOUT_PARAMETER ACTIVATION_PARAMETER OUT_PARAMETERS
 
 #define CONV_NOTES                                                                                 \
     "    where each spatial length is\n"                                                           \
@@ -222,12 +231,12 @@
 
 #define CONV_GRADIENT_PARAMETERS                                                                   \
     "stride, padding, dilation, groups\n"                                                          \
-    "    As in the forward call.\n" OUT_PARAMETERS
+    "    As in the forward call.\n" LAYOUT_PARAMETER OUT_PARAMETERS
 
 #define TRANSPOSE_GRADIENT_PARAMETERS                                                              \
     "stride, padding, output_padding, groups, dilation\n"                                          \
     "    As in the forward call; `output_padding` is what its output has, also if\n"               \
-    "    `output_size` picked it.\n" OUT_PARAMETERS
+    "    `output_size` picked it.\n" LAYOUT_PARAMETER OUT_PARAMETERS
 
 #define INPUT_GRADIENT_NOTES                                                                       \
     "    The shape of the forward call's input.\n"                                                 \
@@ -552,15 +561,16 @@
 
 #define make_plan_doc                                                                              \
     "plan($module, /, op, weight, bias=None, *, stride=1, padding=0,\n"                            \
-    "output_padding=0, groups=1, dilation=1, layout=None, isa=None, engine=None,\n"                \
-    "threads=None)\n--\n\n"                                                                        \
+    "output_padding=0, groups=1, dilation=1, layout=None, activation=None,\n"                      \
+    "isa=None, engine=None, threads=None)\n--\n\n"                                                 \
     "Prepare an operation for many inputs: choose the kernels, pack the weights once.\n"           \
     "\n"                                                                                           \
     "Parameters\n"                                                                                 \
     "----------\n"                                                                                 \
     "op : str\n"                                                                                   \
     "    The name of the operation, such as \"conv_transpose2d\".\n"                               \
-    "weight, bias, stride, padding, output_padding, groups, dilation, layout, threads\n"           \
+    "weight, bias, stride, padding, output_padding, groups, dilation, layout, activation,\n"       \
+    "threads\n"                                                                                    \
     "    As for the operation. The plan keeps a snapshot of weight and bias: later\n"              \
     "    changes of the arrays do not reach it.\n"                                                 \
     "isa : str, optional\n"                                                                        \
@@ -572,7 +582,8 @@
     "-------\n"                                                                                    \
     "Plan\n"                                                                                       \
     "    To be called as ``plan(input, *, output_size=None, out=None,\n"                           \
-    "    threads=None)``, with inputs of any size, from any number of threads.\n"                  \
+    "    accumulate=False, threads=None)``, with inputs of any size, from any number of "          \
+    "threads.\n"                                                                                   \
     "\n"                                                                                           \
     "Examples\n"                                                                                   \
     "--------\n"                                                                                   \
@@ -583,6 +594,11 @@
     "'ct2d_ci8_co4_k2_s2_p0_f32'\n"                                                                \
     ">>> upsample(np.ones((1, 8, 5, 5), np.float32)).shape\n"                                      \
     "(1, 4, 10, 10)\n"
+
+#define plan_explain_doc                                                                           \
+    "explain($self, input_shape, /, **options)\n--\n\n"                                            \
+    "What `tconv.explain` says of a call with an input of that shape; `options` are\n"             \
+    "`output_size` and `threads`."
 
 #define plan_doc                                                                                   \
     "An operation with its weights, ready for inputs of any size; made by `tconv.plan`."

@@ -61,6 +61,13 @@ PyObject *get_num_threads(PyObject *module, PyObject *unused);
 int compute(struct module_state *state, const char *function, const struct tc_order *order,
             const void *packed);
 
+/* What the core is to do: sums that are accumulated have their activation after that, by finish. */
+static inline struct tc_activation activation_in_store(const struct output *out,
+                                                       struct tc_activation activation)
+{
+    return out->accumulate ? (struct tc_activation){TC_NO_ACTIVATION, 0} : activation;
+}
+
 /* What finish_output does, and the activation of sums that are accumulated: it comes after them. */
 PyObject *finish(const struct module_state *state, struct output *out,
                  const struct tc_activation *activation, PyArrayObject *y);

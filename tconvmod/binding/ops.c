@@ -283,7 +283,7 @@ PyObject *run_op(PyObject *module, const struct signature *signature, PyObject *
     struct tc_order order = {
         .problem = &problem,
         .cpu = &state->cpu,
-        .activation = out.accumulate ? (struct tc_activation){TC_NO_ACTIVATION, 0} : activation,
+        .activation = activation_in_store(&out, activation),
         .isa = state->isa,
         .threads = threads ? threads : default_threads(),
     };

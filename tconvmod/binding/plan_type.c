@@ -15,10 +15,11 @@ typedef struct {
     npy_intp weight_dims[TC_MAX_VALUES], bias_dims[1];
     struct tc_problem problem; /* of the smallest image */
     PyArrayObject *bias;       /* a copy */
-    PyArrayObject *weight;     /* a copy, for an engine that reads weights as they lie, or that */
-    bool by_strides;           /* refuses some strides, for which another one has to do */
-    struct block packed;       /* the weights in the engine's order */
-    const char *isa, *engine;  /* the choices, which every call keeps */
+    PyArrayObject *weight;     /* a copy */
+    struct block packed; /* the weights in the engine's order, unless it reads them as they lie */
+    bool by_strides;     /* the engine refuses some strides: another one has to do */
+    PyObject *options;   /* as they were given, a dict */
+    const char *isa, *engine; /* the choices, which every call keeps */
     struct tc_activation activation;
     int threads; /* 0: the default of the moment */
 } plan_object;
@@ -28,6 +29,15 @@ typedef struct {
 static const enum arg call_args[] = {ARG_INPUT, ARG_OUTPUT_SIZE, ARG_OUT, ARG_ACCUMULATE,
                                      ARG_THREADS};
 static const struct signature call_signature = {"Plan", call_args, 5, 1, 1};
+
+/* Where the engine refuses the arrays' strides, another one packs the weights for this call. */
+static void follow_strides(const plan_object *self, struct tc_order *order)
+{
+    if (self->by_strides && !tc_plan_is_possible(order)) {
+        order->engine = NULL;
+        order->ahead = false;
+    }
+}
 
 static PyObject *call_plan(PyObject *object, PyObject *const *args, size_t flags,
                            PyObject *keywords)
@@ -68,20 +78,16 @@ static PyObject *call_plan(PyObject *object, PyObject *const *args, size_t flags
         .problem = &problem,
         .cpu = &state->cpu,
         .x = image_of(input, &problem, problem.x_last),
-        .w = self->weight ? weight_of(self->weight, &problem) : (struct tc_weight){NULL},
+        .w = weight_of(self->weight, &problem),
         .b = bias_of(self->bias),
         .y = image_of(y, &problem, problem.y_last),
-        .activation =
-            out.accumulate ? (struct tc_activation){TC_NO_ACTIVATION, 0} : self->activation,
+        .activation = activation_in_store(&out, self->activation),
         .isa = self->isa,
         .engine = self->engine,
         .threads = threads ? threads : default_threads(),
         .ahead = self->packed.data != NULL,
     };
-    if (self->by_strides && !tc_plan_is_possible(&order)) {
-        order.engine = NULL;
-        order.ahead = false;
-    }
+    follow_strides(self, &order);
     if (problem.n > 0 && compute(state, name, &order, order.ahead ? self->packed.data : NULL)) {
         goto done;
     }
@@ -102,7 +108,7 @@ static const enum arg plan_args[] = {
 };
 static const struct signature plan_signature = {"plan", plan_args, 13, 3, 2};
 
-/* Chooses the engine and packs the weights, or keeps copies. */
+/* Chooses the engine, keeps copies of the weights and packs them. */
 static int prepare(plan_object *self, const struct module_state *state, PyArrayObject *weight,
                    PyArrayObject *bias)
 {
@@ -129,8 +135,8 @@ static int prepare(plan_object *self, const struct module_state *state, PyArrayO
         return -1;
     }
     self->by_strides = plan.engine->by_strides;
-    if ((plan.job.packed_bytes == 0 || self->by_strides) &&
-        !(self->weight = (PyArrayObject *)PyArray_NewCopy(weight, NPY_CORDER))) {
+    self->weight = (PyArrayObject *)PyArray_NewCopy(weight, NPY_CORDER);
+    if (self->weight == NULL) {
         return -1;
     }
     if (plan.job.packed_bytes == 0) {
@@ -198,6 +204,32 @@ done:
     return failed;
 }
 
+/* The value, or what it holds now if that can change. */
+static PyObject *frozen(PyObject *value)
+{
+    const bool array = PyArray_Check(value) && PyArray_NDIM((PyArrayObject *)value) > 0;
+    return array || PyList_Check(value) ? PySequence_Tuple(value) : Py_NewRef(value);
+}
+
+/* What a plan like this one is made from, besides its arrays. */
+static int keep_options(plan_object *self, const struct module_state *state,
+                        PyObject *const slots[ARG_COUNT])
+{
+    self->options = PyDict_New();
+    for (int i = plan_signature.positional; i < plan_signature.count && self->options; i++) {
+        const enum arg arg = plan_signature.args[i];
+        PyObject *const value = slots[arg] ? frozen(slots[arg]) : NULL;
+        const int failed =
+            slots[arg] &&
+            (value == NULL || PyDict_SetItem(self->options, state->names.name[arg], value));
+        Py_XDECREF(value);
+        if (failed) {
+            return -1;
+        }
+    }
+    return self->options ? 0 : -1;
+}
+
 PyObject *make_plan(PyObject *module, PyObject *const *args, Py_ssize_t given, PyObject *keywords)
 {
     const struct module_state *const state = state_of(module);
@@ -211,7 +243,7 @@ PyObject *make_plan(PyObject *module, PyObject *const *args, Py_ssize_t given, P
     }
     memset((char *)self + sizeof(PyObject), 0, sizeof *self - sizeof(PyObject));
     self->vectorcall = call_plan;
-    if (fill(self, state, slots)) {
+    if (fill(self, state, slots) || keep_options(self, state, slots)) {
         Py_DECREF(self);
         return NULL;
     }
@@ -226,6 +258,7 @@ static void dealloc_plan(PyObject *object)
     PyTypeObject *const type = Py_TYPE(object);
     Py_XDECREF(self->weight);
     Py_XDECREF(self->bias);
+    Py_XDECREF(self->options);
     block_free(&self->packed);
     PyObject_Free(object);
     Py_DECREF(type);
@@ -259,6 +292,84 @@ static PyObject *repr_plan(PyObject *object)
     return PyUnicode_FromFormat("<tconv.Plan %s: %s, %s>", text.text, self->engine, self->isa);
 }
 
+/* ---- other plans ---- */
+
+/* A plan is pickled as the call that makes it: what is packed here may not suit another machine. */
+static PyObject *reduce_plan(PyObject *object, PyObject *unused)
+{
+    const plan_object *const self = (plan_object *)object;
+    PyObject *const functools = PyImport_ImportModule("functools");
+    PyObject *const partial = functools ? PyObject_GetAttrString(functools, "partial") : NULL;
+    PyObject *const plan = PyObject_GetAttrString(PyType_GetModule(Py_TYPE(object)), "plan");
+    PyObject *args = NULL, *call = NULL;
+    (void)unused;
+    if (partial && plan) {
+        args = Py_BuildValue("OsOO", plan, self->request.operation->name, self->weight,
+                             self->bias ? (PyObject *)self->bias : Py_None);
+    }
+    if (args) {
+        call = PyObject_Call(partial, args, self->options);
+    }
+    Py_XDECREF(functools);
+    Py_XDECREF(partial);
+    Py_XDECREF(plan);
+    Py_XDECREF(args);
+    return call ? Py_BuildValue("N()", call) : NULL;
+}
+
+/* The keywords of tconv.explain for this plan. */
+static PyObject *explained_options(const plan_object *self, PyObject *more)
+{
+    PyObject *const options = PyDict_Copy(self->options);
+    if (options == NULL) {
+        return NULL;
+    }
+    PyObject *const own = Py_BuildValue("{s:s,s:s,s:O}", "engine", self->engine, "isa", self->isa,
+                                        "bias", self->bias ? Py_True : Py_False);
+    const int failed = own == NULL || PyDict_Update(options, own) ||
+                       (PyDict_GetItemString(options, "activation") &&
+                        PyDict_DelItemString(options, "activation")) ||
+                       (more && PyDict_Update(options, more));
+    Py_XDECREF(own);
+    if (failed) {
+        Py_DECREF(options);
+        return NULL;
+    }
+    return options;
+}
+
+static PyObject *explain_plan(PyObject *object, PyObject *args, PyObject *keywords)
+{
+    const plan_object *const self = (plan_object *)object;
+    PyObject *shape, *result = NULL;
+    if (!PyArg_ParseTuple(args, "O:explain", &shape)) {
+        return NULL;
+    }
+    PyObject *const package = PyImport_ImportModule("tconv");
+    PyObject *const function = package ? PyObject_GetAttrString(package, "explain") : NULL;
+    PyObject *const weight = PyObject_GetAttrString((PyObject *)self->weight, "shape");
+    PyObject *const options = explained_options(self, keywords);
+    PyObject *const given = weight ? Py_BuildValue("sOOO", self->request.operation->name, shape,
+                                                   weight, (PyObject *)PyArray_DESCR(self->weight))
+                                   : NULL;
+    if (function && options && given) {
+        result = PyObject_Call(function, given, options);
+    }
+    Py_XDECREF(package);
+    Py_XDECREF(function);
+    Py_XDECREF(weight);
+    Py_XDECREF(options);
+    Py_XDECREF(given);
+    return result;
+}
+
+static PyMethodDef plan_methods[] = {
+    {"__reduce__", reduce_plan, METH_NOARGS, NULL},
+    {"explain", (PyCFunction)(void (*)(void))explain_plan, METH_VARARGS | METH_KEYWORDS,
+     plan_explain_doc},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyGetSetDef plan_getset[] = {
     {"problem", problem_of, NULL, PyDoc_STR("The problem string, without the input's part."), NULL},
     {"engine", engine_of, NULL, PyDoc_STR("The engine that carries the plan out."), NULL},
@@ -272,13 +383,10 @@ static PyMemberDef plan_members[] = {
 };
 
 static PyType_Slot plan_slots[] = {
-    {Py_tp_dealloc, dealloc_plan},
-    {Py_tp_call, PyVectorcall_Call},
-    {Py_tp_repr, repr_plan},
-    {Py_tp_getset, plan_getset},
-    {Py_tp_members, plan_members},
-    {Py_tp_doc, (void *)plan_doc},
-    {0, NULL},
+    {Py_tp_dealloc, dealloc_plan}, {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_repr, repr_plan},       {Py_tp_getset, plan_getset},
+    {Py_tp_methods, plan_methods}, {Py_tp_members, plan_members},
+    {Py_tp_doc, (void *)plan_doc}, {0, NULL},
 };
 
 PyType_Spec plan_type_spec = {

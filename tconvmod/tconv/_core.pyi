@@ -1,13 +1,17 @@
 """Types of the compiled part of tconv; its docstrings are in the extension."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, SupportsIndex, TypedDict, TypeVar, final, overload
+from typing import Any, Literal, Protocol, SupportsIndex, TypedDict, TypeVar, final, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _Real = TypeVar("_Real", np.float32, np.float64)
 _Ints = SupportsIndex | Sequence[SupportsIndex] | NDArray[np.integer]
+
+_Activation = (
+    Literal["relu", "leaky_relu", "tanh", "sigmoid"] | tuple[Literal["leaky_relu"], float] | None
+)
 
 class _Tensor(Protocol):
     def __dlpack__(self, *args: Any, **kwargs: Any) -> Any: ...
@@ -40,6 +44,7 @@ class _Conv(Protocol):
         groups: SupportsIndex = 1,
         *,
         layout: str | None = None,
+        activation: _Activation = None,
         out: NDArray[_Real] | None = None,
         accumulate: bool = False,
         threads: SupportsIndex | None = None,
@@ -56,6 +61,7 @@ class _Conv(Protocol):
         groups: SupportsIndex = 1,
         *,
         layout: str | None = None,
+        activation: _Activation = None,
         out: NDArray[Any] | None = None,
         accumulate: bool = False,
         threads: SupportsIndex | None = None,
@@ -144,6 +150,7 @@ class _ConvTranspose(Protocol):
         *,
         output_size: _Ints | NDArray[Any] | None = None,
         layout: str | None = None,
+        activation: _Activation = None,
         out: NDArray[_Real] | None = None,
         accumulate: bool = False,
         threads: SupportsIndex | None = None,
@@ -162,6 +169,7 @@ class _ConvTranspose(Protocol):
         *,
         output_size: _Ints | NDArray[Any] | None = None,
         layout: str | None = None,
+        activation: _Activation = None,
         out: NDArray[Any] | None = None,
         accumulate: bool = False,
         threads: SupportsIndex | None = None,
@@ -287,6 +295,7 @@ def plan(
     groups: SupportsIndex = 1,
     dilation: _Ints = 1,
     layout: str | None = None,
+    activation: _Activation = None,
     isa: str | None = None,
     engine: str | None = None,
     threads: SupportsIndex | None = None,
@@ -300,12 +309,14 @@ class Plan:
     def engine(self) -> str: ...
     @property
     def isa(self) -> str: ...
+    def explain(self, input_shape: _Shape, /, **options: Any) -> Any: ...
     def __call__(
         self,
         input: _Array,
         *,
         output_size: _Ints | NDArray[Any] | None = None,
         out: NDArray[Any] | None = None,
+        accumulate: bool = False,
         threads: SupportsIndex | None = None,
     ) -> NDArray[Any]: ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -79,7 +80,7 @@ def check(photo: np.ndarray, weight: np.ndarray, options: dict) -> float:
 
 
 def enlarge(photo: np.ndarray, name: str, weight: np.ndarray, padding: int) -> np.ndarray:
-    options = {"stride": SCALE, "padding": padding, "groups": len(photo)}
+    options: dict[str, Any] = {"stride": SCALE, "padding": padding, "groups": len(photo)}
     print(f"\n{name} weights {weight.shape}, {options}")
     print(tconv.explain("conv_transpose2d", photo.shape, weight.shape, **options))
     result, seconds = timed(lambda: tconv.conv_transpose2d(photo, weight, **options))
