@@ -15,8 +15,10 @@ import io
 import numpy as np
 
 import tconv
+from tconv import problems
 
-FORWARD, BACKWARD = {}, {}
+FORWARD, BACKWARD, FORWARD_LAST = {}, {}, {}
+LAST = {1: "NLC", 2: "NHWC", 3: "NDHWC"}
 
 
 def peer(name, race=FORWARD, needs=()):
@@ -28,10 +30,10 @@ def peer(name, race=FORWARD, needs=()):
     return register
 
 
-def contenders(gradients):
+def contenders(gradients, layout="first"):
     """Who computes some gradients, or the forward operation where there are none, by name."""
     if not gradients:
-        return FORWARD
+        return FORWARD if layout == "first" else FORWARD_LAST
     return {
         name: functools.partial(prepare, gradients=gradients) for name, prepare in BACKWARD.items()
     }
@@ -65,6 +67,7 @@ def per_axis(problem, name, default):
 # ---- forward ----
 
 
+@peer("tconv", FORWARD_LAST)
 @peer("tconv")
 def functional(problem, arrays, threads):
     function = getattr(tconv, problem.op)
@@ -73,6 +76,7 @@ def functional(problem, arrays, threads):
     )
 
 
+@peer("plan", FORWARD_LAST)
 @peer("plan")
 def planned(problem, arrays, threads):
     plan = tconv.plan(problem.op, arrays.w, arrays.b, threads=threads, **problem.options)
@@ -161,6 +165,10 @@ def torch_packed_channels_last(problem, arrays, threads):
 
 @peer("onnxruntime", needs=["onnxruntime", "onnx"])
 def onnxruntime_session(problem, arrays, threads):
+    return onnxruntime_call(problem, arrays, threads, None)
+
+
+def onnxruntime_call(problem, arrays, threads, there):
     import onnxruntime
 
     if problem.dtype != "float32":  # its processor kernels know no other
@@ -169,12 +177,13 @@ def onnxruntime_session(problem, arrays, threads):
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    model = onnx_model(problem, arrays)
+    model = onnx_model(problem, arrays, there)
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     return functools.partial(session.run, None, {"x": arrays.x})
 
 
-def onnx_model(problem, arrays):
+def onnx_model(problem, arrays, there):
+    """The operation, between transpositions if `there` says how to get channels first."""
     import onnx
     from onnx import helper, numpy_helper
 
@@ -187,12 +196,19 @@ def onnx_model(problem, arrays):
     if transposed(problem):
         attributes["output_padding"] = per_axis(problem, "output_padding", 0)
     operator = "ConvTranspose" if transposed(problem) else "Conv"
-    node = helper.make_node(operator, ["x", "w", "b"], ["y"], **attributes)
+    if there is None:
+        nodes = [helper.make_node(operator, ["x", "w", "b"], ["y"], **attributes)]
+    else:
+        nodes = [
+            helper.make_node("Transpose", ["x"], ["first"], perm=there),
+            helper.make_node(operator, ["first", "w", "b"], ["result"], **attributes),
+            helper.make_node("Transpose", ["result"], ["y"], perm=back(problem.rank)),
+        ]
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(problem.dtype))
     graph = helper.make_graph(
-        [node],
+        nodes,
         "g",
-        [helper.make_tensor_value_info("x", kind, problem.input_shape)],
+        [helper.make_tensor_value_info("x", kind, arrays.x.shape)],
         [helper.make_tensor_value_info("y", kind, None)],
         [numpy_helper.from_array(arrays.w, "w"), numpy_helper.from_array(arrays.b, "b")],
     )
@@ -200,6 +216,66 @@ def onnx_model(problem, arrays):
     buffer = io.BytesIO()
     onnx.save(model, buffer)
     return buffer.getvalue()
+
+
+# ---- forward, channels last ----
+
+
+def without_layout(problem):
+    """The same problem with its channels first, and the order of axes that takes x there."""
+    first = problems.parse(problem.string.replace(f"_{LAST[problem.rank].lower()}", ""))
+    return first, (0, problem.rank + 1, *range(1, problem.rank + 1))
+
+
+def back(rank):
+    """The order of axes that takes a result back."""
+    return (0, *range(2, rank + 2), 1)
+
+
+@peer("first", FORWARD_LAST)
+def channels_first(problem, arrays, threads):
+    first, there = without_layout(problem)
+    x = np.ascontiguousarray(arrays.x.transpose(there))
+    options = first.options | {"threads": threads}
+    function = functools.partial(getattr(tconv, first.op), x, arrays.w, arrays.b, **options)
+    return lambda: function().transpose(back(problem.rank))
+
+
+@peer("torch", FORWARD_LAST, needs=["torch"])
+def torch_transposing(problem, arrays, threads):
+    import torch
+
+    torch.set_num_threads(threads)
+    first, there = without_layout(problem)
+    function = getattr(torch.nn.functional, first.op)
+    x, w, b = torch_tensors(arrays)
+
+    def call():
+        y = function(x.permute(there).contiguous(), w, b, **first.options)
+        return y.permute(back(problem.rank)).contiguous()
+
+    return call
+
+
+@peer("torch_cl", FORWARD_LAST, needs=["torch"])
+def torch_in_place(problem, arrays, threads):
+    """torch sees by the strides that channels come last; there is no such format for signals."""
+    import torch
+
+    torch.set_num_threads(threads)
+    first, there = without_layout(problem)
+    function = getattr(torch.nn.functional, first.op)
+    x, w, b = torch_tensors(arrays)
+    w = channels_last(w)
+    if w is None:
+        return None
+    return lambda: function(x.permute(there), w, b, **first.options).permute(back(problem.rank))
+
+
+@peer("onnxruntime", FORWARD_LAST, needs=["onnxruntime", "onnx"])
+def onnxruntime_transposing(problem, arrays, threads):
+    first, there = without_layout(problem)
+    return onnxruntime_call(first, arrays, threads, there)
 
 
 # ---- backward ----

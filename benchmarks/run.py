@@ -6,11 +6,15 @@
     python benchmarks/run.py --markdown               and the table of README.md
     python benchmarks/run.py --op conv,grad_input     convolution; gradients of both, a table each
     python benchmarks/run.py --op grads --shapes benchmarks/shapes_conv.txt
+    python benchmarks/run.py --op conv_transpose,conv --layout last   channels-last arrays
 
 A table is one operation over the shapes of one family. `conv_transpose` takes shapes.txt and
 `conv` shapes_conv.txt; `grad_input`, `grad_weight` and `grads` (input, weight and bias together,
 as a layer needs them) take both, in a table each. `--shapes` says which files to take instead; a
-line's problem says which family it belongs to.
+line's problem says which family it belongs to. With `--layout last` all arrays have their channels
+last: torch and ONNX Runtime, which want them first, transpose there and back (`torch`,
+`onnxruntime`), or torch is told that they come last in memory (`torch_cl`); `first` is tconv on
+arrays that have them first.
 
 All contenders of a shape take turns in one process, a block of calls each, several rounds; a
 shape's time is the median of its calls. Absolute times mean little on a shared machine: the ratios
@@ -50,7 +54,7 @@ def main():
     arguments = parse_arguments()
     results = []
     for title, gradients, suite in races(arguments):
-        entrants = peers.contenders(gradients)
+        entrants = peers.contenders(gradients, arguments.layout)
         if arguments.peers is not None:
             entrants = {c: entrants[c] for c in entrants if c in ("tconv", *arguments.peers)}
         for threads in arguments.threads:
@@ -84,11 +88,15 @@ def parse_arguments():
     add("--threads", type=int, nargs="+", default=[1, 2])
     add("--peers", nargs="*", choices=tuple(peers.FORWARD), help="beside tconv")
     add("--rounds", type=int, default=5, help="turns of each contender")
+    add("--layout", choices=("first", "last"), default="first", help="where channels come")
     add("--dtype", choices=("float32", "float64"), help="instead of the file's")
     add("--markdown", action="store_true", help="end with a table in Markdown")
     add("--json", type=Path, help="write all figures there")
     add("--plot", type=Path, help="draw them there (PNG)")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.layout == "last" and any(OPERATIONS[op] for op in arguments.op):
+        parser.error("--layout last is for conv_transpose and conv")
+    return arguments
 
 
 def operations(text):
@@ -103,7 +111,7 @@ def operations(text):
 def races(arguments):
     """Title, gradients and suite of each table to measure."""
     suite = [
-        (name, with_dtype(problem, arguments.dtype) if arguments.dtype else problem)
+        (name, changed(problem, arguments))
         for path in arguments.shapes
         for name, problem in problems.read_file(path).items()
         if arguments.filter in name or arguments.filter in problem.string
@@ -118,9 +126,14 @@ def races(arguments):
                 yield f"{op} of {family}" if gradients else op, gradients, mine
 
 
-def with_dtype(problem, dtype):
-    short = {"float32": "f32", "float64": "f64"}[dtype]
-    return problems.parse(problem.string.rsplit("_", 1)[0] + "_" + short)
+def changed(problem, arguments):
+    """The problem with the dtype and the layout that were asked for."""
+    words, dtype = problem.string.rsplit("_", 1)
+    if arguments.layout == "last":
+        words += "_" + peers.LAST[problem.rank].lower()
+    if arguments.dtype:
+        dtype = {"float32": "f32", "float64": "f64"}[arguments.dtype]
+    return problems.parse(f"{words}_{dtype}")
 
 
 def progress(text):
