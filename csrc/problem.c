@@ -7,8 +7,8 @@
  *
  * The size of a convolution and of a transposed convolution, per axis:
  *
- *   o = floor((i + 2*p - d*(k - 1) - 1)/s) + 1
- *   o = (i - 1)*s - 2*p + d*(k - 1) + op + 1
+ *   o = floor((i + p + pe - d*(k - 1) - 1)/s) + 1
+ *   o = (i - 1)*s - p - pe + d*(k - 1) + op + 1
  *
  * where op < max(s, d): output_padding picks one of the sizes that a convolution with the same
  * parameters would shrink to i.
@@ -199,6 +199,7 @@ static enum tc_code set_scalars(struct tc_problem *problem, const struct tc_requ
     } rows[] = {
         {"stride", &request->stride, problem->s, 1},
         {"padding", &request->padding, problem->p, 0},
+        {"padding", &request->padding_end, problem->pe, 0},
         {"output_padding", &request->output_padding, problem->op, 0},
         {"dilation", &request->dilation, problem->d, 1},
     };
@@ -358,8 +359,9 @@ static bool base_length(const struct tc_problem *problem, int axis, ptrdiff_t *l
 {
     ptrdiff_t reach, span, crop;
     return tc_mul(problem->i[axis] - 1, problem->s[axis], &reach) &&
-           kernel_span(problem, axis, &span) && tc_mul(problem->p[axis], 2, &crop) &&
-           tc_add(reach, span, &reach) && tc_add(reach, -crop, length);
+           kernel_span(problem, axis, &span) &&
+           tc_add(problem->p[axis], problem->pe[axis], &crop) && tc_add(reach, span, &reach) &&
+           tc_add(reach, -crop, length);
 }
 
 static enum tc_code set_output_padding(struct tc_problem *problem, const struct tc_request *request,
@@ -398,7 +400,8 @@ static enum tc_code set_large(struct tc_problem *problem, const struct tc_reques
                               int axis, struct tc_status *status)
 {
     const ptrdiff_t i = problem->i[axis], k = problem->k[axis], s = problem->s[axis];
-    const ptrdiff_t p = problem->p[axis], d = problem->d[axis], op = problem->op[axis];
+    const ptrdiff_t p = problem->p[axis], pe = problem->pe[axis];
+    const ptrdiff_t d = problem->d[axis], op = problem->op[axis];
     const int number = axis - first_axis(request);
     ptrdiff_t *const o = &problem->o[axis];
     if (op >= tc_max(s, d)) {
@@ -412,9 +415,57 @@ static enum tc_code set_large(struct tc_problem *problem, const struct tc_reques
     }
     if (*o < 1) {
         return refuse(request, status,
-                      "output length would be %td (axis %d): (%td - 1)*%td - 2*%td + %td*(%td - "
-                      "1) + %td + 1, from input length %td",
-                      *o, number, i, s, p, d, k, op, i);
+                      "output length would be %td (axis %d): (%td - 1)*%td - %td - %td + %td*(%td "
+                      "- 1) + %td + 1, from input length %td",
+                      *o, number, i, s, p, pe, d, k, op, i);
+    }
+    return TC_OK;
+}
+
+/* Splits what is padded, or cropped, between the two ends. */
+static void split_padding(struct tc_problem *problem, const struct tc_request *request, int axis,
+                          ptrdiff_t total)
+{
+    const ptrdiff_t less = total / 2, more = total - less;
+    const bool lower = request->padding_rule == TC_PAD_SAME_LOWER;
+    problem->p[axis] = lower ? more : less;
+    problem->pe[axis] = lower ? less : more;
+}
+
+/* The padding of a convolution that is to give ceil(i/s) outputs; false if it overflows. */
+static bool set_same_small(struct tc_problem *problem, const struct tc_request *request, int axis,
+                           ptrdiff_t span)
+{
+    const ptrdiff_t i = problem->i[axis], s = problem->s[axis];
+    ptrdiff_t padded;
+    if (request->padding_rule == TC_PAD_GIVEN) {
+        return true;
+    }
+    if (!tc_mul(tc_ceil_div(i, s) - 1, s, &padded) || !tc_add(padded, span, &padded)) {
+        return false;
+    }
+    split_padding(problem, request, axis, tc_max(padded - i, 0));
+    return true;
+}
+
+/* What a transposed convolution crops of its kernel's reach beyond the stride, so that i*s outputs
+ * are left, or adds where it reaches less. */
+static enum tc_code set_same_large(struct tc_problem *problem, const struct tc_request *request,
+                                   struct tc_status *status)
+{
+    for (int axis = 0; axis < TC_SPATIAL; axis++) {
+        ptrdiff_t span;
+        if (problem->op[axis] != 0 || request->has_output_size) {
+            return refuse(request, status, "padding 'same' gives one size: there is no %s",
+                          request->has_output_size ? "output_size" : "output_padding");
+        }
+        if (!kernel_span(problem, axis, &span)) {
+            return refuse(request, status, "output length overflows (axis %d)",
+                          axis - first_axis(request));
+        }
+        const ptrdiff_t beyond = span - problem->s[axis];
+        split_padding(problem, request, axis, tc_max(beyond, 0));
+        problem->op[axis] = tc_max(-beyond, 0);
     }
     return TC_OK;
 }
@@ -423,18 +474,19 @@ static enum tc_code set_large(struct tc_problem *problem, const struct tc_reques
 static enum tc_code set_small(struct tc_problem *problem, const struct tc_request *request,
                               int axis, struct tc_status *status)
 {
-    const ptrdiff_t i = problem->i[axis], p = problem->p[axis];
+    const ptrdiff_t i = problem->i[axis];
     const int number = axis - first_axis(request);
     ptrdiff_t span, padded;
-    if (!kernel_span(problem, axis, &span) || !tc_mul(p, 2, &padded) ||
-        !tc_add(padded, i, &padded)) {
+    if (!kernel_span(problem, axis, &span) || !set_same_small(problem, request, axis, span) ||
+        !tc_add(problem->p[axis], problem->pe[axis], &padded) || !tc_add(padded, i, &padded)) {
         return refuse(request, status, "output length overflows (axis %d)", number);
     }
     if (padded < span) {
         return refuse(request, status,
                       "the kernel does not fit in the padded input (axis %d): it covers %td*(%td - "
-                      "1) + 1 = %td of %td + 2*%td",
-                      number, problem->d[axis], problem->k[axis], span, i, p);
+                      "1) + 1 = %td of %td + %td + %td",
+                      number, problem->d[axis], problem->k[axis], span, i, problem->p[axis],
+                      problem->pe[axis]);
     }
     problem->o[axis] = (padded - span) / problem->s[axis] + 1;
     return TC_OK;
@@ -582,10 +634,13 @@ static enum tc_code set_weight(struct tc_problem *problem, const struct tc_reque
     problem->dtype = request->dtype;
     problem->x_last = request->layout.input_last;
     problem->y_last = request->layout.output_last;
-    return set_scalars(problem, request, status) || check_ranks(request, status) ||
-                   set_channels(problem, request, status)
-               ? status->code
-               : check_channels(problem, request, status);
+    if (set_scalars(problem, request, status) || check_ranks(request, status) ||
+        set_channels(problem, request, status) || check_channels(problem, request, status)) {
+        return status->code;
+    }
+    return request->padding_rule != TC_PAD_GIVEN && request->operation->transposed
+               ? set_same_large(problem, request, status)
+               : TC_OK;
 }
 
 /* A request whose images have their channels first, as all that is above takes them. */
@@ -629,15 +684,16 @@ enum tc_code tc_problem_init_weight(struct tc_problem *problem, const struct tc_
     problem->n = 1;
     problem->batched = !request->layout.given || request->layout.batched;
     for (int axis = 0; axis < TC_SPATIAL; axis++) {
-        const ptrdiff_t s = problem->s[axis], p = problem->p[axis];
+        const ptrdiff_t s = problem->s[axis], p = tc_max(problem->p[axis], problem->pe[axis]);
         ptrdiff_t span;
         if (p > PTRDIFF_MAX / 4) {
             return refuse(request, status, "padding is too big, got %td", p);
         }
+        const ptrdiff_t padded = problem->p[axis] + problem->pe[axis];
         if (request->operation->transposed) {
-            problem->i[axis] = 1 + tc_ceil_div(2 * p, s);
+            problem->i[axis] = 1 + tc_ceil_div(padded, s);
         } else {
-            problem->i[axis] = kernel_span(problem, axis, &span) ? tc_max(span - 2 * p, 1) : 1;
+            problem->i[axis] = kernel_span(problem, axis, &span) ? tc_max(span - padded, 1) : 1;
         }
     }
     return finish(problem, request, status);
@@ -744,6 +800,9 @@ void tc_problem_string(const struct tc_problem *given, bool input, struct tc_sta
     say_axes(problem, "k", ALWAYS, problem->k, text);
     say_axes(problem, "s", ALWAYS, problem->s, text);
     say_axes(problem, "p", ALWAYS, problem->p, text);
+    if (memcmp(problem->p, problem->pe, sizeof problem->p) != 0) {
+        say_axes(problem, "pe", ALWAYS, problem->pe, text);
+    }
     say_axes(problem, "op", 0, problem->op, text);
     say_axes(problem, "d", 1, problem->d, text);
     if (problem->g > 1) {

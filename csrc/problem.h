@@ -8,7 +8,8 @@
  * The glossary, the same in C, in Python, in the tests and in problem strings:
  *
  *   n  batch           ci id ih iw  input x: channels and lengths     sd sh sw  stride
- *   g  groups          co od oh ow  output y                          pd ph pw  padding
+ *   g  groups          co od oh ow  output y                          pd ph pw  padding (pe: at
+ *                                                                               the end)
  *   x w b y            kd kh kw     kernel (weight w)                 dd dh dw  dilation
  *
  * Arrays here are indexed by TC_D, TC_H, TC_W: problem.i[TC_H] is ih. */
@@ -53,6 +54,7 @@ struct tc_problem {
     ptrdiff_t n, g, ci, co; /* ci and co count the channels of all groups */
     ptrdiff_t i[TC_SPATIAL], o[TC_SPATIAL], k[TC_SPATIAL];
     ptrdiff_t s[TC_SPATIAL], p[TC_SPATIAL], op[TC_SPATIAL], d[TC_SPATIAL];
+    ptrdiff_t pe[TC_SPATIAL]; /* padding at the end, where p is that at the beginning */
 };
 
 /* A request as the caller wrote it. */
@@ -69,6 +71,10 @@ struct tc_values {
     ptrdiff_t count, at[TC_MAX_VALUES];
 };
 
+/* "same": as many outputs as a stride leaves, ceil(i/s), or i*s of a transposed convolution, with
+ * the padding of both sides equal, or one more at the end ("same_lower": at the beginning). */
+enum tc_padding_rule { TC_PAD_GIVEN, TC_PAD_SAME, TC_PAD_SAME_LOWER };
+
 /* Shapes are those of the forward operation's arrays, computed ones included where the caller has
  * to say them, their axes in the order of the layout; y is the gradient of its output. */
 struct tc_request {
@@ -77,6 +83,8 @@ struct tc_request {
     struct tc_layout layout;
     struct tc_shape x, w, b, y;
     struct tc_values stride, padding, output_padding, dilation;
+    struct tc_values padding_end; /* `padding` is that at the beginning */
+    enum tc_padding_rule padding_rule;
     struct tc_values output_size; /* count 0 where !has_output_size */
     bool has_output_size;
     ptrdiff_t groups;

@@ -53,7 +53,7 @@ def with_tconv(x, weights, threads):
     copies = 0
     for weight in weights:
         y = tconv.conv1d(
-            x, weight, padding=KERNEL // 2, layout="NLC", activation="relu", threads=threads
+            x, weight, padding="same", layout="NLC", activation="relu", threads=threads
         )
         n, length, channels = y.shape
         x = y.reshape(n, 2 * length, channels // 2)

@@ -111,7 +111,34 @@ ROWS = {
     "13 padding 2**62": (option(padding=HUGE), ValueError, "output length overflows"),
     "13 padding 2**61": (option(padding=2**61), ValueError, "output length would be -"),
     "14 padding []": (option(padding=[]), ValueError, "got 0"),
-    "15 padding str": (option(padding="SAME"), TypeError, "padding must be an int"),
+    "15 padding str": (
+        option(padding="SAME"),
+        ValueError,
+        "padding must be numbers, 'valid', 'same' or 'same_lower', got 'SAME'",
+    ),
+    "15 padding triple": (
+        option(padding=((1, 2, 3),)),
+        ValueError,
+        "padding must be one pair (before, after) an axis, got 3 values in the place of one",
+    ),
+    "15 padding pair and number": (option(padding=((1, 2), 3)), ValueError, "got 1 values"),
+    "15 padding pair of a negative": (
+        option(padding=((1, -2),)),
+        ValueError,
+        "padding must be >= 0 (axis 0), got -2",
+    ),
+    "15 padding pair of floats": (option(padding=((1.0, 2),)), TypeError, "padding must be an int"),
+    "15 padding pairs too many": (option(padding=((1, 1),) * 4), ValueError, "got 4"),
+    "15 padding same and output_padding": (
+        option(padding="same", output_padding=1),
+        ValueError,
+        "padding 'same' gives one size: there is no output_padding",
+    ),
+    "15 padding same and output_size": (
+        option(padding="same", output_size=10),
+        ValueError,
+        "padding 'same' gives one size: there is no output_size",
+    ),
     "16 output 0": (
         option(stride=1, padding=(7, 5, 5)[0]),
         ValueError,

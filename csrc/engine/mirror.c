@@ -15,7 +15,7 @@ static const struct tc_operation mirrored = {.contraction = TC_LARGE_FROM_SMALL}
 /* Whether the kernel is a point along the axis, so that a stride only chooses inputs. */
 static bool is_point(const struct tc_problem *problem, int a)
 {
-    return problem->k[a] == 1 && problem->p[a] == 0;
+    return problem->k[a] == 1 && problem->p[a] == 0 && problem->pe[a] == 0;
 }
 
 static const char *refuse(const struct tc_problem *problem)
@@ -24,7 +24,7 @@ static const char *refuse(const struct tc_problem *problem)
         if (problem->s[a] != 1 && !is_point(problem, a)) {
             return "the stride is above 1";
         }
-        if (problem->p[a] > problem->d[a] * (problem->k[a] - 1)) {
+        if (tc_max(problem->p[a], problem->pe[a]) > problem->d[a] * (problem->k[a] - 1)) {
             return "there is more padding than the kernel reaches over";
         }
     }

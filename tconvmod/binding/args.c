@@ -173,6 +173,82 @@ static int read_values(const char *function, const char *argument, PyObject *obj
     return read_index(function, argument, object, &values->at[0]);
 }
 
+/* Two numbers an axis, before and after; -1 with an exception set. */
+static int read_sides(const char *function, PyObject *sequence, struct tc_request *request)
+{
+    const Py_ssize_t count = PySequence_Size(sequence);
+    request->padding.count = request->padding_end.count = count;
+    for (Py_ssize_t i = 0; i < count && i < TC_MAX_VALUES; i++) {
+        struct tc_values sides;
+        PyObject *const pair = PySequence_GetItem(sequence, i);
+        const int failed = pair == NULL || read_values(function, "padding", pair, &sides);
+        Py_XDECREF(pair);
+        if (failed) {
+            return -1;
+        }
+        if (sides.count != 2) {
+            PyErr_Format(PyExc_ValueError,
+                         "%s: padding must be one pair (before, after) an axis, got %zd values in "
+                         "the place of one",
+                         function, sides.count);
+            return -1;
+        }
+        request->padding.at[i] = sides.at[0];
+        request->padding_end.at[i] = sides.at[1];
+    }
+    return count < 0 ? -1 : 0;
+}
+
+static int read_padding_rule(const char *function, PyObject *name, struct tc_request *request)
+{
+    static const struct {
+        const char *name;
+        enum tc_padding_rule rule;
+    } rules[] = {{"valid", TC_PAD_GIVEN}, {"same", TC_PAD_SAME}, {"same_lower", TC_PAD_SAME_LOWER}};
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        if (PyUnicode_CompareWithASCIIString(name, rules[i].name) == 0) {
+            request->padding_rule = rules[i].rule;
+            return 0;
+        }
+    }
+    PyErr_Format(PyExc_ValueError,
+                 "%s: padding must be numbers, 'valid', 'same' or 'same_lower', got %R", function,
+                 name);
+    return -1;
+}
+
+/* Whether it is a sequence of sequences. */
+static bool has_pairs(PyObject *object)
+{
+    if (PyTuple_Check(object) || PyList_Check(object)) {
+        PyObject *const first =
+            PySequence_Fast_GET_SIZE(object) > 0 ? PySequence_Fast_GET_ITEM(object, 0) : NULL;
+        return first && (PyTuple_Check(first) || PyList_Check(first));
+    }
+    return PyArray_Check(object) && PyArray_NDIM((PyArrayObject *)object) == 2;
+}
+
+/* A rule, a pair for each axis, or numbers that stand for both sides. */
+static int read_padding(const char *function, PyObject *object, struct tc_request *request)
+{
+    request->padding = request->padding_end = (struct tc_values){.count = 1, .at = {0}};
+    request->padding_rule = TC_PAD_GIVEN;
+    if (object == NULL) {
+        return 0;
+    }
+    if (PyUnicode_Check(object)) {
+        return read_padding_rule(function, object, request);
+    }
+    if (has_pairs(object)) {
+        return read_sides(function, object, request);
+    }
+    if (read_values(function, "padding", object, &request->padding)) {
+        return -1;
+    }
+    request->padding_end = request->padding;
+    return 0;
+}
+
 static int read_layout(const char *function, PyObject *const slots[ARG_COUNT],
                        struct tc_request *request)
 {
@@ -194,7 +270,6 @@ int read_options(const char *function, PyObject *const slots[ARG_COUNT], struct 
         ptrdiff_t otherwise;
     } rows[] = {
         {ARG_STRIDE, &request->stride, 1},
-        {ARG_PADDING, &request->padding, 0},
         {ARG_OUTPUT_PADDING, &request->output_padding, 0},
         {ARG_DILATION, &request->dilation, 1},
     };
@@ -204,6 +279,9 @@ int read_options(const char *function, PyObject *const slots[ARG_COUNT], struct 
         if (given && read_values(function, names_of_args[rows[row].arg], given, rows[row].values)) {
             return -1;
         }
+    }
+    if (read_padding(function, slots[ARG_PADDING], request)) {
+        return -1;
     }
     request->groups = 1;
     if (slots[ARG_GROUPS] && read_index(function, "groups", slots[ARG_GROUPS], &request->groups)) {

@@ -55,6 +55,7 @@ static int put_problem(PyObject *dict, const struct tc_problem *problem)
            put(dict, "kernel", axes_of(problem, problem->k)) ||
            put(dict, "stride", axes_of(problem, problem->s)) ||
            put(dict, "padding", axes_of(problem, problem->p)) ||
+           put(dict, "padding_end", axes_of(problem, problem->pe)) ||
            put(dict, "output_padding", axes_of(problem, problem->op)) ||
            put(dict, "dilation", axes_of(problem, problem->d)) ||
            put(dict, "groups", PyLong_FromSsize_t(problem->g)) ||

@@ -65,7 +65,7 @@ class Explanation:
             facts["output_lengths"],
             facts["input_lengths"],
             facts["stride"],
-            facts["padding"],
+            map(_both_sides, facts["padding"], facts["padding_end"]),
             facts["dilation"],
             facts["kernel"],
             facts["output_padding"],
@@ -78,8 +78,12 @@ class Explanation:
         ]
 
 
-_LARGE = "{name} {o} = ({i} - 1)*{s} - 2*{p} + {d}*({k} - 1) + {extra} + 1"
-_SMALL = "{name} {o} = floor(({i} + 2*{p} - {d}*({k} - 1) - 1)/{s}) + 1"
+def _both_sides(begin: int, end: int) -> str:
+    return f"2*{begin}" if begin == end else f"({begin} + {end})"
+
+
+_LARGE = "{name} {o} = ({i} - 1)*{s} - {p} + {d}*({k} - 1) + {extra} + 1"
+_SMALL = "{name} {o} = floor(({i} + {p} - {d}*({k} - 1) - 1)/{s}) + 1"
 
 
 def _count(number: float) -> str:

@@ -1,10 +1,10 @@
 """Problem strings: one name for a problem in tests, benchmarks, plans and on the command line.
 
 A string such as ``ct2d_n16_ci64_ih32_iw32_co3_k4_s2_p1_f32`` says operation, batch, channels,
-lengths, kernel, stride, padding and dtype; ``op`` (output padding), ``d`` (dilation) and ``g``
-(groups) appear where they are not 0, 1 and 1, and ``k3x5`` where axes differ; ``nhwc`` before the
-dtype is the layout, ``nhwc_nchw`` one for the input and one for the output. ``c2d`` is a
-convolution. A gradient is called as the forward operation it belongs to, with ``gx`` (of the input)
+lengths, kernel, stride, padding and dtype; ``pe`` (padding at the end), ``op`` (output padding),
+``d`` (dilation) and ``g`` (groups) appear where they are not as ``p``, 0, 1 and 1, and ``k3x5``
+where axes differ; ``nhwc`` before the dtype is the layout, ``nhwc_nchw`` one for the input and one
+for the output. ``c2d`` is a convolution. A gradient is called as the forward operation it belongs to, with ``gx`` (of the input)
 or ``gw`` (of the weight) behind the first word: ``ct2dgw_n16_...``.
 """
 
@@ -75,6 +75,8 @@ def parse(string: str) -> Problem:
     {'stride': (2, 1), 'padding': 1, 'output_padding': (1, 0), 'groups': 2}
     >>> parse("c2d_n1_ci8_ih5_iw6_co4_k3_s1_p0_nhwc_f32").options
     {'layout': 'NHWC'}
+    >>> parse("c1d_n1_ci8_iw6_co4_k3_s1_p0_pe2_f32").options
+    {'padding': ((0, 2),)}
     """
     head, *words = string.split("_")
     match = re.fullmatch(r"(c|ct)([123])d(gx|gw|)", head)
@@ -95,10 +97,14 @@ def parse(string: str) -> Problem:
     except KeyError as missing:
         raise ValueError(f"not a problem string: no {missing} in {string!r}") from None
     options: dict = {}
+    sides = values.get("p", (0,)), values.get("pe", values.get("p", (0,)))
     for short, name in _OPTIONS.items():
         value = values.get(short, (1,) if short in "sd" else (0,))
         if set(value) != ({1} if short in "sd" else {0}):
             options[name] = value[0] if len(value) == 1 else value
+    if sides[0] != sides[1]:
+        begin, end = (side * rank if len(side) == 1 else side for side in sides)
+        options["padding"] = tuple(zip(begin, end, strict=True))
     groups = values.get("g", (1,))[0]
     if groups != 1:
         options["groups"] = groups
