@@ -4,8 +4,8 @@ A string such as ``ct2d_n16_ci64_ih32_iw32_co3_k4_s2_p1_f32`` says operation, ba
 lengths, kernel, stride, padding and dtype; ``pe`` (padding at the end), ``op`` (output padding),
 ``d`` (dilation) and ``g`` (groups) appear where they are not as ``p``, 0, 1 and 1, and ``k3x5``
 where axes differ; ``nhwc`` before the dtype is the layout, ``nhwc_nchw`` one for the input and one
-for the output. ``c2d`` is a convolution. A gradient is called as the forward operation it belongs to, with ``gx`` (of the input)
-or ``gw`` (of the weight) behind the first word: ``ct2dgw_n16_...``.
+for the output. ``c2d`` is a convolution. A gradient is called as the forward operation it belongs
+to, with ``gx`` (of the input) or ``gw`` (of the weight) behind the first word: ``ct2dgw_n16_...``.
 """
 
 from __future__ import annotations
