@@ -52,7 +52,7 @@ class Explanation:
             f"  engine      {facts['engine']} ({facts['isa']}): tiles of {facts['tile']}",
             f"  tasks       {facts['tasks']} on {facts['threads']} "
             f"thread{'s' if facts['threads'] > 1 else ''}",
-            *(f"  not {name:8}{reason}" for name, reason in facts["refusals"].items()),
+            *(f"  not {name:9}{reason}" for name, reason in facts["refusals"].items()),
         ]
         return "\n".join(lines)
 
