@@ -32,6 +32,15 @@ def problems_with_sides(draw):
     return problem, {**problem.options, "padding": 0}, sides
 
 
+def forward(core, op, x, w, b, options, layout):
+    """The operation, on arrays that have their channels last if `layout`."""
+    rank = w.ndim - 2
+    if not layout:
+        return getattr(core, op)(x, w, b, **options)
+    last = names(rank, x.ndim == rank + 2)[1]
+    return to_first(getattr(core, op)(to_last(x, rank), w, b, **options, layout=last), rank)
+
+
 def check_conv(core, problem, options, sides, rng, layout=False):
     """A convolution of the padded input; so its gradients are those there, the input's cropped."""
     x, w, b = support.arrays_of(problem, rng)
@@ -45,12 +54,9 @@ def check_conv(core, problem, options, sides, rng, layout=False):
         return
     expected = getattr(tconv.reference, op)(padded, w, b, **options)
     options_here = {**options, "padding": sides}
+    support.assert_same(forward(core, op, x, w, b, options_here, layout), expected)
     if layout:
-        options_here["layout"] = names(rank, x.ndim == rank + 2)[1]
-        y = getattr(core, op)(to_last(x, rank), w, b, **options_here)
-        support.assert_same(to_first(y, rank), expected)
         return
-    support.assert_same(getattr(core, op)(x, w, b, **options_here), expected)
     gy = support.integers(rng, expected.shape, x.dtype)
     gx = getattr(tconv.reference, f"{op}_input")(padded.shape, w, gy, **options)
     support.assert_same(
@@ -69,12 +75,9 @@ def check_transposed(core, problem, options, sides, rng, layout=False):
         return
     expected = crop(whole, sides)
     options_here = {**options, "padding": sides}
+    support.assert_same(forward(core, op, x, w, b, options_here, layout), expected)
     if layout:
-        options_here["layout"] = names(rank, x.ndim == rank + 2)[1]
-        y = getattr(core, op)(to_last(x, rank), w, b, **options_here)
-        support.assert_same(to_first(y, rank), expected)
         return
-    support.assert_same(getattr(core, op)(x, w, b, **options_here), expected)
     gy = support.integers(rng, expected.shape, x.dtype)
     padded = zero_pad(gy, sides)
     gx = getattr(tconv.reference, f"{op}_input")(x.shape, w, padded, **options)
