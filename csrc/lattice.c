@@ -93,7 +93,7 @@ struct tc_phase tc_phase_at(const struct tc_axis *axis, ptrdiff_t phase)
         result.k = axis->kernel - 1;
         result.offset = d * result.k - p;
     } else if ((phase + p) % axis->divisor == 0) {
-        const ptrdiff_t start = (phase + p) / axis->divisor % axis->k_step;
+        const ptrdiff_t start = tc_floor_mod((phase + p) / axis->divisor, axis->k_step);
         result.k = multiply_modulo(start, axis->inverse, axis->k_step);
         if (result.k < axis->kernel) {
             result.taps = (axis->kernel - 1 - result.k) / axis->k_step + 1;

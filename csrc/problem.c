@@ -191,6 +191,7 @@ static enum tc_code check_at_least(const struct tc_request *request, const char 
 static enum tc_code set_scalars(struct tc_problem *problem, const struct tc_request *request,
                                 struct tc_status *status)
 {
+    const ptrdiff_t least_padding = request->padding_sides ? -PTRDIFF_MAX / 4 : 0;
     const struct {
         const char *name;
         const struct tc_values *values;
@@ -198,14 +199,14 @@ static enum tc_code set_scalars(struct tc_problem *problem, const struct tc_requ
         ptrdiff_t least;
     } rows[] = {
         {"stride", &request->stride, problem->s, 1},
-        {"padding", &request->padding, problem->p, 0},
-        {"padding", &request->padding_end, problem->pe, 0},
+        {"padding", &request->padding, problem->p, least_padding},
+        {"padding", &request->padding_end, problem->pe, least_padding},
         {"output_padding", &request->output_padding, problem->op, 0},
         {"dilation", &request->dilation, problem->d, 1},
     };
     for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
         for (int axis = 0; axis < TC_SPATIAL; axis++) {
-            rows[row].axes[axis] = rows[row].least;
+            rows[row].axes[axis] = tc_max(rows[row].least, 0);
         }
         if (set_axes(request, rows[row].name, rows[row].values, rows[row].axes, status) ||
             check_at_least(request, rows[row].name, rows[row].axes, rows[row].least, status)) {
@@ -691,7 +692,7 @@ enum tc_code tc_problem_init_weight(struct tc_problem *problem, const struct tc_
         }
         const ptrdiff_t padded = problem->p[axis] + problem->pe[axis];
         if (request->operation->transposed) {
-            problem->i[axis] = 1 + tc_ceil_div(padded, s);
+            problem->i[axis] = 1 + tc_max(tc_ceil_div(padded, s), 0);
         } else {
             problem->i[axis] = kernel_span(problem, axis, &span) ? tc_max(span - padded, 1) : 1;
         }
@@ -785,7 +786,7 @@ static void say_layout(const struct tc_problem *problem, struct tc_status *text)
 void tc_problem_string(const struct tc_problem *given, bool input, struct tc_status *text)
 {
     static const char *const lengths[] = {"_id%td", "_ih%td", "_iw%td"};
-    enum { ALWAYS = -1 };
+    static const ptrdiff_t ALWAYS = PTRDIFF_MIN;
     const struct tc_problem forward = tc_problem_forward(given), *const problem = &forward;
     text->text[0] = '\0';
     tc_say(text, "%s", problem->operation->code);

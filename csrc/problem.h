@@ -12,6 +12,8 @@
  *                                                                               the end)
  *   x w b y            kd kh kw     kernel (weight w)                 dd dh dw  dilation
  *
+ * A negative padding crops what a convolution reads and extends what a transposed one computes.
+ *
  * Arrays here are indexed by TC_D, TC_H, TC_W: problem.i[TC_H] is ih. */
 
 #include "layout.h"
@@ -84,6 +86,7 @@ struct tc_request {
     struct tc_shape x, w, b, y;
     struct tc_values stride, padding, output_padding, dilation;
     struct tc_values padding_end; /* `padding` is that at the beginning */
+    bool padding_sides;           /* whether they were given apart; then they may be negative */
     enum tc_padding_rule padding_rule;
     struct tc_values output_size; /* count 0 where !has_output_size */
     bool has_output_size;

@@ -122,10 +122,15 @@ ROWS = {
         "padding must be one pair (before, after) an axis, got 3 values in the place of one",
     ),
     "15 padding pair and number": (option(padding=((1, 2), 3)), ValueError, "got 1 values"),
-    "15 padding pair of a negative": (
-        option(padding=((1, -2),)),
+    "15 padding pair hugely negative": (
+        option(padding=((1, -(2**63)),)),
         ValueError,
-        "padding must be >= 0 (axis 0), got -2",
+        "padding must be >= -2305843009213693951 (axis 0), got -9223372036854775808",
+    ),
+    "15 padding pair that makes it huge": (
+        option(padding=((1, -(2**60)),)),
+        ValueError,
+        "output",
     ),
     "15 padding pair of floats": (option(padding=((1.0, 2),)), TypeError, "padding must be an int"),
     "15 padding pairs too many": (option(padding=((1, 1),) * 4), ValueError, "got 4"),

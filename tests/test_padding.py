@@ -13,14 +13,17 @@ import tconv
 # ---- pairs, by what they mean ----
 
 
-def crop(array, sides):
-    """Without so many elements at both ends of the last axes."""
-    cut = [slice(lo, n - hi) for (lo, hi), n in zip(sides, array.shape[-len(sides) :], strict=True)]
-    return array[(..., *cut)]
-
-
 def zero_pad(array, sides):
-    return np.pad(array, [(0, 0)] * (array.ndim - len(sides)) + list(sides))
+    """With so many zeros more at both ends of the last axes; if negative, elements fewer."""
+    most = max(max(map(abs, pair)) for pair in sides)
+    wide = np.pad(array, [(0, 0)] * (array.ndim - len(sides)) + [(most, most)] * len(sides))
+    lengths = array.shape[-len(sides) :]
+    cut = [slice(most - lo, most + n + hi) for (lo, hi), n in zip(sides, lengths, strict=True)]
+    return wide[(..., *cut)]
+
+
+def crop(array, sides):
+    return zero_pad(array, [(-lo, -hi) for lo, hi in sides])
 
 
 @st.composite
@@ -28,7 +31,7 @@ def problems_with_sides(draw):
     """A problem without padding, and pairs that it may have."""
     problem = draw(forward_problems())
     rank = len(problem.weight_shape) - 2
-    sides = tuple(draw(st.tuples(st.integers(0, 4), st.integers(0, 4))) for _ in range(rank))
+    sides = tuple(draw(st.tuples(st.integers(-4, 4), st.integers(-4, 4))) for _ in range(rank))
     return problem, {**problem.options, "padding": 0}, sides
 
 
@@ -45,13 +48,11 @@ def check_conv(core, problem, options, sides, rng, layout=False):
     """A convolution of the padded input; so its gradients are those there, the input's cropped."""
     x, w, b = support.arrays_of(problem, rng)
     op, rank = problem.op, w.ndim - 2
-    padded = zero_pad(x, sides)
-    fits = all(
-        n >= d * (k - 1) + 1
-        for n, k, d in zip(padded.shape[-rank:], w.shape[2:], options["dilation"], strict=True)
-    )
-    if not fits:
+    spans = [d * (k - 1) + 1 for k, d in zip(w.shape[2:], options["dilation"], strict=True)]
+    lengths = [n + lo + hi for n, (lo, hi) in zip(x.shape[-rank:], sides, strict=True)]
+    if any(n < span for n, span in zip(lengths, spans, strict=True)):
         return
+    padded = zero_pad(x, sides)
     expected = getattr(tconv.reference, op)(padded, w, b, **options)
     options_here = {**options, "padding": sides}
     support.assert_same(forward(core, op, x, w, b, options_here, layout), expected)
@@ -70,10 +71,10 @@ def check_transposed(core, problem, options, sides, rng, layout=False):
     """The whole output, cropped; so the gradients are those of an output's gradient with zeros."""
     x, w, b = support.arrays_of(problem, rng)
     op, rank = problem.op, w.ndim - 2
-    whole = getattr(tconv.reference, op)(x, w, b, **options)
+    whole = getattr(tconv.reference, op)(x, w, **options)
     if any(lo + hi >= n for (lo, hi), n in zip(sides, whole.shape[-rank:], strict=True)):
         return
-    expected = crop(whole, sides)
+    expected = crop(whole, sides) + b.reshape(-1, *[1] * rank)
     options_here = {**options, "padding": sides}
     support.assert_same(forward(core, op, x, w, b, options_here, layout), expected)
     if layout:
@@ -198,3 +199,24 @@ def test_explained():
         problem.op, problem.input_shape, problem.weight_shape, **problem.options
     )
     assert explained.problem == problem.string
+
+
+def test_negative_sides_have_a_name():
+    text = "ct1d_n1_ci1_iw4_co1_k4_s1_p-1_pe2_f32", "c1d_n1_ci1_iw9_co1_k4_s1_p-2_f32"
+    for string, sides in zip(text, ((-1, 2), (-2, -2)), strict=True):
+        problem = tconv.problems.parse(string)
+        assert problem.options == {"padding": (sides,)}
+        explained = tconv.explain(
+            problem.op, problem.input_shape, problem.weight_shape, padding=(sides,)
+        )
+        assert explained.problem == string
+        assert f"{sides[0]}" in str(explained)
+
+
+def test_a_plan_with_negative_sides():
+    rng = np.random.default_rng(67)
+    w, x = (support.integers(rng, shape, "float32") for shape in ((4, 4, 3, 3), (2, 4, 9, 8)))
+    for op, stride in (("conv2d", 2), ("conv_transpose2d", 3)):
+        options = {"stride": stride, "padding": ((-2, 1), (-1, -3))}
+        plan = tconv.plan(op, w, **options)
+        support.assert_same(plan(x), getattr(tconv, op)(x, w, **options))

@@ -54,6 +54,12 @@ static inline ptrdiff_t tc_ceil_div(ptrdiff_t a, ptrdiff_t b)
     return a / b + (a % b > 0);
 }
 
+/* What floor_div leaves, 0 or more. */
+static inline ptrdiff_t tc_floor_mod(ptrdiff_t a, ptrdiff_t b)
+{
+    return a % b + (a % b < 0 ? b : 0);
+}
+
 static inline ptrdiff_t tc_round_up(ptrdiff_t a, ptrdiff_t b)
 {
     return tc_ceil_div(a, b) * b;

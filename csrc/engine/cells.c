@@ -38,9 +38,9 @@ struct tc_cells tc_cells_of(const struct tc_problem *problem, int axis)
         cells.common = k / s;
         cells.longer = k % s;
         cells.taps = cells.common + (cells.longer > 0);
-        cells.first = p / s;
-        cells.place = p % s;
-        cells.end = (cells.out - 1 + p) / s + 1;
+        cells.first = tc_floor_div(p, s);
+        cells.place = tc_floor_mod(p, s);
+        cells.end = tc_floor_div(cells.out - 1 + p, s) + 1;
         cells.columns = tc_ceil_div(cells.out, s);
     }
     return cells;

@@ -32,7 +32,7 @@ static bool agree(const struct tc_phase *a, const struct tc_phase *b)
  * taps or outputs get fewer by one, or behind the last phase. */
 static struct run_of_phases run_from(const struct tc_axis *axis, ptrdiff_t begin)
 {
-    const ptrdiff_t s = axis->out_step, wrap = (s - axis->padding % s) % s;
+    const ptrdiff_t s = axis->out_step, wrap = tc_floor_mod(-axis->padding, s);
     const ptrdiff_t places[] = {axis->phases, wrap, (wrap + axis->kernel) % s, axis->out % s};
     struct run_of_phases run = {begin, axis->phases, tc_phase_at(axis, begin)};
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {

@@ -178,6 +178,7 @@ static int read_sides(const char *function, PyObject *sequence, struct tc_reques
 {
     const Py_ssize_t count = PySequence_Size(sequence);
     request->padding.count = request->padding_end.count = count;
+    request->padding_sides = true;
     for (Py_ssize_t i = 0; i < count && i < TC_MAX_VALUES; i++) {
         struct tc_values sides;
         PyObject *const pair = PySequence_GetItem(sequence, i);
@@ -233,6 +234,7 @@ static int read_padding(const char *function, PyObject *object, struct tc_reques
 {
     request->padding = request->padding_end = (struct tc_values){.count = 1, .at = {0}};
     request->padding_rule = TC_PAD_GIVEN;
+    request->padding_sides = false;
     if (object == NULL) {
         return 0;
     }

@@ -53,7 +53,8 @@
     "    One value, or one for each spatial axis. `padding` crops the output by\n"                 \
     "    so many elements on both sides; `output_padding` adds some on the far\n"                  \
     "    side, fewer than max(stride, dilation). `padding` may also be a pair\n"                   \
-    "    (before, after) for each axis; \"valid\", which is 0; or \"same\", which\n"               \
+    "    (before, after) for each axis, where negative numbers extend the output\n"                \
+    "    (by the bias alone); \"valid\", which is 0; or \"same\", which\n"                         \
     "    leaves in*stride outputs and crops one more at the end than at the\n"                     \
     "    beginning if need be (\"same_lower\": at the beginning).\n"                               \
     "groups : int\n"                                                                               \
@@ -90,7 +91,8 @@
     "stride, padding, dilation : int or sequence of int\n"                                         \
     "    One value, or one for each spatial axis. `padding` stands for so many zeros\n"            \
     "    on both sides of the input. It may also be a pair (before, after) for each\n"             \
-    "    axis; \"valid\", which is 0; or \"same\", which gives ceil(in/stride)\n"                  \
+    "    axis, where negative numbers crop the input; \"valid\", which is 0; or\n"                 \
+    "    \"same\", which gives ceil(in/stride)\n"                                                  \
     "    outputs, with one more zero at the end than at the beginning if need be\n"                \
     "    (\"same_lower\": at the beginning).\n"                                                    \
     "groups : int\n"                                                                               \

@@ -86,7 +86,7 @@ def parse(string: str) -> Problem:
     values: dict[str, tuple[int, ...]] = {}
     layouts = [word.upper() for word in words[:-1] if word in _LAYOUTS[rank]]
     for word in words[: len(words) - 1 - len(layouts)]:
-        part = re.fullmatch(r"([a-z]+)(\d+(?:x\d+)*)", word)
+        part = re.fullmatch(r"([a-z]+)(-?\d+(?:x-?\d+)*)", word)
         if part is None:
             raise ValueError(f"not a problem string: {word!r} in {string!r}")
         values[part[1]] = tuple(int(number) for number in part[2].split("x"))
@@ -102,7 +102,7 @@ def parse(string: str) -> Problem:
         value = values.get(short, (1,) if short in "sd" else (0,))
         if set(value) != ({1} if short in "sd" else {0}):
             options[name] = value[0] if len(value) == 1 else value
-    if sides[0] != sides[1]:
+    if sides[0] != sides[1] or min(sides[0]) < 0:
         begin, end = (side * rank if len(side) == 1 else side for side in sides)
         options["padding"] = tuple(zip(begin, end, strict=True))
     groups = values.get("g", (1,))[0]
