@@ -52,6 +52,8 @@ const struct tc_operation *tc_operation_find(const char *name)
     return NULL;
 }
 
+const char *const tc_padding_modes[] = {"zeros", "reflect", "replicate", "circular", NULL};
+
 /* ---- messages ---- */
 
 static void say_shape(struct tc_status *status, struct tc_shape shape)
@@ -212,6 +214,14 @@ static enum tc_code set_scalars(struct tc_problem *problem, const struct tc_requ
             check_at_least(request, rows[row].name, rows[row].axes, rows[row].least, status)) {
             return status->code;
         }
+    }
+    problem->mode = request->padding_mode;
+    if (request->operation->transposed && problem->mode != TC_PAD_ZEROS &&
+        problem->mode != TC_PAD_CIRCULAR) {
+        return refuse(request, status,
+                      "padding_mode of a transposed convolution must be 'zeros' or 'circular', got "
+                      "'%s'",
+                      tc_padding_modes[problem->mode]);
     }
     for (int axis = 0; axis < TC_SPATIAL; axis++) {
         if (!request->operation->transposed &&
@@ -493,6 +503,25 @@ static enum tc_code set_small(struct tc_problem *problem, const struct tc_reques
     return TC_OK;
 }
 
+/* Whether what stands in the padding is found in one image, not further away. */
+static enum tc_code check_mode(const struct tc_problem *problem, const struct tc_request *request,
+                               struct tc_status *status)
+{
+    const ptrdiff_t *const lengths = request->operation->transposed ? problem->o : problem->i;
+    const bool mirrors = problem->mode == TC_PAD_REFLECT;
+    for (int axis = first_axis(request); axis < TC_SPATIAL; axis++) {
+        const ptrdiff_t most = lengths[axis] - mirrors;
+        const ptrdiff_t padding = tc_max(problem->p[axis], problem->pe[axis]);
+        if ((mirrors || problem->mode == TC_PAD_CIRCULAR) && padding > most) {
+            return refuse(request, status,
+                          "padding must be at most %td with padding_mode '%s' (axis %d), got %td",
+                          most, tc_padding_modes[problem->mode], axis - first_axis(request),
+                          padding);
+        }
+    }
+    return TC_OK;
+}
+
 static enum tc_code set_output(struct tc_problem *problem, const struct tc_request *request,
                                struct tc_status *status)
 {
@@ -673,7 +702,11 @@ enum tc_code tc_problem_init(struct tc_problem *problem, const struct tc_request
         (request->has_output_size && set_output_padding(problem, request, status))) {
         return status->code;
     }
-    return finish(problem, request, status);
+    if (finish(problem, request, status)) {
+        return status->code;
+    }
+    const struct tc_problem forward = tc_problem_forward(problem);
+    return check_mode(&forward, request, status);
 }
 
 enum tc_code tc_problem_init_weight(struct tc_problem *problem, const struct tc_request *request,
@@ -809,6 +842,9 @@ void tc_problem_string(const struct tc_problem *given, bool input, struct tc_sta
     if (problem->g > 1) {
         tc_say(text, "_g%td", problem->g);
     }
+    if (problem->mode != TC_PAD_ZEROS) {
+        tc_say(text, "_%s", tc_padding_modes[problem->mode]);
+    }
     say_layout(problem, text);
-    tc_say(text, problem->dtype == TC_F32 ? "_f32" : "_f64");
+    tc_say(text, "_%s", tc_dtype_rows[problem->dtype].code);
 }

@@ -45,11 +45,21 @@ struct tc_operation {
 /* The operation called `name`, or NULL. */
 const struct tc_operation *tc_operation_find(const char *name);
 
+/* What stands in the padding of a convolution: zeros; or elements of the input, mirrored at the
+ * first and the last one, or these two themselves, or those of the other end. A transposed
+ * convolution, which crops what lies there, has the first and the last of these: then the overhang
+ * is added at the other end. Engines know zeros alone. */
+enum tc_padding_mode { TC_PAD_ZEROS, TC_PAD_REFLECT, TC_PAD_REPLICATE, TC_PAD_CIRCULAR };
+
+/* The modes' names, ended by NULL. */
+extern const char *const tc_padding_modes[];
+
 /* x is what the contraction reads and y what it computes; the weight's gradient is computed from
  * x, the small side, and y, the large one. */
 struct tc_problem {
     const struct tc_operation *operation;
     enum tc_dtype dtype;
+    enum tc_padding_mode mode;
     bool batched;        /* whether the caller's arrays have a batch axis */
     bool x_last, y_last; /* whether their channels come last */
     bool bias;
@@ -88,6 +98,7 @@ struct tc_request {
     struct tc_values padding_end; /* `padding` is that at the beginning */
     bool padding_sides;           /* whether they were given apart; then they may be negative */
     enum tc_padding_rule padding_rule;
+    enum tc_padding_mode padding_mode;
     struct tc_values output_size; /* count 0 where !has_output_size */
     bool has_output_size;
     ptrdiff_t groups;

@@ -5,14 +5,7 @@
 /* Strided views of the caller's arrays. Strides count elements and may be anything: negative,
  * zero, in any order. Lengths are the problem's. Missing axes have length 1 and stride 0. */
 
-#include <stddef.h>
-
-enum tc_dtype { TC_F32, TC_F64 };
-
-static inline ptrdiff_t tc_dtype_bytes(enum tc_dtype dtype)
-{
-    return dtype == TC_F32 ? 4 : 8;
-}
+#include "dtype.h"
 
 /* Spatial axes: every problem has three, those of a 1-D or 2-D one come last. */
 enum { TC_D, TC_H, TC_W, TC_SPATIAL };

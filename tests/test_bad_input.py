@@ -457,9 +457,9 @@ GRADIENT_ROWS = {
     "bias missing": (lambda: tconv.grad.bias(), TypeError, "'grad_output'"),
     "bias None": (lambda: tconv.grad.bias(None), TypeError, "grad_output must be an array"),
     "bias dtype": (
-        lambda: tconv.grad.bias(GY.astype(int)),
+        lambda: tconv.grad.bias(GY.astype(bool)),
         TypeError,
-        "grad_output has dtype int64, which is not supported",
+        "grad_output has dtype bool, which is not supported",
     ),
     "bias masked": (
         lambda: tconv.grad.bias(np.ma.masked_equal(GY, 1)),

@@ -86,7 +86,7 @@ def test_bad_questions():
         (
             TypeError,
             "dtype must be",
-            lambda: tconv.explain("conv_transpose1d", (1, 1, 1), (1, 1, 1), "int8"),
+            lambda: tconv.explain("conv_transpose1d", (1, 1, 1), (1, 1, 1), "bool"),
         ),
         (
             ValueError,

@@ -68,6 +68,7 @@ def test_there_is_something_to_check():
 # Bottom first. A layer is a folder, or a file of csrc itself; it includes itself and those below.
 LAYERS = (
     "base",
+    "dtype",
     "layout",
     "tensor",
     "kernels",

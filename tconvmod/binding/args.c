@@ -29,6 +29,8 @@ static const char *const names_of_args[ARG_COUNT] = {
     [ARG_ENGINE] = "engine",
     [ARG_LAYOUT] = "layout",
     [ARG_ACTIVATION] = "activation",
+    [ARG_PADDING_MODE] = "padding_mode",
+    [ARG_OUT_DTYPE] = "out_dtype",
 };
 
 enum { MAX_THREADS = 1024 };
@@ -251,6 +253,28 @@ static int read_padding(const char *function, PyObject *object, struct tc_reques
     return 0;
 }
 
+static int read_padding_mode(const char *function, PyObject *object, struct tc_request *request)
+{
+    const char *mode;
+    if (read_string(function, "padding_mode", object, &mode)) {
+        return -1;
+    }
+    request->padding_mode = TC_PAD_ZEROS;
+    for (int i = 0; mode && tc_padding_modes[i]; i++) {
+        if (strcmp(mode, tc_padding_modes[i]) == 0) {
+            request->padding_mode = (enum tc_padding_mode)i;
+            return 0;
+        }
+    }
+    if (mode) {
+        PyErr_Format(PyExc_ValueError,
+                     "%s: padding_mode must be 'zeros', 'reflect', 'replicate' or 'circular', got "
+                     "'%s'",
+                     function, mode);
+    }
+    return mode ? -1 : 0;
+}
+
 static int read_layout(const char *function, PyObject *const slots[ARG_COUNT],
                        struct tc_request *request)
 {
@@ -282,7 +306,8 @@ int read_options(const char *function, PyObject *const slots[ARG_COUNT], struct 
             return -1;
         }
     }
-    if (read_padding(function, slots[ARG_PADDING], request)) {
+    if (read_padding(function, slots[ARG_PADDING], request) ||
+        read_padding_mode(function, slots[ARG_PADDING_MODE], request)) {
         return -1;
     }
     request->groups = 1;
@@ -291,6 +316,38 @@ int read_options(const char *function, PyObject *const slots[ARG_COUNT], struct 
     }
     return read_layout(function, slots, request) || read_output_size(function, slots, request) ? -1
                                                                                                : 0;
+}
+
+int read_out_dtype(const char *function, PyObject *object, enum tc_dtype input,
+                   enum tc_dtype *result)
+{
+    PyArray_Descr *descr = NULL;
+    *result = input;
+    if (object == NULL || object == Py_None) {
+        return 0;
+    }
+    if (!PyArray_DescrConverter(object, &descr)) {
+        return -1;
+    }
+    const int found = find_dtype(descr);
+    const bool fits =
+        found == (int)input ||
+        (found >= 0 && tc_dtype_is_integer(input) && tc_dtype_is_integer((enum tc_dtype)found)) ||
+        (found == TC_F32 && tc_dtype_is_half(input));
+    if (fits) {
+        *result = (enum tc_dtype)found;
+    } else {
+        PyErr_Format(PyExc_TypeError,
+                     "%s: out_dtype must be %s for %s, got %S; convert the inputs before or the "
+                     "result after",
+                     function,
+                     tc_dtype_is_integer(input) ? "an integer dtype"
+                     : tc_dtype_is_half(input)  ? "the same or float32"
+                                                : "the same",
+                     tc_dtype_rows[input].name, descr);
+    }
+    Py_DECREF(descr);
+    return fits ? 0 : -1;
 }
 
 int read_output_size(const char *function, PyObject *const slots[ARG_COUNT],

@@ -35,6 +35,8 @@ enum arg {
     ARG_ENGINE,
     ARG_LAYOUT,
     ARG_ACTIVATION,
+    ARG_PADDING_MODE,
+    ARG_OUT_DTYPE,
     ARG_COUNT,
 };
 
@@ -61,6 +63,11 @@ int bind_args(const struct arg_names *names, const struct signature *signature,
  * defaults. */
 int read_options(const char *function, PyObject *const slots[ARG_COUNT],
                  struct tc_request *request);
+
+/* A dtype for the result of inputs of this one: the same; any integer for integers; float32 for
+ * half precision. */
+int read_out_dtype(const char *function, PyObject *object, enum tc_dtype input,
+                   enum tc_dtype *result);
 
 /* output_size alone. */
 int read_output_size(const char *function, PyObject *const slots[ARG_COUNT],

@@ -44,7 +44,7 @@ PyObject *bias(PyObject *module, PyObject *const *args, Py_ssize_t given, PyObje
     const char *const name = signature.name, *layout;
     struct tc_sums sums;
     struct tc_status status;
-    struct output out;
+    struct output out = {.object = NULL};
     PyObject *slots[ARG_COUNT], *result = NULL;
     PyArrayObject *grad = NULL, *y = NULL;
     int threads;
@@ -63,7 +63,10 @@ PyObject *bias(PyObject *module, PyObject *const *args, Py_ssize_t given, PyObje
     out.object = slots[ARG_OUT];
     const struct result wanted = {dtype_of(grad), 1, {sums.channels}};
     y = start_output(name, &out, &wanted, &grad, 1);
-    if (y == NULL || compute_sums(state, &sums, grad, y, threads ? threads : default_threads())) {
+    if (y == NULL ||
+        (tc_dtype_has_kernels(wanted.dtype)
+             ? compute_sums(state, &sums, grad, y, threads ? threads : default_threads())
+             : sum_by_parts(grad, sums.channel_axis, y))) {
         goto done;
     }
     result = finish_output(&out, y);

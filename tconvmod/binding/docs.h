@@ -8,13 +8,26 @@
 #define OPTIONS_SIGNATURE                                                                          \
     "($module, /, input, weight, bias=None, stride=1, padding=0,\n"                                \
     "output_padding=0, groups=1, dilation=1, *, output_size=None,\n"                               \
-    "layout=None, activation=None, out=None, accumulate=False, threads=None)\n--\n\n"
+    "layout=None, padding_mode='zeros',\n"                                                         \
+    "activation=None, out=None, accumulate=False, out_dtype=None,\n"                               \
+    "threads=None)\n--\n\n"
 
 #define LAYOUT_PARAMETER                                                                           \
     "layout : str, optional\n"                                                                     \
     "    The order of the axes, such as \"NHWC\" (\"HWC\" for a single image, \"NLC\",\n"          \
     "    \"NDHWC\"), or \"NHWC->NCHW\" where the output's order differs. Channels come\n"          \
     "    first if it is not given; a weight's axes are the same in all layouts.\n"
+
+#define MODE_PARAMETER                                                                             \
+    "padding_mode : str\n"                                                                         \
+    "    What stands in the padding of the input: \"zeros\", \"reflect\" (the input\n"             \
+    "    mirrored at its ends), \"replicate\" (its ends repeated) or \"circular\" (its\n"          \
+    "    other end).\n"
+
+#define TRANSPOSED_MODE_PARAMETER                                                                  \
+    "padding_mode : str\n"                                                                         \
+    "    \"zeros\"; or \"circular\": what `padding` crops at one end is added at the\n"            \
+    "    other one, as the gradient of a circular convolution is.\n"
 
 #define ACTIVATION_PARAMETER                                                                       \
     "activation : str or tuple, optional\n"                                                        \
@@ -28,12 +41,21 @@
     "    It may overlap the inputs.\n"                                                             \
     "accumulate : bool\n"                                                                          \
     "    Add to what is in `out` instead of replacing it.\n"                                       \
+    "out_dtype : dtype, optional\n"                                                                \
+    "    The result's dtype: any integer for integers (int8 arrays may give an\n"                  \
+    "    int32 one), float32 for half precision; that of the arrays if not given.\n"               \
     "threads : int, optional\n"                                                                    \
     "    How many threads to use at most; see `tconv.set_num_threads`.\n"                          \
     "\n"                                                                                           \
     "Returns\n"                                                                                    \
     "-------\n"                                                                                    \
     "ndarray\n"
+
+#define DTYPES_NOTE                                                                                \
+    "All arrays have\n"                                                                            \
+    "one dtype: float32 or float64, which are fastest; float16 or bfloat16 (of\n"                  \
+    "ml_dtypes), computed in float32 and rounded once; a complex one; or an integer,\n"            \
+    "exact and wrapping around as NumPy's do. "
 
 #define RAISES                                                                                     \
     "Raises\n"                                                                                     \
@@ -62,7 +84,8 @@
     "    mix.\n"                                                                                   \
     "output_size : int, sequence of int, or array, optional\n"                                     \
     "    The spatial size wanted, or an array that has it; picks\n"                                \
-    "    `output_padding`.\n" LAYOUT_PARAMETER ACTIVATION_PARAMETER OUT_PARAMETERS
+    "    `output_padding`.\n" LAYOUT_PARAMETER TRANSPOSED_MODE_PARAMETER ACTIVATION_PARAMETER      \
+        OUT_PARAMETERS
 
 #define TRANSPOSE_NOTES                                                                            \
     "    where each spatial length is\n"                                                           \
@@ -73,8 +96,8 @@
     "parameters, hence the gradient of that convolution with respect to its input\n"               \
     "(V. Dumoulin, F. Visin, A guide to convolution arithmetic for deep learning,\n"               \
     "arXiv:1603.07285). Arrays may have any strides and are not copied, nor are\n"                 \
-    "torch's tensors and those of other libraries on the CPU. float32 and float64 are\n"           \
-    "supported. The result has the same bits for any number of threads and for any\n"              \
+    "torch's tensors and those of other libraries on the CPU. " DTYPES_NOTE                        \
+    "The result has the same bits for any number of threads and for any\n"                         \
     "batch that a sample is in.\n"                                                                 \
     "\n"                                                                                           \
     "Examples\n"                                                                                   \
@@ -82,7 +105,8 @@
 
 #define CONV_SIGNATURE                                                                             \
     "($module, /, input, weight, bias=None, stride=1, padding=0, dilation=1,\n"                    \
-    "groups=1, *, layout=None, activation=None, out=None, accumulate=False,\n"                     \
+    "groups=1, *, layout=None, padding_mode='zeros',\n"                                            \
+    "activation=None, out=None, accumulate=False, out_dtype=None,\n"                               \
     "threads=None)\n--\n\n"
 
 #define CONV_PARAMETERS                                                                            \
@@ -97,7 +121,7 @@
     "    (\"same_lower\": at the beginning).\n"                                                    \
     "groups : int\n"                                                                               \
     "    Input and output channels are split into so many groups that do not\n"                    \
-    "    mix.\n" LAYOUT_PARAMETER ACTIVATION_PARAMETER OUT_PARAMETERS
+    "    mix.\n" LAYOUT_PARAMETER MODE_PARAMETER ACTIVATION_PARAMETER OUT_PARAMETERS
 
 #define CONV_NOTES                                                                                 \
     "    where each spatial length is\n"                                                           \
@@ -107,8 +131,8 @@
     "The kernel is not flipped: this is a correlation, as in all deep learning\n"                  \
     "frameworks (V. Dumoulin, F. Visin, A guide to convolution arithmetic for deep\n"              \
     "learning, arXiv:1603.07285). Arrays may have any strides and are not copied, nor\n"           \
-    "are torch's tensors and those of other libraries on the CPU. float32 and float64\n"           \
-    "are supported. The result has the same bits for any number of threads and for\n"              \
+    "are torch's tensors and those of other libraries on the CPU. " DTYPES_NOTE                    \
+    "The result has the same bits for any number of threads and for\n"                             \
     "any batch that a sample is in.\n"                                                             \
     "\n"                                                                                           \
     "Examples\n"                                                                                   \
@@ -264,7 +288,8 @@
 
 #define conv1d_input_doc                                                                           \
     "conv1d_input($module, /, input_size, weight, grad_output, stride=1, padding=0,\n"             \
-    "dilation=1, groups=1, *, layout=None, out=None, accumulate=False,\n"                          \
+    "dilation=1, groups=1, *, layout=None, padding_mode='zeros',\n"                                \
+    "out=None, accumulate=False, out_dtype=None,\n"                                                \
     "threads=None)\n--\n\n"                                                                        \
     "Gradient of conv1d with respect to its input.\n"                                              \
     "\n"                                                                                           \
@@ -288,7 +313,8 @@
 
 #define conv1d_weight_doc                                                                          \
     "conv1d_weight($module, /, input, weight_size, grad_output, stride=1, padding=0,\n"            \
-    "dilation=1, groups=1, *, layout=None, out=None, accumulate=False,\n"                          \
+    "dilation=1, groups=1, *, layout=None, padding_mode='zeros',\n"                                \
+    "out=None, accumulate=False, out_dtype=None,\n"                                                \
     "threads=None)\n--\n\n"                                                                        \
     "Gradient of conv1d with respect to its weight.\n"                                             \
     "\n"                                                                                           \
@@ -307,7 +333,8 @@
 
 #define conv2d_input_doc                                                                           \
     "conv2d_input($module, /, input_size, weight, grad_output, stride=1, padding=0,\n"             \
-    "dilation=1, groups=1, *, layout=None, out=None, accumulate=False,\n"                          \
+    "dilation=1, groups=1, *, layout=None, padding_mode='zeros',\n"                                \
+    "out=None, accumulate=False, out_dtype=None,\n"                                                \
     "threads=None)\n--\n\n"                                                                        \
     "Gradient of conv2d with respect to its input.\n"                                              \
     "\n"                                                                                           \
@@ -333,7 +360,8 @@
 
 #define conv2d_weight_doc                                                                          \
     "conv2d_weight($module, /, input, weight_size, grad_output, stride=1, padding=0,\n"            \
-    "dilation=1, groups=1, *, layout=None, out=None, accumulate=False,\n"                          \
+    "dilation=1, groups=1, *, layout=None, padding_mode='zeros',\n"                                \
+    "out=None, accumulate=False, out_dtype=None,\n"                                                \
     "threads=None)\n--\n\n"                                                                        \
     "Gradient of conv2d with respect to its weight.\n"                                             \
     "\n"                                                                                           \
@@ -353,7 +381,8 @@
 
 #define conv3d_input_doc                                                                           \
     "conv3d_input($module, /, input_size, weight, grad_output, stride=1, padding=0,\n"             \
-    "dilation=1, groups=1, *, layout=None, out=None, accumulate=False,\n"                          \
+    "dilation=1, groups=1, *, layout=None, padding_mode='zeros',\n"                                \
+    "out=None, accumulate=False, out_dtype=None,\n"                                                \
     "threads=None)\n--\n\n"                                                                        \
     "Gradient of conv3d with respect to its input.\n"                                              \
     "\n"                                                                                           \
@@ -377,7 +406,8 @@
 
 #define conv3d_weight_doc                                                                          \
     "conv3d_weight($module, /, input, weight_size, grad_output, stride=1, padding=0,\n"            \
-    "dilation=1, groups=1, *, layout=None, out=None, accumulate=False,\n"                          \
+    "dilation=1, groups=1, *, layout=None, padding_mode='zeros',\n"                                \
+    "out=None, accumulate=False, out_dtype=None,\n"                                                \
     "threads=None)\n--\n\n"                                                                        \
     "Gradient of conv3d with respect to its weight.\n"                                             \
     "\n"                                                                                           \
@@ -396,8 +426,10 @@
 
 #define conv_transpose1d_input_doc                                                                 \
     "conv_transpose1d_input($module, /, input_size, weight, grad_output, stride=1, padding=0,\n"   \
-    "output_padding=0, groups=1, dilation=1, *, layout=None, out=None,\n"                          \
-    "accumulate=False, threads=None)\n--\n\n"                                                      \
+    "output_padding=0, groups=1, dilation=1, *, layout=None, padding_mode='zeros',\n"              \
+    "out=None,\n"                                                                                  \
+    "accumulate=False, out_dtype=None,\n"                                                          \
+    "threads=None)\n--\n\n"                                                                        \
     "Gradient of conv_transpose1d with respect to its input.\n"                                    \
     "\n"                                                                                           \
     "Parameters\n"                                                                                 \
@@ -421,8 +453,10 @@
 
 #define conv_transpose1d_weight_doc                                                                \
     "conv_transpose1d_weight($module, /, input, weight_size, grad_output, stride=1, padding=0,\n"  \
-    "output_padding=0, groups=1, dilation=1, *, layout=None, out=None,\n"                          \
-    "accumulate=False, threads=None)\n--\n\n"                                                      \
+    "output_padding=0, groups=1, dilation=1, *, layout=None, padding_mode='zeros',\n"              \
+    "out=None,\n"                                                                                  \
+    "accumulate=False, out_dtype=None,\n"                                                          \
+    "threads=None)\n--\n\n"                                                                        \
     "Gradient of conv_transpose1d with respect to its weight.\n"                                   \
     "\n"                                                                                           \
     "Parameters\n"                                                                                 \
@@ -441,8 +475,10 @@
 
 #define conv_transpose2d_input_doc                                                                 \
     "conv_transpose2d_input($module, /, input_size, weight, grad_output, stride=1, padding=0,\n"   \
-    "output_padding=0, groups=1, dilation=1, *, layout=None, out=None,\n"                          \
-    "accumulate=False, threads=None)\n--\n\n"                                                      \
+    "output_padding=0, groups=1, dilation=1, *, layout=None, padding_mode='zeros',\n"              \
+    "out=None,\n"                                                                                  \
+    "accumulate=False, out_dtype=None,\n"                                                          \
+    "threads=None)\n--\n\n"                                                                        \
     "Gradient of conv_transpose2d with respect to its input.\n"                                    \
     "\n"                                                                                           \
     "Parameters\n"                                                                                 \
@@ -467,8 +503,10 @@
 
 #define conv_transpose2d_weight_doc                                                                \
     "conv_transpose2d_weight($module, /, input, weight_size, grad_output, stride=1, padding=0,\n"  \
-    "output_padding=0, groups=1, dilation=1, *, layout=None, out=None,\n"                          \
-    "accumulate=False, threads=None)\n--\n\n"                                                      \
+    "output_padding=0, groups=1, dilation=1, *, layout=None, padding_mode='zeros',\n"              \
+    "out=None,\n"                                                                                  \
+    "accumulate=False, out_dtype=None,\n"                                                          \
+    "threads=None)\n--\n\n"                                                                        \
     "Gradient of conv_transpose2d with respect to its weight.\n"                                   \
     "\n"                                                                                           \
     "Parameters\n"                                                                                 \
@@ -488,8 +526,10 @@
 
 #define conv_transpose3d_input_doc                                                                 \
     "conv_transpose3d_input($module, /, input_size, weight, grad_output, stride=1, padding=0,\n"   \
-    "output_padding=0, groups=1, dilation=1, *, layout=None, out=None,\n"                          \
-    "accumulate=False, threads=None)\n--\n\n"                                                      \
+    "output_padding=0, groups=1, dilation=1, *, layout=None, padding_mode='zeros',\n"              \
+    "out=None,\n"                                                                                  \
+    "accumulate=False, out_dtype=None,\n"                                                          \
+    "threads=None)\n--\n\n"                                                                        \
     "Gradient of conv_transpose3d with respect to its input.\n"                                    \
     "\n"                                                                                           \
     "Parameters\n"                                                                                 \
@@ -513,8 +553,10 @@
 
 #define conv_transpose3d_weight_doc                                                                \
     "conv_transpose3d_weight($module, /, input, weight_size, grad_output, stride=1, padding=0,\n"  \
-    "output_padding=0, groups=1, dilation=1, *, layout=None, out=None,\n"                          \
-    "accumulate=False, threads=None)\n--\n\n"                                                      \
+    "output_padding=0, groups=1, dilation=1, *, layout=None, padding_mode='zeros',\n"              \
+    "out=None,\n"                                                                                  \
+    "accumulate=False, out_dtype=None,\n"                                                          \
+    "threads=None)\n--\n\n"                                                                        \
     "Gradient of conv_transpose3d with respect to its weight.\n"                                   \
     "\n"                                                                                           \
     "Parameters\n"                                                                                 \
@@ -539,7 +581,7 @@
     "Parameters\n"                                                                                 \
     "----------\n"                                                                                 \
     "grad_output : array_like\n"                                                                   \
-    "    The gradient with respect to the output, (N, C, *spatial), float32 or float64.\n"         \
+    "    The gradient with respect to the output, (N, C, *spatial).\n"                             \
     "layout : str, optional\n"                                                                     \
     "    The axes of `grad_output`, a letter each, such as ``\"NHWC\"``, or ``\"CHW\"`` for a\n"   \
     "    single sample. By default (C, L) in two dimensions, else (N, C, L), (N, C, H, W) or\n"    \
@@ -570,7 +612,7 @@
 #define make_plan_doc                                                                              \
     "plan($module, /, op, weight, bias=None, *, stride=1, padding=0,\n"                            \
     "output_padding=0, groups=1, dilation=1, layout=None, activation=None,\n"                      \
-    "isa=None, engine=None, threads=None)\n--\n\n"                                                 \
+    "isa=None, engine=None, threads=None, padding_mode='zeros', out_dtype=None)\n--\n\n"           \
     "Prepare an operation for many inputs: choose the kernels, pack the weights once.\n"           \
     "\n"                                                                                           \
     "Parameters\n"                                                                                 \
@@ -578,7 +620,7 @@
     "op : str\n"                                                                                   \
     "    The name of the operation, such as \"conv_transpose2d\".\n"                               \
     "weight, bias, stride, padding, output_padding, groups, dilation, layout, activation,\n"       \
-    "threads\n"                                                                                    \
+    "padding_mode, out_dtype, threads\n"                                                           \
     "    As for the operation. The plan keeps a snapshot of weight and bias: later\n"              \
     "    changes of the arrays do not reach it.\n"                                                 \
     "isa : str, optional\n"                                                                        \
@@ -614,7 +656,7 @@
 #define explain_doc                                                                                \
     "explain($module, /, op, input_shape, weight_shape, dtype='float32', *, bias=False,\n"         \
     "stride=1, padding=0, output_padding=0, groups=1, dilation=1, output_size=None,\n"             \
-    "layout=None, isa=None, engine=None, threads=None)\n--\n\n"                                    \
+    "layout=None, isa=None, engine=None, threads=None, padding_mode='zeros')\n--\n\n"              \
     "The facts that `tconv.explain` puts into words, as a dict."
 
 #define config_doc                                                                                 \

@@ -6,11 +6,12 @@
 #include "ndarray.h"
 
 static const enum arg explain_args[] = {
-    ARG_OP,      ARG_INPUT_SHAPE,    ARG_WEIGHT_SHAPE, ARG_DTYPE,    ARG_BIAS,        ARG_STRIDE,
-    ARG_PADDING, ARG_OUTPUT_PADDING, ARG_GROUPS,       ARG_DILATION, ARG_OUTPUT_SIZE, ARG_LAYOUT,
-    ARG_ISA,     ARG_ENGINE,         ARG_THREADS,
+    ARG_OP,     ARG_INPUT_SHAPE, ARG_WEIGHT_SHAPE, ARG_DTYPE,
+    ARG_BIAS,   ARG_STRIDE,      ARG_PADDING,      ARG_OUTPUT_PADDING,
+    ARG_GROUPS, ARG_DILATION,    ARG_OUTPUT_SIZE,  ARG_LAYOUT,
+    ARG_ISA,    ARG_ENGINE,      ARG_THREADS,      ARG_PADDING_MODE,
 };
-static const struct signature explain_signature = {"explain", explain_args, 15, 4, 3};
+static const struct signature explain_signature = {"explain", explain_args, 16, 4, 3};
 
 /* Adds to the dict; takes over the reference. */
 static int put(PyObject *dict, const char *key, PyObject *value)
@@ -59,6 +60,10 @@ static int put_problem(PyObject *dict, const struct tc_problem *problem)
            put(dict, "output_padding", axes_of(problem, problem->op)) ||
            put(dict, "dilation", axes_of(problem, problem->d)) ||
            put(dict, "groups", PyLong_FromSsize_t(problem->g)) ||
+           put(dict, "padding_mode", PyUnicode_FromString(tc_padding_modes[problem->mode])) ||
+           put(dict, "dtype", PyUnicode_FromString(tc_dtype_rows[problem->dtype].name)) ||
+           put(dict, "computed_in",
+               PyUnicode_FromString(tc_dtype_rows[computed_problem(problem).dtype].name)) ||
            put(dict, "bytes", PyFloat_FromDouble(bytes_of(problem)));
 }
 
@@ -149,8 +154,9 @@ PyObject *explain(PyObject *module, PyObject *const *args, Py_ssize_t given, PyO
         read_string(name, "engine", slots[ARG_ENGINE], &engine)) {
         return NULL;
     }
+    const struct tc_problem computed = computed_problem(&problem);
     const struct tc_order order = {
-        .problem = &problem,
+        .problem = &computed,
         .cpu = &state->cpu,
         .x = tc_contiguous_image(problem.ci, problem.i, problem.x_last),
         .w = contiguous_weight(&problem, &weight),

@@ -71,14 +71,18 @@ static bool is_elsewhere(PyObject *object)
     return number > 0 && number != 1 && number != 3 && number != 11 && number != 13;
 }
 
-/* Whether the text of a dtype ends as NumPy's names of the supported ones: "torch.float32". */
+/* Whether the text of a dtype ends as one of NumPy's own names of the supported ones, behind a dot:
+ * "torch.float32". */
 static bool names_supported(PyObject *dtype)
 {
     PyObject *const text = PyObject_Str(dtype);
     const char *const name = text ? PyUnicode_AsUTF8(text) : NULL;
-    const size_t length = name ? strlen(name) : 0, most = strlen("float32");
-    const char *const end = length > most ? name + length - most : name;
-    const bool supported = name && (!strcmp(end, "float32") || !strcmp(end, "float64"));
+    const char *const dot = name ? strrchr(name, '.') : NULL;
+    bool supported = false;
+    for (int i = 0; name && i < TC_DTYPES; i++) {
+        supported =
+            supported || (i != TC_BF16 && !strcmp(dot ? dot + 1 : name, tc_dtype_rows[i].name));
+    }
     Py_XDECREF(text);
     PyErr_Clear();
     return supported;
@@ -97,9 +101,9 @@ void refuse_dtype(const char *function, const char *argument, PyObject *object, 
         before = " to float32", name = after = "";
     }
     PyErr_Format(PyExc_TypeError,
-                 "%s: %s has dtype %S, which is not supported (float32 and float64 are); "
+                 "%s: %s has dtype %S, which is not supported (it must be %s); "
                  "convert it%s%s%s",
-                 function, argument, dtype, before, name, after);
+                 function, argument, dtype, SUPPORTED_DTYPES, before, name, after);
 }
 
 static void refuse_device(const char *function, const char *argument, PyObject *object)

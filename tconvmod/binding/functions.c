@@ -5,107 +5,114 @@
 
 #include "docs.h"
 
-static const enum arg conv_args[] = {ARG_INPUT,      ARG_WEIGHT,   ARG_BIAS,       ARG_STRIDE,
-                                     ARG_PADDING,    ARG_DILATION, ARG_GROUPS,     ARG_LAYOUT,
-                                     ARG_ACTIVATION, ARG_OUT,      ARG_ACCUMULATE, ARG_THREADS};
+static const enum arg conv_args[] = {ARG_INPUT,        ARG_WEIGHT,     ARG_BIAS,   ARG_STRIDE,
+                                     ARG_PADDING,      ARG_DILATION,   ARG_GROUPS, ARG_LAYOUT,
+                                     ARG_PADDING_MODE, ARG_ACTIVATION, ARG_OUT,    ARG_ACCUMULATE,
+                                     ARG_OUT_DTYPE,    ARG_THREADS};
 static const enum arg conv_input_args[] = {
-    ARG_INPUT_SIZE, ARG_WEIGHT, ARG_GRAD_OUTPUT, ARG_STRIDE,     ARG_PADDING, ARG_DILATION,
-    ARG_GROUPS,     ARG_LAYOUT, ARG_OUT,         ARG_ACCUMULATE, ARG_THREADS};
+    ARG_INPUT_SIZE, ARG_WEIGHT,    ARG_GRAD_OUTPUT, ARG_STRIDE,       ARG_PADDING,
+    ARG_DILATION,   ARG_GROUPS,    ARG_LAYOUT,      ARG_PADDING_MODE, ARG_OUT,
+    ARG_ACCUMULATE, ARG_OUT_DTYPE, ARG_THREADS};
 static const enum arg conv_weight_args[] = {
-    ARG_INPUT,  ARG_WEIGHT_SIZE, ARG_GRAD_OUTPUT, ARG_STRIDE,     ARG_PADDING, ARG_DILATION,
-    ARG_GROUPS, ARG_LAYOUT,      ARG_OUT,         ARG_ACCUMULATE, ARG_THREADS};
+    ARG_INPUT,      ARG_WEIGHT_SIZE, ARG_GRAD_OUTPUT, ARG_STRIDE,       ARG_PADDING,
+    ARG_DILATION,   ARG_GROUPS,      ARG_LAYOUT,      ARG_PADDING_MODE, ARG_OUT,
+    ARG_ACCUMULATE, ARG_OUT_DTYPE,   ARG_THREADS};
 static const enum arg conv_transpose_args[] = {
-    ARG_INPUT,          ARG_WEIGHT, ARG_BIAS,       ARG_STRIDE,      ARG_PADDING,
-    ARG_OUTPUT_PADDING, ARG_GROUPS, ARG_DILATION,   ARG_OUTPUT_SIZE, ARG_LAYOUT,
-    ARG_ACTIVATION,     ARG_OUT,    ARG_ACCUMULATE, ARG_THREADS};
+    ARG_INPUT,  ARG_WEIGHT,     ARG_BIAS,        ARG_STRIDE, ARG_PADDING,      ARG_OUTPUT_PADDING,
+    ARG_GROUPS, ARG_DILATION,   ARG_OUTPUT_SIZE, ARG_LAYOUT, ARG_PADDING_MODE, ARG_ACTIVATION,
+    ARG_OUT,    ARG_ACCUMULATE, ARG_OUT_DTYPE,   ARG_THREADS};
 static const enum arg conv_transpose_input_args[] = {
-    ARG_INPUT_SIZE, ARG_WEIGHT,   ARG_GRAD_OUTPUT, ARG_STRIDE, ARG_PADDING,    ARG_OUTPUT_PADDING,
-    ARG_GROUPS,     ARG_DILATION, ARG_LAYOUT,      ARG_OUT,    ARG_ACCUMULATE, ARG_THREADS};
+    ARG_INPUT_SIZE, ARG_WEIGHT,         ARG_GRAD_OUTPUT, ARG_STRIDE,
+    ARG_PADDING,    ARG_OUTPUT_PADDING, ARG_GROUPS,      ARG_DILATION,
+    ARG_LAYOUT,     ARG_PADDING_MODE,   ARG_OUT,         ARG_ACCUMULATE,
+    ARG_OUT_DTYPE,  ARG_THREADS};
 static const enum arg conv_transpose_weight_args[] = {
-    ARG_INPUT,  ARG_WEIGHT_SIZE, ARG_GRAD_OUTPUT, ARG_STRIDE, ARG_PADDING,    ARG_OUTPUT_PADDING,
-    ARG_GROUPS, ARG_DILATION,    ARG_LAYOUT,      ARG_OUT,    ARG_ACCUMULATE, ARG_THREADS};
+    ARG_INPUT,     ARG_WEIGHT_SIZE,    ARG_GRAD_OUTPUT, ARG_STRIDE,
+    ARG_PADDING,   ARG_OUTPUT_PADDING, ARG_GROUPS,      ARG_DILATION,
+    ARG_LAYOUT,    ARG_PADDING_MODE,   ARG_OUT,         ARG_ACCUMULATE,
+    ARG_OUT_DTYPE, ARG_THREADS};
 
 static PyObject *conv1d(PyObject *module, PyObject *const *args, Py_ssize_t given,
                         PyObject *keywords)
 {
-    static const struct signature signature = {"conv1d", conv_args, 12, 7, 2};
+    static const struct signature signature = {"conv1d", conv_args, 14, 7, 2};
     return run_op(module, &signature, args, given, keywords);
 }
 
 static PyObject *conv2d(PyObject *module, PyObject *const *args, Py_ssize_t given,
                         PyObject *keywords)
 {
-    static const struct signature signature = {"conv2d", conv_args, 12, 7, 2};
+    static const struct signature signature = {"conv2d", conv_args, 14, 7, 2};
     return run_op(module, &signature, args, given, keywords);
 }
 
 static PyObject *conv3d(PyObject *module, PyObject *const *args, Py_ssize_t given,
                         PyObject *keywords)
 {
-    static const struct signature signature = {"conv3d", conv_args, 12, 7, 2};
+    static const struct signature signature = {"conv3d", conv_args, 14, 7, 2};
     return run_op(module, &signature, args, given, keywords);
 }
 
 static PyObject *conv1d_input(PyObject *module, PyObject *const *args, Py_ssize_t given,
                               PyObject *keywords)
 {
-    static const struct signature signature = {"conv1d_input", conv_input_args, 11, 7, 3};
+    static const struct signature signature = {"conv1d_input", conv_input_args, 13, 7, 3};
     return run_op(module, &signature, args, given, keywords);
 }
 
 static PyObject *conv2d_input(PyObject *module, PyObject *const *args, Py_ssize_t given,
                               PyObject *keywords)
 {
-    static const struct signature signature = {"conv2d_input", conv_input_args, 11, 7, 3};
+    static const struct signature signature = {"conv2d_input", conv_input_args, 13, 7, 3};
     return run_op(module, &signature, args, given, keywords);
 }
 
 static PyObject *conv3d_input(PyObject *module, PyObject *const *args, Py_ssize_t given,
                               PyObject *keywords)
 {
-    static const struct signature signature = {"conv3d_input", conv_input_args, 11, 7, 3};
+    static const struct signature signature = {"conv3d_input", conv_input_args, 13, 7, 3};
     return run_op(module, &signature, args, given, keywords);
 }
 
 static PyObject *conv1d_weight(PyObject *module, PyObject *const *args, Py_ssize_t given,
                                PyObject *keywords)
 {
-    static const struct signature signature = {"conv1d_weight", conv_weight_args, 11, 7, 3};
+    static const struct signature signature = {"conv1d_weight", conv_weight_args, 13, 7, 3};
     return run_op(module, &signature, args, given, keywords);
 }
 
 static PyObject *conv2d_weight(PyObject *module, PyObject *const *args, Py_ssize_t given,
                                PyObject *keywords)
 {
-    static const struct signature signature = {"conv2d_weight", conv_weight_args, 11, 7, 3};
+    static const struct signature signature = {"conv2d_weight", conv_weight_args, 13, 7, 3};
     return run_op(module, &signature, args, given, keywords);
 }
 
 static PyObject *conv3d_weight(PyObject *module, PyObject *const *args, Py_ssize_t given,
                                PyObject *keywords)
 {
-    static const struct signature signature = {"conv3d_weight", conv_weight_args, 11, 7, 3};
+    static const struct signature signature = {"conv3d_weight", conv_weight_args, 13, 7, 3};
     return run_op(module, &signature, args, given, keywords);
 }
 
 static PyObject *conv_transpose1d(PyObject *module, PyObject *const *args, Py_ssize_t given,
                                   PyObject *keywords)
 {
-    static const struct signature signature = {"conv_transpose1d", conv_transpose_args, 14, 8, 2};
+    static const struct signature signature = {"conv_transpose1d", conv_transpose_args, 16, 8, 2};
     return run_op(module, &signature, args, given, keywords);
 }
 
 static PyObject *conv_transpose2d(PyObject *module, PyObject *const *args, Py_ssize_t given,
                                   PyObject *keywords)
 {
-    static const struct signature signature = {"conv_transpose2d", conv_transpose_args, 14, 8, 2};
+    static const struct signature signature = {"conv_transpose2d", conv_transpose_args, 16, 8, 2};
     return run_op(module, &signature, args, given, keywords);
 }
 
 static PyObject *conv_transpose3d(PyObject *module, PyObject *const *args, Py_ssize_t given,
                                   PyObject *keywords)
 {
-    static const struct signature signature = {"conv_transpose3d", conv_transpose_args, 14, 8, 2};
+    static const struct signature signature = {"conv_transpose3d", conv_transpose_args, 16, 8, 2};
     return run_op(module, &signature, args, given, keywords);
 }
 
@@ -113,7 +120,7 @@ static PyObject *conv_transpose1d_input(PyObject *module, PyObject *const *args,
                                         PyObject *keywords)
 {
     static const struct signature signature = {"conv_transpose1d_input", conv_transpose_input_args,
-                                               12, 8, 3};
+                                               14, 8, 3};
     return run_op(module, &signature, args, given, keywords);
 }
 
@@ -121,7 +128,7 @@ static PyObject *conv_transpose2d_input(PyObject *module, PyObject *const *args,
                                         PyObject *keywords)
 {
     static const struct signature signature = {"conv_transpose2d_input", conv_transpose_input_args,
-                                               12, 8, 3};
+                                               14, 8, 3};
     return run_op(module, &signature, args, given, keywords);
 }
 
@@ -129,7 +136,7 @@ static PyObject *conv_transpose3d_input(PyObject *module, PyObject *const *args,
                                         PyObject *keywords)
 {
     static const struct signature signature = {"conv_transpose3d_input", conv_transpose_input_args,
-                                               12, 8, 3};
+                                               14, 8, 3};
     return run_op(module, &signature, args, given, keywords);
 }
 
@@ -137,7 +144,7 @@ static PyObject *conv_transpose1d_weight(PyObject *module, PyObject *const *args
                                          PyObject *keywords)
 {
     static const struct signature signature = {"conv_transpose1d_weight",
-                                               conv_transpose_weight_args, 12, 8, 3};
+                                               conv_transpose_weight_args, 14, 8, 3};
     return run_op(module, &signature, args, given, keywords);
 }
 
@@ -145,7 +152,7 @@ static PyObject *conv_transpose2d_weight(PyObject *module, PyObject *const *args
                                          PyObject *keywords)
 {
     static const struct signature signature = {"conv_transpose2d_weight",
-                                               conv_transpose_weight_args, 12, 8, 3};
+                                               conv_transpose_weight_args, 14, 8, 3};
     return run_op(module, &signature, args, given, keywords);
 }
 
@@ -153,7 +160,7 @@ static PyObject *conv_transpose3d_weight(PyObject *module, PyObject *const *args
                                          PyObject *keywords)
 {
     static const struct signature signature = {"conv_transpose3d_weight",
-                                               conv_transpose_weight_args, 12, 8, 3};
+                                               conv_transpose_weight_args, 14, 8, 3};
     return run_op(module, &signature, args, given, keywords);
 }
 

@@ -72,6 +72,36 @@ static inline struct tc_activation activation_in_store(const struct output *out,
 PyObject *finish(const struct module_state *state, struct output *out,
                  const struct tc_activation *activation, PyArrayObject *y);
 
+/* The arrays of the forward operation that a call gives; its output is given as a gradient. */
+enum { BIAS = TC_OUTPUT + 1, ARRAYS };
+
+struct arrays {
+    PyArrayObject *of[ARRAYS]; /* by enum tc_array, and the bias */
+};
+
+/* parts.c: calls that are made of others, by Python: those of dtypes that have no kernels, and
+ * those with something else than zeros in the padding. */
+struct parts {
+    PyObject *module;
+    const struct tc_problem *problem;
+    PyObject *const *slots; /* layout, padding_mode and activation as they were given */
+    const struct arrays *arrays;
+    int threads;
+};
+
+bool goes_by_parts(const struct tc_problem *problem);
+
+/* The problem of the calls that it is made of, in the dtype that they have. */
+struct tc_problem computed_problem(const struct tc_problem *problem);
+
+/* What start_output, computing and finish are for other calls. */
+PyObject *run_by_parts(const struct module_state *state, const struct parts *parts,
+                       struct output *out, const struct tc_activation *activation,
+                       const struct result *wanted);
+
+/* parts.c: the sums of bias.c for the same dtypes. */
+int sum_by_parts(PyArrayObject *grad, int channel_axis, PyArrayObject *y);
+
 /* bias.c: the gradient of a bias. */
 PyObject *bias(PyObject *module, PyObject *const *args, Py_ssize_t given, PyObject *keywords);
 

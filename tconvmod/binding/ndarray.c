@@ -8,73 +8,85 @@
 
 /* ---- dtypes ---- */
 
-static const struct {
-    const char *name;
-    int typenum;
-} dtypes[] = {
-    [TC_F32] = {"float32", NPY_FLOAT32},
-    [TC_F64] = {"float64", NPY_FLOAT64},
-};
-
-enum { DTYPES = sizeof dtypes / sizeof dtypes[0] };
-
-static bool is_supported(PyArrayObject *array)
+/* bfloat16 is none of NumPy's own: ml_dtypes brings it. */
+static bool is_bfloat16(PyArray_Descr *descr)
 {
-    for (int i = 0; i < DTYPES; i++) {
-        if (PyArray_TYPE(array) == dtypes[i].typenum) {
-            return true;
+    const char *const name = descr->typeobj->tp_name, *const dot = strrchr(name, '.');
+    return PyDataType_ELSIZE(descr) == 2 && strcmp(dot ? dot + 1 : name, "bfloat16") == 0;
+}
+
+int find_dtype(PyArray_Descr *descr)
+{
+    for (int i = 0; i < TC_DTYPES; i++) {
+        const struct tc_dtype_row *const row = &tc_dtype_rows[i];
+        if (i == TC_BF16 ? is_bfloat16(descr)
+                         : descr->kind == row->kind && PyDataType_ELSIZE(descr) == row->bytes) {
+            return i;
         }
     }
-    return false;
+    return -1;
 }
 
 enum tc_dtype dtype_of(PyArrayObject *array)
 {
-    return PyArray_TYPE(array) == NPY_FLOAT64 ? TC_F64 : TC_F32;
+    return (enum tc_dtype)find_dtype(PyArray_DESCR(array));
 }
 
-int typenum_of(enum tc_dtype dtype)
+/* A new reference. */
+static PyArray_Descr *descr_of(enum tc_dtype dtype)
 {
-    return dtypes[dtype].typenum;
+    PyArray_Descr *descr = NULL;
+    if (dtype == TC_F32 || dtype == TC_F64) {
+        return PyArray_DescrFromType(dtype == TC_F32 ? NPY_FLOAT32 : NPY_FLOAT64);
+    }
+    PyObject *const module = PyImport_ImportModule(dtype == TC_BF16 ? "ml_dtypes" : "numpy");
+    PyObject *const type =
+        module ? PyObject_GetAttrString(module, tc_dtype_rows[dtype].name) : NULL;
+    if (type) {
+        PyArray_DescrConverter(type, &descr);
+    }
+    Py_XDECREF(module);
+    Py_XDECREF(type);
+    return descr;
 }
 
 int dtype_from_name(const char *function, const char *name, enum tc_dtype *dtype)
 {
-    for (int i = 0; i < DTYPES; i++) {
-        if (strcmp(name, dtypes[i].name) == 0) {
+    for (int i = 0; i < TC_DTYPES; i++) {
+        if (strcmp(name, tc_dtype_rows[i].name) == 0) {
             *dtype = (enum tc_dtype)i;
             return 0;
         }
     }
-    PyErr_Format(PyExc_TypeError, "%s: dtype must be float32 or float64, got %s", function, name);
+    PyErr_Format(PyExc_TypeError, "%s: dtype must be %s, got %s", function, SUPPORTED_DTYPES, name);
     return -1;
 }
 
 int check_same_dtype(const char *function, const char *argument, PyArrayObject *array,
                      const char *other_argument, PyArrayObject *other)
 {
-    if (other == NULL || PyArray_TYPE(array) == PyArray_TYPE(other)) {
+    if (other == NULL || dtype_of(array) == dtype_of(other)) {
         return 0;
     }
-    const char *const wanted = dtypes[dtype_of(array)].name;
+    const char *const wanted = tc_dtype_rows[dtype_of(array)].name;
     PyErr_Format(PyExc_TypeError,
                  "%s: %s is %s but %s is %s; convert one of them, as in %s.astype('%s')", function,
-                 argument, wanted, other_argument, dtypes[dtype_of(other)].name, other_argument,
-                 wanted);
+                 argument, wanted, other_argument, tc_dtype_rows[dtype_of(other)].name,
+                 other_argument, wanted);
     return -1;
 }
 
 int check_dtype(const char *function, const char *argument, PyArrayObject *array,
                 enum tc_dtype dtype)
 {
+    const char *const wanted = tc_dtype_rows[dtype].name;
     if (dtype_of(array) == dtype) {
         return 0;
     }
     PyErr_Format(PyExc_TypeError,
                  "%s: %s is %s but the plan's weight is %s; convert it, as in "
                  "%s.astype('%s')",
-                 function, argument, dtypes[dtype_of(array)].name, dtypes[dtype].name, argument,
-                 dtypes[dtype].name);
+                 function, argument, tc_dtype_rows[dtype_of(array)].name, wanted, argument, wanted);
     return -1;
 }
 
@@ -128,7 +140,7 @@ PyArrayObject *take_array(const char *function, const char *argument, PyObject *
     if (array == NULL) {
         return NULL;
     }
-    if (!is_supported(array)) {
+    if (find_dtype(PyArray_DESCR(array)) < 0) {
         refuse_dtype(function, argument, object, (PyObject *)PyArray_DESCR(array));
         Py_DECREF(array);
         return NULL;
@@ -137,7 +149,7 @@ PyArrayObject *take_array(const char *function, const char *argument, PyObject *
         return array;
     }
     PyArrayObject *const copy = (PyArrayObject *)PyArray_FromArray(
-        array, PyArray_DescrFromType(PyArray_TYPE(array)), NPY_ARRAY_CARRAY | NPY_ARRAY_ENSURECOPY);
+        array, descr_of(dtype_of(array)), NPY_ARRAY_CARRAY | NPY_ARRAY_ENSURECOPY);
     Py_DECREF(array);
     return copy;
 }
@@ -283,9 +295,9 @@ static int check_output(const char *function, PyObject *object, const struct res
                          : "");
         return -1;
     }
-    if (PyArray_TYPE(out) != typenum_of(wanted->dtype) || !PyArray_ISNOTSWAPPED(out)) {
+    if (find_dtype(PyArray_DESCR(out)) != (int)wanted->dtype || !PyArray_ISNOTSWAPPED(out)) {
         PyErr_Format(PyExc_TypeError, "%s: out must have dtype %s, got %S", function,
-                     dtypes[wanted->dtype].name, PyArray_DESCR(out));
+                     tc_dtype_rows[wanted->dtype].name, PyArray_DESCR(out));
         return -1;
     }
     if (PyArray_NDIM(out) != ndim || !PyArray_CompareLists(PyArray_DIMS(out), wanted->dims, ndim)) {
@@ -315,7 +327,8 @@ PyArrayObject *start_output(const char *function, const struct output *out,
         if (check_output(function, out->object, wanted)) {
             return NULL;
         }
-        bool usable = !out->accumulate && PyArray_ISALIGNED(array) && has_whole_strides(array);
+        bool usable =
+            !out->accumulate && !out->late && PyArray_ISALIGNED(array) && has_whole_strides(array);
         for (int i = 0; i < count; i++) {
             usable = usable && (inputs[i] == NULL || !may_overlap(array, inputs[i]));
         }
@@ -326,8 +339,9 @@ PyArrayObject *start_output(const char *function, const struct output *out,
         PyErr_Format(PyExc_ValueError, "%s: accumulate adds to out, but there is no out", function);
         return NULL;
     }
-    return (PyArrayObject *)PyArray_SimpleNew(wanted->ndim, wanted->dims,
-                                              typenum_of(wanted->dtype));
+    PyArray_Descr *const descr = descr_of(wanted->dtype);
+    return descr ? (PyArrayObject *)PyArray_SimpleNewFromDescr(wanted->ndim, wanted->dims, descr)
+                 : NULL;
 }
 
 PyObject *finish_output(const struct output *out, PyArrayObject *y)

@@ -28,9 +28,13 @@ int take_optional(const char *function, const char *argument, PyObject *object,
                   PyArrayObject **array);
 
 enum tc_dtype dtype_of(PyArrayObject *array);
-int typenum_of(enum tc_dtype dtype);
 
-/* The dtype called `name` ("float32", "float64"). */
+#define SUPPORTED_DTYPES "floating, complex or integer"
+
+/* The enum tc_dtype of a descriptor, or -1. */
+int find_dtype(PyArray_Descr *descr);
+
+/* The dtype called `name`, such as "float32". */
 int dtype_from_name(const char *function, const char *name, enum tc_dtype *dtype);
 
 /* TypeError unless the two arrays have one dtype; the second may be NULL. */
@@ -59,6 +63,7 @@ struct tc_bias bias_of(PyArrayObject *array);
 struct output {
     PyObject *object;
     bool accumulate; /* add to what is there */
+    bool late;       /* what is computed is not yet the result: it needs an array of its own */
 };
 
 /* What a result has to be. */

@@ -135,26 +135,19 @@ int compute(struct module_state *state, const char *function, const struct tc_or
 PyObject *finish(const struct module_state *state, struct output *out,
                  const struct tc_activation *activation, PyArrayObject *y)
 {
-    if (out->accumulate && activation->kind != TC_NO_ACTIVATION) {
-        PyObject *const sum = PyNumber_InPlaceAdd((PyObject *)y, out->object);
-        Py_DECREF(y);
-        if (sum == NULL) {
+    if ((out->accumulate || out->late) && activation->kind != TC_NO_ACTIVATION) {
+        if (out->accumulate) {
+            Py_SETREF(y, (PyArrayObject *)PyNumber_InPlaceAdd((PyObject *)y, out->object));
+        }
+        if (y == NULL) {
             return NULL;
         }
-        y = (PyArrayObject *)sum;
         const struct tc_rows all = {.rows = 1, .columns = PyArray_SIZE(y), .dst = PyArray_DATA(y)};
         tc_kernels_find(state->isa, dtype_of(y), &state->cpu)->activate(activation, &all);
         out->accumulate = false;
     }
     return finish_output(out, y);
 }
-
-/* The arrays of the forward operation that a call gives; its output is given as a gradient. */
-enum { BIAS = TC_OUTPUT + 1, ARRAYS };
-
-struct arrays {
-    PyArrayObject *of[ARRAYS]; /* by enum tc_array, and the bias */
-};
 
 static const enum arg array_args[] = {ARG_INPUT, ARG_WEIGHT, ARG_GRAD_OUTPUT};
 static const char *const array_names[] = {"input", "weight", "grad_output"};
@@ -258,7 +251,7 @@ PyObject *run_op(PyObject *module, const struct signature *signature, PyObject *
     struct tc_problem problem;
     struct tc_values size;
     struct arrays arrays = {.of = {NULL}};
-    struct output out;
+    struct output out = {.object = NULL};
     struct tc_activation activation;
     PyObject *slots[ARG_COUNT], *result = NULL;
     PyArrayObject *y = NULL;
@@ -275,7 +268,16 @@ PyObject *run_op(PyObject *module, const struct signature *signature, PyObject *
     if (set_request(&request, &arrays, &problem)) {
         goto done;
     }
-    const struct result wanted = result_of(&problem);
+    struct result wanted = result_of(&problem);
+    if (read_out_dtype(name, slots[ARG_OUT_DTYPE], problem.dtype, &wanted.dtype)) {
+        goto done;
+    }
+    threads = threads ? threads : default_threads();
+    if (goes_by_parts(&problem)) {
+        const struct parts parts = {module, &problem, slots, &arrays, threads};
+        result = run_by_parts(state, &parts, &out, &activation, &wanted);
+        goto done;
+    }
     y = start_output(name, &out, &wanted, arrays.of, ARRAYS);
     if (y == NULL) {
         goto done;
@@ -285,7 +287,7 @@ PyObject *run_op(PyObject *module, const struct signature *signature, PyObject *
         .cpu = &state->cpu,
         .activation = activation_in_store(&out, activation),
         .isa = state->isa,
-        .threads = threads ? threads : default_threads(),
+        .threads = threads,
     };
     set_views(&order, &arrays, y);
     if (PyArray_SIZE(y) > 0 && compute(state, name, &order, NULL)) {

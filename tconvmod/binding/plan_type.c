@@ -22,6 +22,7 @@ typedef struct {
     const char *isa, *engine; /* the choices, which every call keeps */
     struct tc_activation activation;
     int threads; /* 0: the default of the moment */
+    enum tc_dtype out_dtype;
 } plan_object;
 
 /* ---- calling ---- */
@@ -39,6 +40,37 @@ static void follow_strides(const plan_object *self, struct tc_order *order)
     }
 }
 
+static struct tc_order order_of(const plan_object *self, const struct tc_problem *problem,
+                                PyArrayObject *input, PyArrayObject *y)
+{
+    return (struct tc_order){
+        .problem = problem,
+        .x = image_of(input, problem, problem->x_last),
+        .w = weight_of(self->weight, problem),
+        .b = bias_of(self->bias),
+        .y = image_of(y, problem, problem->y_last),
+        .isa = self->isa,
+        .engine = self->engine,
+        .ahead = self->packed.data != NULL,
+    };
+}
+
+/* What is made of other calls takes its weights as they are. */
+static PyObject *call_by_parts(const plan_object *self, const struct module_state *state,
+                               const struct tc_problem *problem, PyArrayObject *input,
+                               struct output *out, const struct result *wanted, int threads)
+{
+    const struct arrays arrays = {
+        .of = {[TC_INPUT] = input, [TC_WEIGHT] = self->weight, [BIAS] = self->bias}};
+    PyObject *slots[ARG_COUNT] = {
+        [ARG_LAYOUT] = PyDict_GetItemString(self->options, "layout"),
+        [ARG_ACTIVATION] = PyDict_GetItemString(self->options, "activation"),
+    };
+    const struct parts parts = {PyType_GetModule(Py_TYPE((PyObject *)self)), problem, slots,
+                                &arrays, threads};
+    return run_by_parts(state, &parts, out, &self->activation, wanted);
+}
+
 static PyObject *call_plan(PyObject *object, PyObject *const *args, size_t flags,
                            PyObject *keywords)
 {
@@ -50,7 +82,7 @@ static PyObject *call_plan(PyObject *object, PyObject *const *args, size_t flags
     struct tc_status status;
     PyObject *slots[ARG_COUNT], *result = NULL;
     PyArrayObject *input = NULL, *y = NULL;
-    struct output out;
+    struct output out = {.object = NULL};
     int threads;
 
     if (bind_args(&state->names, &call_signature, args, PyVectorcall_NARGS(flags), keywords,
@@ -68,25 +100,21 @@ static PyObject *call_plan(PyObject *object, PyObject *const *args, size_t flags
         goto done;
     }
     out.object = slots[ARG_OUT];
-    const struct result wanted = result_of(&problem);
+    struct result wanted = result_of(&problem);
+    wanted.dtype = self->out_dtype;
+    threads = threads ? threads : self->threads ? self->threads : default_threads();
+    if (goes_by_parts(&problem)) {
+        result = call_by_parts(self, state, &problem, input, &out, &wanted, threads);
+        goto done;
+    }
     y = start_output(name, &out, &wanted, &input, 1);
     if (y == NULL) {
         goto done;
     }
-    threads = threads ? threads : self->threads;
-    struct tc_order order = {
-        .problem = &problem,
-        .cpu = &state->cpu,
-        .x = image_of(input, &problem, problem.x_last),
-        .w = weight_of(self->weight, &problem),
-        .b = bias_of(self->bias),
-        .y = image_of(y, &problem, problem.y_last),
-        .activation = activation_in_store(&out, self->activation),
-        .isa = self->isa,
-        .engine = self->engine,
-        .threads = threads ? threads : default_threads(),
-        .ahead = self->packed.data != NULL,
-    };
+    struct tc_order order = order_of(self, &problem, input, y);
+    order.cpu = &state->cpu;
+    order.activation = activation_in_store(&out, self->activation);
+    order.threads = threads;
     follow_strides(self, &order);
     if (problem.n > 0 && compute(state, name, &order, order.ahead ? self->packed.data : NULL)) {
         goto done;
@@ -102,11 +130,11 @@ done:
 /* ---- making ---- */
 
 static const enum arg plan_args[] = {
-    ARG_OP,      ARG_WEIGHT,   ARG_BIAS,   ARG_STRIDE,     ARG_PADDING, ARG_OUTPUT_PADDING,
-    ARG_GROUPS,  ARG_DILATION, ARG_LAYOUT, ARG_ACTIVATION, ARG_ISA,     ARG_ENGINE,
-    ARG_THREADS,
+    ARG_OP,      ARG_WEIGHT,       ARG_BIAS,      ARG_STRIDE,     ARG_PADDING, ARG_OUTPUT_PADDING,
+    ARG_GROUPS,  ARG_DILATION,     ARG_LAYOUT,    ARG_ACTIVATION, ARG_ISA,     ARG_ENGINE,
+    ARG_THREADS, ARG_PADDING_MODE, ARG_OUT_DTYPE,
 };
-static const struct signature plan_signature = {"plan", plan_args, 13, 3, 2};
+static const struct signature plan_signature = {"plan", plan_args, 15, 3, 2};
 
 /* Chooses the engine, keeps copies of the weights and packs them. */
 static int prepare(plan_object *self, const struct module_state *state, PyArrayObject *weight,
@@ -114,8 +142,16 @@ static int prepare(plan_object *self, const struct module_state *state, PyArrayO
 {
     struct tc_status status;
     struct tc_plan plan;
+    if (bias && !(self->bias = (PyArrayObject *)PyArray_NewCopy(bias, NPY_CORDER))) {
+        return -1;
+    }
+    self->weight = (PyArrayObject *)PyArray_NewCopy(weight, NPY_CORDER);
+    if (self->weight == NULL) {
+        return -1;
+    }
+    const struct tc_problem problem = computed_problem(&self->problem);
     const struct tc_order order = {
-        .problem = &self->problem,
+        .problem = &problem,
         .cpu = &state->cpu,
         .x = tc_contiguous_image(self->problem.ci, self->problem.i, self->problem.x_last),
         .w = weight_of(weight, &self->problem),
@@ -131,15 +167,8 @@ static int prepare(plan_object *self, const struct module_state *state, PyArrayO
     }
     self->engine = plan.engine->name;
     self->isa = plan.job.kernels->isa;
-    if (bias && !(self->bias = (PyArrayObject *)PyArray_NewCopy(bias, NPY_CORDER))) {
-        return -1;
-    }
     self->by_strides = plan.engine->by_strides;
-    self->weight = (PyArrayObject *)PyArray_NewCopy(weight, NPY_CORDER);
-    if (self->weight == NULL) {
-        return -1;
-    }
-    if (plan.job.packed_bytes == 0) {
+    if (plan.job.packed_bytes == 0 || goes_by_parts(&self->problem)) {
         return 0;
     }
     if (block_init(&self->packed, plan.job.packed_bytes)) {
@@ -190,6 +219,9 @@ static int fill(plan_object *self, const struct module_state *state,
         goto done;
     }
     request->dtype = dtype_of(weight);
+    if (read_out_dtype(name, slots[ARG_OUT_DTYPE], request->dtype, &self->out_dtype)) {
+        goto done;
+    }
     request->w = shape_of(weight);
     request->b = shape_of(bias);
     if (tc_problem_init_weight(&self->problem, request, &status)) {

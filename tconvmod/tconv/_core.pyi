@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from typing import Any, Literal, Protocol, SupportsIndex, TypedDict, TypeVar, final, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-_Real = TypeVar("_Real", np.float32, np.float64)
+_Real = TypeVar("_Real", bound=np.number[Any])
 _Ints = SupportsIndex | Sequence[SupportsIndex] | NDArray[np.integer]
 
 _Activation = (
     Literal["relu", "leaky_relu", "tanh", "sigmoid"] | tuple[Literal["leaky_relu"], float] | None
 )
 
+_Mode = Literal["zeros", "reflect", "replicate", "circular"]
 _Padding = _Ints | Sequence[Sequence[SupportsIndex]] | Literal["valid", "same", "same_lower"]
 
 class _Tensor(Protocol):
@@ -46,6 +47,7 @@ class _Conv(Protocol):
         groups: SupportsIndex = 1,
         *,
         layout: str | None = None,
+        padding_mode: _Mode = "zeros",
         activation: _Activation = None,
         out: NDArray[_Real] | None = None,
         accumulate: bool = False,
@@ -63,9 +65,11 @@ class _Conv(Protocol):
         groups: SupportsIndex = 1,
         *,
         layout: str | None = None,
+        padding_mode: _Mode = "zeros",
         activation: _Activation = None,
         out: NDArray[Any] | None = None,
         accumulate: bool = False,
+        out_dtype: DTypeLike | None = None,
         threads: SupportsIndex | None = None,
     ) -> NDArray[Any]: ...
 
@@ -82,6 +86,7 @@ class _ConvInput(Protocol):
         groups: SupportsIndex = 1,
         *,
         layout: str | None = None,
+        padding_mode: _Mode = "zeros",
         out: NDArray[_Real] | None = None,
         accumulate: bool = False,
         threads: SupportsIndex | None = None,
@@ -98,8 +103,10 @@ class _ConvInput(Protocol):
         groups: SupportsIndex = 1,
         *,
         layout: str | None = None,
+        padding_mode: _Mode = "zeros",
         out: NDArray[Any] | None = None,
         accumulate: bool = False,
+        out_dtype: DTypeLike | None = None,
         threads: SupportsIndex | None = None,
     ) -> NDArray[Any]: ...
 
@@ -116,6 +123,7 @@ class _ConvWeight(Protocol):
         groups: SupportsIndex = 1,
         *,
         layout: str | None = None,
+        padding_mode: _Mode = "zeros",
         out: NDArray[_Real] | None = None,
         accumulate: bool = False,
         threads: SupportsIndex | None = None,
@@ -132,8 +140,10 @@ class _ConvWeight(Protocol):
         groups: SupportsIndex = 1,
         *,
         layout: str | None = None,
+        padding_mode: _Mode = "zeros",
         out: NDArray[Any] | None = None,
         accumulate: bool = False,
+        out_dtype: DTypeLike | None = None,
         threads: SupportsIndex | None = None,
     ) -> NDArray[Any]: ...
 
@@ -152,6 +162,7 @@ class _ConvTranspose(Protocol):
         *,
         output_size: _Ints | NDArray[Any] | None = None,
         layout: str | None = None,
+        padding_mode: _Mode = "zeros",
         activation: _Activation = None,
         out: NDArray[_Real] | None = None,
         accumulate: bool = False,
@@ -171,9 +182,11 @@ class _ConvTranspose(Protocol):
         *,
         output_size: _Ints | NDArray[Any] | None = None,
         layout: str | None = None,
+        padding_mode: _Mode = "zeros",
         activation: _Activation = None,
         out: NDArray[Any] | None = None,
         accumulate: bool = False,
+        out_dtype: DTypeLike | None = None,
         threads: SupportsIndex | None = None,
     ) -> NDArray[Any]: ...
 
@@ -191,6 +204,7 @@ class _ConvTransposeInput(Protocol):
         dilation: _Ints = 1,
         *,
         layout: str | None = None,
+        padding_mode: _Mode = "zeros",
         out: NDArray[_Real] | None = None,
         accumulate: bool = False,
         threads: SupportsIndex | None = None,
@@ -208,8 +222,10 @@ class _ConvTransposeInput(Protocol):
         dilation: _Ints = 1,
         *,
         layout: str | None = None,
+        padding_mode: _Mode = "zeros",
         out: NDArray[Any] | None = None,
         accumulate: bool = False,
+        out_dtype: DTypeLike | None = None,
         threads: SupportsIndex | None = None,
     ) -> NDArray[Any]: ...
 
@@ -227,6 +243,7 @@ class _ConvTransposeWeight(Protocol):
         dilation: _Ints = 1,
         *,
         layout: str | None = None,
+        padding_mode: _Mode = "zeros",
         out: NDArray[_Real] | None = None,
         accumulate: bool = False,
         threads: SupportsIndex | None = None,
@@ -244,8 +261,10 @@ class _ConvTransposeWeight(Protocol):
         dilation: _Ints = 1,
         *,
         layout: str | None = None,
+        padding_mode: _Mode = "zeros",
         out: NDArray[Any] | None = None,
         accumulate: bool = False,
+        out_dtype: DTypeLike | None = None,
         threads: SupportsIndex | None = None,
     ) -> NDArray[Any]: ...
 
@@ -297,10 +316,12 @@ def plan(
     groups: SupportsIndex = 1,
     dilation: _Ints = 1,
     layout: str | None = None,
+    padding_mode: _Mode = "zeros",
     activation: _Activation = None,
     isa: str | None = None,
     engine: str | None = None,
     threads: SupportsIndex | None = None,
+    out_dtype: DTypeLike | None = None,
 ) -> Plan: ...
 
 @final
@@ -339,6 +360,7 @@ def explain(
     isa: str | None = None,
     engine: str | None = None,
     threads: SupportsIndex | None = None,
+    padding_mode: _Mode = "zeros",
 ) -> dict[str, Any]: ...
 def config() -> _Config: ...
 def set_num_threads(threads: SupportsIndex, /) -> int: ...

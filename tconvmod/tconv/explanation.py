@@ -49,7 +49,8 @@ class Explanation:
                 if facts["packed_bytes"]
                 else ""
             ),
-            f"  engine      {facts['engine']} ({facts['isa']}): tiles of {facts['tile']}",
+            f"  engine      {facts['engine']} ({facts['isa']}): tiles of {facts['tile']}"
+            + ("" if facts["dtype"] == facts["computed_in"] else f", in {facts['computed_in']}"),
             f"  tasks       {facts['tasks']} on {facts['threads']} "
             f"thread{'s' if facts['threads'] > 1 else ''}",
             *(f"  not {name:9}{reason}" for name, reason in facts["refusals"].items()),
@@ -111,7 +112,7 @@ def explain(
     input_shape, weight_shape : sequence of int
         The arrays' shapes; they are taken to be C-contiguous.
     dtype : str
-        ``"float32"`` or ``"float64"``.
+        The arrays' dtype, such as ``"float32"``.
     **options
         As for the operation (``stride``, ``padding``, ``layout`` ...; ``bias`` is True or
         False), and ``isa`` and ``engine`` as for `tconv.plan`.

@@ -3,9 +3,10 @@
 A string such as ``ct2d_n16_ci64_ih32_iw32_co3_k4_s2_p1_f32`` says operation, batch, channels,
 lengths, kernel, stride, padding and dtype; ``pe`` (padding at the end), ``op`` (output padding),
 ``d`` (dilation) and ``g`` (groups) appear where they are not as ``p``, 0, 1 and 1, and ``k3x5``
-where axes differ; ``nhwc`` before the dtype is the layout, ``nhwc_nchw`` one for the input and one
-for the output. ``c2d`` is a convolution. A gradient is called as the forward operation it belongs
-to, with ``gx`` (of the input) or ``gw`` (of the weight) behind the first word: ``ct2dgw_n16_...``.
+where axes differ; ``circular`` is the padding mode if it is not "zeros"; ``nhwc`` before the dtype
+is the layout, ``nhwc_nchw`` one for the input and one for the output. ``c2d`` is a convolution. A
+gradient is called as the forward operation it belongs to, with ``gx`` (of the input) or ``gw`` (of
+the weight) behind the first word: ``ct2dgw_n16_...``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,18 @@ __all__ = ["Problem", "parse", "read_file"]
 
 _OPERATIONS = {"c": "conv", "ct": "conv_transpose"}
 _GRADIENTS = {"": "", "gx": "_input", "gw": "_weight"}
-_DTYPES = {"f32": "float32", "f64": "float64"}
+_DTYPES = {
+    f"{code}{bits}": f"{name}{bits}"
+    for code, name, widths in (
+        ("f", "float", (16, 32, 64)),
+        ("bf", "bfloat", (16,)),
+        ("c", "complex", (64, 128)),
+        ("i", "int", (8, 16, 32, 64)),
+        ("u", "uint", (8, 16, 32, 64)),
+    )
+    for bits in widths
+}
+_MODES = ("reflect", "replicate", "circular")
 _LAYOUTS = {1: ("ncl", "nlc"), 2: ("nchw", "nhwc"), 3: ("ncdhw", "ndhwc")}
 _OPTIONS = {"s": "stride", "p": "padding", "op": "output_padding", "d": "dilation"}
 
@@ -85,7 +97,8 @@ def parse(string: str) -> Problem:
     rank = int(match[2])
     values: dict[str, tuple[int, ...]] = {}
     layouts = [word.upper() for word in words[:-1] if word in _LAYOUTS[rank]]
-    for word in words[: len(words) - 1 - len(layouts)]:
+    modes = [word for word in words[:-1] if word in _MODES]
+    for word in words[: len(words) - 1 - len(layouts) - len(modes)]:
         part = re.fullmatch(r"([a-z]+)(-?\d+(?:x-?\d+)*)", word)
         if part is None:
             raise ValueError(f"not a problem string: {word!r} in {string!r}")
@@ -108,6 +121,8 @@ def parse(string: str) -> Problem:
     groups = values.get("g", (1,))[0]
     if groups != 1:
         options["groups"] = groups
+    if modes:
+        options["padding_mode"] = modes[0]
     if layouts:
         options["layout"] = "->".join(layouts)
     last = layouts and layouts[0].endswith("C")
