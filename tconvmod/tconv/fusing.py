@@ -9,6 +9,8 @@ from typing import Any, SupportsIndex
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._arguments import as_array
+
 __all__ = ["fuse_conv_bn"]
 
 _KERNELS = {3: "k", 4: "kH, kW", 5: "kD, kH, kW"}
@@ -130,22 +132,7 @@ def _scaled(w: NDArray[Any], scale: NDArray[Any], transposed: bool, groups: int)
 
 
 def _real_array(name: str, value: Any) -> NDArray[Any]:
-    """The argument as an array, a view if it can be one."""
-    if value is None:
-        raise TypeError(f"fuse_conv_bn: {name} must be an array, got None")
-    if np.ma.is_masked(value):
-        raise TypeError(
-            f"fuse_conv_bn: {name} is a masked array, and its mask would be lost; "
-            f"pass {name}.filled(value)"
-        )
-    kind = type(value)
-    only_dlpack = hasattr(kind, "__dlpack__") and not hasattr(kind, "__array__")
-    try:
-        array = np.from_dlpack(value) if only_dlpack else np.asarray(value)
-    except (BufferError, RuntimeError, TypeError, ValueError) as error:
-        raise TypeError(
-            f"fuse_conv_bn: {name}, of type {kind.__name__}, cannot be read as an array: {error}"
-        ) from error
+    array = as_array("fuse_conv_bn", name, value)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"fuse_conv_bn: {name} must be real numbers, got dtype {array.dtype}")
     return array
