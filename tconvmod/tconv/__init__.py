@@ -27,7 +27,7 @@ from .explanation import Explanation, explain, output_size
 from .fusing import fuse_conv_bn
 
 if TYPE_CHECKING:
-    from . import problems, reference
+    from . import functional, problems, reference
 
 __version__ = "0.1.0"
 
@@ -42,6 +42,7 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
     "explain",
+    "functional",
     "fuse_conv_bn",
     "get_num_threads",
     "grad",
@@ -54,7 +55,7 @@ __all__ = [
     "threads",
 ]
 
-_SUBMODULES = frozenset({"problems", "reference"})
+_SUBMODULES = frozenset({"functional", "problems", "reference"})
 
 
 def __getattr__(name):

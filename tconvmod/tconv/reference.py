@@ -37,11 +37,13 @@ arXiv:1603.07285.
 
 from __future__ import annotations
 
-import functools
 import itertools
 from math import prod
 
 import numpy as np
+
+from . import functional
+from .functional import pad, per_axis, space_out, windows
 
 __all__ = [
     "conv",
@@ -77,12 +79,6 @@ __all__ = [
 ]
 
 
-def _per_axis(value, rank):
-    """One value an axis."""
-    values = (value,) if np.ndim(value) == 0 else tuple(value)
-    return values * rank if len(values) == 1 else values
-
-
 # ---- the relation ----
 
 
@@ -114,7 +110,7 @@ def joined(large, small, weight, stride=1, padding=0, dilation=1, groups=1):
     [2 4] [70 80] 3
     """
     rank = weight.ndim - 2
-    s, p, d = (_per_axis(value, rank) for value in (stride, padding, dilation))
+    s, p, d = (per_axis(value, rank) for value in (stride, padding, dilation))
     batches = (x if x.ndim == rank + 2 else x[None] for x in (large, small))
     sides = [np.split(x, groups, axis=1) for x in batches]
     for of_u, of_v, w in zip(*sides, np.split(weight, groups), strict=True):
@@ -141,7 +137,7 @@ def _small_lengths(large, kernel, stride, padding, dilation):
     axes = zip(
         large,
         kernel,
-        *(_per_axis(v, len(kernel)) for v in (stride, padding, dilation)),
+        *(per_axis(v, len(kernel)) for v in (stride, padding, dilation)),
         strict=True,
     )
     return tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in axes)
@@ -150,7 +146,7 @@ def _small_lengths(large, kernel, stride, padding, dilation):
 def _large_lengths(small, kernel, stride, padding, output_padding, dilation):
     """The output lengths of a transposed convolution."""
     options = (stride, padding, output_padding, dilation)
-    axes = zip(small, kernel, *(_per_axis(v, len(kernel)) for v in options), strict=True)
+    axes = zip(small, kernel, *(per_axis(v, len(kernel)) for v in options), strict=True)
     return tuple((n - 1) * s - 2 * p + d * (k - 1) + extra + 1 for n, k, s, p, extra, d in axes)
 
 
@@ -366,7 +362,7 @@ def conv_transpose_input(
     w, g = np.asarray(weight), np.asarray(grad_output)
     rank = w.ndim - 2
     if input_size is None:
-        extra = _per_axis(output_padding, rank)
+        extra = per_axis(output_padding, rank)
         large = tuple(n - e for n, e in zip(g.shape[-rank:], extra, strict=True))
         input_size = _small_lengths(large, w.shape[2:], stride, padding, dilation)
     return _gather(g, w, input_size[-rank:], stride, padding, dilation, groups)
@@ -411,114 +407,34 @@ def conv_transpose_weight(
     return _multiply(g, x, weight_size, stride, padding, dilation, groups)
 
 
-# ---- helpers of the other two ways ----
+# ---- the other two ways ----
 
 
-def space_out(x, stride):
-    """Insert ``stride - 1`` zeros between neighbours along each spatial axis.
-
-    Examples
-    --------
-    >>> space_out(np.array([[[1, 2, 3], [4, 5, 6]]]), 2)
-    array([[[1, 0, 2, 0, 3],
-            [4, 0, 5, 0, 6]]])
-    """
-    s = _per_axis(stride, x.ndim - 2)
-    lengths = tuple((n - 1) * step + 1 for n, step in zip(x.shape[2:], s, strict=True))
-    result = np.zeros(x.shape[:2] + lengths, x.dtype)
-    result[(..., *(slice(None, None, step) for step in s))] = x
-    return result
-
-
-def windows(x, kernel, stride=1, dilation=1):
-    """Every window of a convolution as a view: no element is copied.
-
-    Parameters
-    ----------
-    x : ndarray
-        (N, C, *spatial).
-    kernel : sequence of int
-
-    Returns
-    -------
-    ndarray
-        (N, C, *positions, *kernel), read-only.
-
-    Examples
-    --------
-    >>> x = np.arange(9).reshape(1, 1, 3, 3)
-    >>> windows(x, (2, 2))[0, 0, 1, 0]
-    array([[3, 4],
-           [6, 7]])
-    """
-    rank = x.ndim - 2
-    s, d = _per_axis(stride, rank), _per_axis(dilation, rank)
-    positions = _small_lengths(x.shape[2:], kernel, s, 0, d)
-    steps = x.strides[2:]
-    return np.lib.stride_tricks.as_strided(
-        x,
-        x.shape[:2] + positions + tuple(kernel),
-        x.strides[:2]
-        + tuple(step * s[a] for a, step in enumerate(steps))
-        + tuple(step * d[a] for a, step in enumerate(steps)),
-        writeable=False,
-    )
-
-
-def _batched(compute):
-    """Lets a function of a batch take a single sample too."""
-
-    @functools.wraps(compute)
-    def wrapper(input, weight, *args, **kwargs):
-        x, w = np.asarray(input), np.asarray(weight)
-        if x.ndim == w.ndim:
-            return compute(x, w, *args, **kwargs)
-        return compute(x[None], w, *args, **kwargs)[0]
-
-    return wrapper
-
-
-@_batched
 def conv_transpose_spaced(
     input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
 ):
     """Transposed convolution as a convolution of the spaced-out input with the flipped kernel.
 
-    Parameters and result are those of `conv_transpose`.
+    Parameters and result are those of `conv_transpose`. `tconv.functional` builds it up slowly.
 
     Examples
     --------
     >>> conv_transpose_spaced([[1, 2, 3]], [[[1, 10]]], stride=3)
     array([[ 1, 10,  0,  2, 20,  0,  3, 30]])
     """
-    kernel = weight.shape[2:]
-    rank = len(kernel)
-    p, d = _per_axis(padding, rank), _per_axis(dilation, rank)
-    extra = _per_axis(output_padding, rank)
-    around = [d[a] * (kernel[a] - 1) - p[a] for a in range(rank)]
-    spaced = _pad(space_out(input, stride), [(m, m + extra[a]) for a, m in enumerate(around)])
-    flipped = np.flip(weight, axis=tuple(range(2, 2 + rank)))
-    ci, results = weight.shape[0] // groups, []
-    for g in range(groups):
-        mine = slice(g * ci, (g + 1) * ci)
-        view = windows(spaced[:, mine], kernel, dilation=dilation)
-        letters = "abc"[:rank]  # sums over channels and kernel; positions stay
-        results.append(np.einsum(f"ni...{letters},io{letters}->no...", view, flipped[mine]))
-    output = np.concatenate(results, axis=1)
-    return _add_bias(output, bias, rank)
-
-
-def _pad(x, pairs):
-    """Zeros around the spatial axes; negative numbers crop."""
-    crop = tuple(
-        slice(max(-low, 0), x.shape[2 + a] - max(-high, 0)) for a, (low, high) in enumerate(pairs)
-    )
-    grow = [(0, 0), (0, 0)] + [(max(low, 0), max(high, 0)) for low, high in pairs]
-    return np.pad(x[(..., *crop)], grow)
+    x, w = np.asarray(input), np.asarray(weight)
+    rank = w.ndim - 2
+    options = stride, padding, output_padding, dilation
+    groups_of_x = np.split(x, groups, axis=-1 - rank)
+    pairs = zip(groups_of_x, np.split(w, groups), strict=True)
+    results = [functional.conv_transpose(*pair, *options) for pair in pairs]
+    return _add_bias(np.concatenate(results, axis=-1 - rank), bias, rank)
 
 
 def conv_matrix(weight, input_shape, stride=1, padding=0, dilation=1, groups=1):
     """The matrix of a convolution: ``W @ x.ravel()`` is the convolution of one sample.
+
+    `tconv.conv_matrix` is the fast one.
 
     Parameters
     ----------
@@ -543,7 +459,7 @@ def conv_matrix(weight, input_shape, stride=1, padding=0, dilation=1, groups=1):
     w = np.asarray(weight)
     large, kernel = tuple(input_shape[1:]), w.shape[2:]
     rank = len(kernel)
-    s, p, d = (_per_axis(value, rank) for value in (stride, padding, dilation))
+    s, p, d = (per_axis(value, rank) for value in (stride, padding, dilation))
     small = _small_lengths(large, kernel, s, p, d)
     outs, ins = w.shape[0], input_shape[0]
     matrix = np.zeros((outs, *small, ins, *large), w.dtype)
@@ -556,7 +472,6 @@ def conv_matrix(weight, input_shape, stride=1, padding=0, dilation=1, groups=1):
     return matrix.reshape(outs * prod(small), ins * prod(large))
 
 
-@_batched
 def conv_transpose_matrix(
     input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
 ):
@@ -570,17 +485,18 @@ def conv_transpose_matrix(
     >>> conv_transpose_matrix([[1, 2, 3]], [[[1, 10]]], stride=3)
     array([[ 1, 10,  0,  2, 20,  0,  3, 30]])
     """
-    kernel = weight.shape[2:]
+    x, w = np.asarray(input), np.asarray(weight)
+    kernel = w.shape[2:]
     rank = len(kernel)
-    s, extra = _per_axis(stride, rank), _per_axis(output_padding, rank)
-    lengths = _large_lengths(input.shape[2:], kernel, stride, padding, output_padding, dilation)
-    shape = (weight.shape[1] * groups, *lengths)
-    matrix = conv_matrix(weight, shape, stride, padding, dilation, groups)
+    s, extra = per_axis(stride, rank), per_axis(output_padding, rank)
+    samples, small = x.shape[: -rank - 1], x.shape[-rank:]
+    lengths = _large_lengths(small, kernel, stride, padding, output_padding, dilation)
+    shape = (w.shape[1] * groups, *lengths)
+    matrix = conv_matrix(w, shape, stride, padding, dilation, groups)
     # An output_padding of a stride or more makes room for further positions of the convolution.
     extra_positions = [(0, extra[a] // s[a]) for a in range(rank)]
-    samples = _pad(input, extra_positions).reshape(len(input), -1)
-    output = (samples @ matrix).reshape(-1, *shape)
-    return _add_bias(output, bias, rank)
+    rows = pad(x, extra_positions).reshape(*samples, len(matrix))
+    return _add_bias((rows @ matrix).reshape(*samples, *shape), bias, rank)
 
 
 conv1d = conv2d = conv3d = conv
