@@ -25,6 +25,7 @@ from ._core import (
 from .config import show_config, threads
 from .explanation import Explanation, explain, output_size
 from .fusing import fuse_conv_bn
+from .matrix import conv_matrix
 
 if TYPE_CHECKING:
     from . import functional, problems, reference
@@ -38,6 +39,7 @@ __all__ = [
     "conv1d",
     "conv2d",
     "conv3d",
+    "conv_matrix",
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
