@@ -24,6 +24,7 @@ from ._core import (
 )
 from .config import show_config, threads
 from .explanation import Explanation, explain, output_size
+from .folding import fold, overlap_add, unfold
 from .fusing import fuse_conv_bn
 from .matrix import conv_matrix
 
@@ -44,17 +45,20 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
     "explain",
+    "fold",
     "functional",
     "fuse_conv_bn",
     "get_num_threads",
     "grad",
     "output_size",
+    "overlap_add",
     "plan",
     "problems",
     "reference",
     "set_num_threads",
     "show_config",
     "threads",
+    "unfold",
 ]
 
 _SUBMODULES = frozenset({"functional", "problems", "reference"})

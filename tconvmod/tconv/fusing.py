@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 from numbers import Real
 from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._arguments import as_array
+from ._arguments import read_array, read_int
 
 __all__ = ["fuse_conv_bn"]
 
@@ -132,7 +131,7 @@ def _scaled(w: NDArray[Any], scale: NDArray[Any], transposed: bool, groups: int)
 
 
 def _real_array(name: str, value: Any) -> NDArray[Any]:
-    array = as_array("fuse_conv_bn", name, value)
+    array = read_array("fuse_conv_bn", name, value)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"fuse_conv_bn: {name} must be real numbers, got dtype {array.dtype}")
     return array
@@ -149,12 +148,7 @@ def _weight(weight: Any) -> NDArray[Any]:
 
 
 def _groups(groups: SupportsIndex) -> int:
-    try:
-        number = operator.index(groups)
-    except TypeError:
-        number = None
-    if number is None or isinstance(groups, (bool, np.bool_)):
-        raise TypeError(f"fuse_conv_bn: groups must be an int, got {type(groups).__name__}")
+    number = read_int("fuse_conv_bn", "groups", groups)
     if number < 1:
         raise ValueError(f"fuse_conv_bn: groups must be >= 1, got {number}")
     return number

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from ._arguments import as_array
+from ._arguments import read_array
 
 __all__ = ["conv_matrix"]
 
@@ -192,7 +192,7 @@ def _csr_array(
 
 
 def _weight(weight: Any) -> NDArray[Any]:
-    w = as_array("conv_matrix", "weight", weight)
+    w = read_array("conv_matrix", "weight", weight)
     if w.dtype.kind in "MmSTU":
         raise TypeError(f"conv_matrix: weight must be numbers, got dtype {w.dtype}")
     if not 3 <= w.ndim <= 5:
