@@ -3,8 +3,10 @@
 import re
 import subprocess
 import sys
+import wave
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -29,3 +31,22 @@ def test_upsample_nlc():
     (error,) = re.findall(r"differs by at most (\S+)", text)
     assert float(error) < 1e-4
     assert re.search(r"tconv [\d.]+ ms, torch [\d.]+ ms: [\d.]+ times faster", text)
+
+
+def test_istft(tmp_path):
+    path = tmp_path / "chord.wav"
+    text = run("istft.py", "--seconds", "1.5", "--rounds", "1", "--wav", str(path))
+    assert "33075 samples, 130 frames of 1024, 256 apart" in text
+    numbers = [float(number) for number in re.findall(r"^  \S.* (\S+)$", text, re.MULTILINE)]
+    convolved_32, added_32, convolved_64, added_64 = numbers[:4]
+    assert convolved_32 < 1e-5
+    assert max(added_32, convolved_64, added_64) < 1e-6
+    with wave.open(str(path)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (22050, 1, 2)
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    assert len(samples) == 33075
+    assert abs(int(abs(samples.astype(int)).max()) - 0.9 * 32767) < 1
+    pytest.importorskip("torch")
+    assert "1 thread, milliseconds:" in text
+    assert len(numbers) in (8, 12)
+    assert min(numbers[4:]) > 0
