@@ -57,7 +57,8 @@ def unfold(
     dilation, stride : int or sequence of int
         The distance of the kernel's elements, and of its positions.
     padding : int, sequence of int, sequence of pairs, or str
-        As for `tconv.conv2d`: what is beyond the edges counts as zeros.
+        As for `tconv.conv2d`: what is beyond the edges counts as zeros, and negative numbers in a
+        pair (before, after) crop the image.
     layout : str, optional
         The order of the axes of `input`, such as ``"NHWC"`` or ``"LC"``. The columns' channels are
         where those of the image are; in ``"NHWC->NCHW"`` the second order is that of the columns.
@@ -518,7 +519,7 @@ class _Call:
         return order
 
     def per_axis(self, name: str, rank: int, least: int) -> tuple[Any, ...]:
-        """One value an axis, or one pair where there are pairs."""
+        """One value an axis; or one pair, either number of which may be negative."""
         value = self.options[name]
         values = value if isinstance(value, tuple) else (value,)
         if len(values) not in (1, rank):
@@ -528,9 +529,8 @@ class _Call:
             )
         values = values * (rank // len(values))
         for axis, item in enumerate(values):
-            lowest = min(item) if isinstance(item, tuple) else item
-            if lowest < least:
-                raise self.refusal(f"{name} must be >= {least} (axis {axis}), got {lowest}")
+            if isinstance(item, int) and item < least:
+                raise self.refusal(f"{name} must be >= {least} (axis {axis}), got {item}")
         return values
 
     def axes(self, rank: int, lengths: Sequence[int]) -> list[_Axis]:
