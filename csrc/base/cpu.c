@@ -24,7 +24,7 @@ static void detect_isa(struct tc_cpu *cpu)
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) {
         return;
     }
-    const bool fma = c & bit_FMA;
+    const bool fma = (c & bit_FMA) && (c & bit_F16C);
     const unsigned xcr0 = read_xcr0();
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
         return;

@@ -5,11 +5,13 @@
 #if defined(__x86_64__) && defined(__GNUC__)
 
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #else
-#pragma GCC target("avx2,fma")
+#pragma GCC target("avx2,fma,f16c")
 #endif
 #include <immintrin.h>
+
+#include <string.h>
 
 #define INLINE inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
@@ -328,6 +330,26 @@ static void tc_tile_f64_4x12_avx2(const struct tc_tile *tile)
     tile_up_to_f64(tile, ROWS_3, 3);
 }
 
+/* ---- half precision ---- */
+
+static void widen(float *dst, const uint16_t *src, ptrdiff_t count)
+{
+    for (; count > 0; count -= 8, dst += 8, src += 8) {
+        __m128i half = _mm_setzero_si128();
+        memcpy(&half, src, count < 8 ? (size_t)count * sizeof *src : sizeof half);
+        store_part_f32(dst, _mm256_cvtph_ps(half), count);
+    }
+}
+
+static void narrow(uint16_t *dst, const float *src, ptrdiff_t count)
+{
+    for (; count > 0; count -= 8, dst += 8, src += 8) {
+        const __m256 single = load_part_f32(src, count);
+        const __m128i half = _mm256_cvtps_ph(single, _MM_FROUND_TO_NEAREST_INT);
+        memcpy(dst, &half, count < 8 ? (size_t)count * sizeof *dst : sizeof half);
+    }
+}
+
 /* ---- tables ---- */
 
 static const struct tc_kernels kernels_f32 = {
@@ -345,6 +367,8 @@ static const struct tc_kernels kernels_f32 = {
     .lines_by_lane = lines_by_lane_f32,
     .activate = activate_rows_f32,
     .add = add_f32,
+    .widen = widen,
+    .narrow = narrow,
     .sum_rows = sum_rows_f32,
     .sum_all = sum_all_f32,
 };

@@ -477,6 +477,26 @@ static void tc_tile_f64_6x32_avx512(const struct tc_tile *tile)
     tile_up_to_f64(tile, ROWS_4, 4);
 }
 
+/* ---- half precision ---- */
+
+static void widen(float *dst, const uint16_t *src, ptrdiff_t count)
+{
+    for (ptrdiff_t i = 0; i < count; i += 16) {
+        const __mmask16 part = first_f32(count - i);
+        const __m256i half = _mm256_maskz_loadu_epi16(part, src + i);
+        _mm512_mask_storeu_ps(dst + i, part, _mm512_cvtph_ps(half));
+    }
+}
+
+static void narrow(uint16_t *dst, const float *src, ptrdiff_t count)
+{
+    for (ptrdiff_t i = 0; i < count; i += 16) {
+        const __mmask16 part = first_f32(count - i);
+        const __m512 single = _mm512_maskz_loadu_ps(part, src + i);
+        _mm256_mask_storeu_epi16(dst + i, part, _mm512_cvtps_ph(single, _MM_FROUND_TO_NEAREST_INT));
+    }
+}
+
 /* ---- table ---- */
 
 static const struct tc_kernels kernels_f32 = {
@@ -495,6 +515,8 @@ static const struct tc_kernels kernels_f32 = {
     .lines_by_lane = lines_by_lane_f32,
     .activate = activate_rows_f32,
     .add = add_f32,
+    .widen = widen,
+    .narrow = narrow,
     .sum_rows = sum_rows_f32,
     .sum_all = sum_all_f32,
 };

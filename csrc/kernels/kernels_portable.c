@@ -288,6 +288,50 @@ static void tc_tile_f64_6x4_portable(const struct tc_tile *tile)
     tile_up_to_f64(tile, ROWS_2, 2);
 }
 
+/* ---- half precision: 5 bits of exponent, 10 of fraction ---- */
+
+static void widen(float *dst, const uint16_t *src, ptrdiff_t count)
+{
+    for (ptrdiff_t i = 0; i < count; i++) {
+        const uint32_t sign = (uint32_t)(src[i] & 0x8000) << 16;
+        const uint32_t exponent = src[i] >> 10 & 31, fraction = src[i] & 0x3ff;
+        float magnitude = (float)fraction * 0x1p-24f; /* below the normal numbers */
+        uint32_t bits;
+        memcpy(&bits, &magnitude, sizeof bits);
+        if (exponent == 31) {
+            bits = 0x7f800000 | fraction << 13 | (fraction ? 0x400000 : 0);
+        } else if (exponent > 0) {
+            bits = (exponent + 127 - 15) << 23 | fraction << 13;
+        }
+        bits |= sign;
+        memcpy(dst + i, &bits, sizeof bits);
+    }
+}
+
+static void narrow(uint16_t *dst, const float *src, ptrdiff_t count)
+{
+    for (ptrdiff_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, src + i, sizeof bits);
+        const uint32_t sign = bits >> 16 & 0x8000, size = bits & 0x7fffffff;
+        uint32_t half;
+        if (size > 0x7f800000) { /* not a number */
+            half = 0x7e00 | (size >> 13 & 0x3ff);
+        } else if (size >= 0x47800000) { /* 2**16 */
+            half = 0x7c00;
+        } else if (size < 0x38800000) { /* 2**-14: the sum's last place is 2**-24 */
+            float sum;
+            memcpy(&sum, &size, sizeof sum);
+            sum += 0.5f;
+            memcpy(&half, &sum, sizeof half);
+            half -= 0x3f000000; /* 0.5 */
+        } else {                /* a carry may go on into the exponent */
+            half = (size - ((127 - 15) << 23) + 0xfff + (size >> 13 & 1)) >> 13;
+        }
+        dst[i] = (uint16_t)(sign | half);
+    }
+}
+
 /* ---- tables ---- */
 
 static const struct tc_kernels kernels_f32 = {
@@ -305,6 +349,8 @@ static const struct tc_kernels kernels_f32 = {
     .lines_by_lane = lines_by_lane_f32,
     .activate = activate_rows_f32,
     .add = add_f32,
+    .widen = widen,
+    .narrow = narrow,
     .sum_rows = sum_rows_f32,
     .sum_all = sum_all_f32,
 };

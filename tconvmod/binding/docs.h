@@ -659,6 +659,10 @@
     "layout=None, isa=None, engine=None, threads=None, padding_mode='zeros')\n--\n\n"              \
     "The facts that `tconv.explain` puts into words, as a dict."
 
+#define convert_half_doc                                                                           \
+    "convert_half($module, dst, src, threads, /)\n--\n\n"                                          \
+    "Copy a contiguous array of float16 into one of float32, or back."
+
 #define config_doc                                                                                 \
     "config($module, /)\n--\n\n"                                                                   \
     "What was compiled and what this machine has, as a dict."

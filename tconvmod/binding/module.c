@@ -123,6 +123,7 @@ static PyMethodDef methods[] = {
     {"bias", (PyCFunction)(void (*)(void))bias, METH_FASTCALL | METH_KEYWORDS, bias_doc},
     {"plan", (PyCFunction)(void (*)(void))make_plan, METH_FASTCALL | METH_KEYWORDS, make_plan_doc},
     {"explain", (PyCFunction)(void (*)(void))explain, METH_FASTCALL | METH_KEYWORDS, explain_doc},
+    {"convert_half", convert_half, METH_VARARGS, convert_half_doc},
     {"config", config, METH_NOARGS, config_doc},
     {"set_num_threads", set_num_threads, METH_O, set_num_threads_doc},
     {"get_num_threads", get_num_threads, METH_NOARGS, get_num_threads_doc},

@@ -102,6 +102,9 @@ PyObject *run_by_parts(const struct module_state *state, const struct parts *par
 /* parts.c: the sums of bias.c for the same dtypes. */
 int sum_by_parts(PyArrayObject *grad, int channel_axis, PyArrayObject *y);
 
+/* halves.c: convert_half(dst, src, threads), for tconv._dtypes. */
+PyObject *convert_half(PyObject *module, PyObject *args);
+
 /* bias.c: the gradient of a bias. */
 PyObject *bias(PyObject *module, PyObject *const *args, Py_ssize_t given, PyObject *keywords);
 

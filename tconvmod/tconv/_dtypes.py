@@ -24,6 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from . import _core
+
 __all__: list[str] = []
 
 Arrays = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None, np.ndarray | None]
@@ -39,13 +41,14 @@ def fill(
 ) -> None:
     """Compute ``result``; arrays are input, weight, grad_output and bias, None where absent."""
     *three, bias = arrays
+    threads = options["threads"]
     a, b = (array for array in three if array is not None)
     kind = a.dtype.kind
     if kind not in "iuc":
-        _fill_half(bind(function, result, options, bias), result, (a, b), **last)
+        call = bind(function, result, options, bias)
+        _fill_half(call, result, (_widened(a, threads), _widened(b, threads)), threads, **last)
         return
     call = bind(function, result, options)
-    total: np.ndarray
     if kind == "c":
         total = _complex(call, a, b)
     else:
@@ -81,30 +84,38 @@ def bind(
 def _fill_half(
     call: Callable[..., np.ndarray],
     result: np.ndarray,
-    arrays: tuple[np.ndarray, np.ndarray],
+    wide: tuple[np.ndarray, np.ndarray],
+    threads: int,
     activation: Any,
     addend: np.ndarray | None,
 ) -> None:
-    a, b = (array.astype(np.float32) for array in arrays)
     more: dict[str, Any] = {} if activation is None else {"activation": activation}
     if addend is not None:
-        more |= {"out": addend.astype(np.float32), "accumulate": True}
-    elif result.dtype == np.float32:
-        more |= {"out": result}
-    result[...] = call(a, b, **more)
+        more |= {"out": _widened(addend, threads), "accumulate": True}
+    total = call(*wide, **more)
+    if result.dtype == np.float16 and result.flags.c_contiguous:
+        _core.convert_half(result, total, threads)
+    else:
+        result[...] = total
+
+
+def _widened(array: np.ndarray, threads: int) -> np.ndarray:
+    if array.dtype != np.float16 or not array.flags.c_contiguous:
+        return array.astype(np.float32)
+    wide = np.empty(array.shape, np.float32)
+    _core.convert_half(wide, array, threads)
+    return wide
 
 
 # ---- complex numbers ----
 
 
 def _complex(call: Call, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    real = call(a.real, b.real)
-    real -= call(a.imag, b.imag)
+    real_a, imag_a, real_b, imag_b = map(np.ascontiguousarray, (a.real, a.imag, b.real, b.imag))
+    real = call(real_a, real_b)
     total = np.empty(real.shape, a.dtype)
-    total.real = real
-    imaginary = call(a.real, b.imag)
-    imaginary += call(a.imag, b.real)
-    total.imag = imaginary
+    np.subtract(real, call(imag_a, imag_b), out=total.real)
+    np.add(call(real_a, imag_b), call(imag_a, real_b), out=total.imag)
     return total
 
 
@@ -117,7 +128,8 @@ def _integer(
     """The sum modulo 2**bits, in the result's dtype; so many products are summed at most."""
     bits = 8 * result.itemsize
     width = 16 if terms <= 2**21 else 8
-    fits = terms * 2 ** (8 * (a.itemsize + b.itemsize)) <= 2**24
+    signed = a.dtype.kind == "i"
+    fits = terms * 2 ** (2 * (8 * a.itemsize - signed)) <= 2**24
     dtype = np.float32 if fits else np.float64
     total = np.zeros(result.shape, f"u{result.itemsize}")
     for low_a, part_a in _digits(a, width, bits, dtype):
