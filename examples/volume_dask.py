@@ -4,9 +4,9 @@
 
 The volume, a density of smooth waves, is made chunk by chunk and lies in a Zarr store. Then this
 process limits its own memory, to less than the volume takes. Dask reads the windows that
-`tconv.dask.conv_transpose3d` needs, doubles each axis by linear interpolation, and writes a chunk as
-soon as it is done. The example prints the speed, in MB of the result a second, the most memory that
-the process held, and how far a row through the middle is from `numpy.interp`.
+`tconv.dask.conv_transpose3d` needs, doubles each axis by linear interpolation, and writes a chunk
+as soon as it is done. The example prints the speed, in MB of the result a second, the most memory
+that the process held, and how far a row through the middle is from `numpy.interp`.
 """
 
 import argparse

@@ -227,10 +227,9 @@ class _Call:
             None if array is None else np.broadcast_to(np.zeros((), array.dtype), array.shape)
             for array in (self.weight, self.bias)
         )
-        result = getattr(tconv, self.name)(
+        return getattr(tconv, self.name)(
             np.empty((0, *image), self.input.dtype), weight, bias, layout=layout, **self.options
         )
-        return result
 
     def explained_axes(self) -> list[_Axis]:
         """The numbers of the call, the padding's rules put in."""
