@@ -27,6 +27,8 @@ from typing import Any
 
 import numpy as np
 
+from ._lattice import place
+
 __all__: list[str] = []
 
 Ranges = tuple[range, ...]
@@ -168,12 +170,7 @@ class _Job:
 
     def found(self, positions: range, length: int) -> np.ndarray:
         """m(u) of the positions u."""
-        u = np.asarray(positions)
-        if self.padding_mode == "circular":
-            return u % length
-        if self.padding_mode == "replicate":
-            return u.clip(0, length - 1)
-        return (length - 1) - abs((length - 1) - abs(u))
+        return place(np.asarray(positions), length, self.padding_mode)
 
     # ---- the padding in regions ----
 
