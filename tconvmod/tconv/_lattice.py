@@ -10,6 +10,8 @@ as `tconv.reference` says. Here nothing is computed but how often that happens.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -94,3 +96,80 @@ def place(u: NDArray[np.intp], length: int, padding_mode: str) -> NDArray[np.int
     if padding_mode == "replicate":
         return u.clip(0, length - 1)
     return (length - 1) - abs((length - 1) - abs(u))
+
+
+class Reach(NamedTuple):
+    """What `taps_per_output` comes to, whatever the length.
+
+    Attributes
+    ----------
+    first, between, last : int
+        Outputs that no tap reaches: before the first that one does, between such, after the last.
+    least, most : int
+        Taps of an output.
+    cycle : tuple of int
+        Taps of successive outputs, and of all in turn apart from the borders. Empty if the axis
+        is too short to have others.
+    """
+
+    first: int
+    between: int
+    last: int
+    least: int
+    most: int
+    cycle: tuple[int, ...]
+
+
+def reach(
+    input_length: int,
+    output_length: int,
+    kernel: int,
+    stride: int = 1,
+    padding: tuple[int, int] = (0, 0),
+    dilation: int = 1,
+    *,
+    transposed: bool = True,
+    padding_mode: str = "zeros",
+) -> Reach:
+    """Sum `taps_per_output` up, in a time that does not depend on the lengths.
+
+    The counts repeat apart from the borders: what an axis has more than two borders and a period is
+    left out, and its unreached outputs are added.
+
+    Examples
+    --------
+    >>> reach(10**15, 2 * 10**15 + 1, kernel=3, stride=2)
+    Reach(first=0, between=0, last=0, least=1, most=2, cycle=(2, 1))
+    """
+    span, ends = dilation * (kernel - 1) + 1, abs(padding[0]) + abs(padding[1])
+    steps = (1, stride) if transposed else (stride, 1)
+    kept = 2 * (span + ends) // stride + 5
+    left_out = max(0, min(input_length // steps[0], output_length // steps[1]) - kept)
+    lengths = input_length - left_out * steps[0], output_length - left_out * steps[1]
+    counts = taps_per_output(
+        *lengths,
+        kernel,
+        stride,
+        padding,
+        dilation,
+        transposed=transposed,
+        padding_mode=padding_mode,
+    )
+    if transposed:
+        begin, end = span - 1 - padding[0], stride * (lengths[0] - 1) - padding[0] + 1
+    else:
+        begin, end = -(-padding[0] // stride), (lengths[0] + padding[0] - span) // stride + 1
+    if transposed and padding_mode != "zeros":
+        begin, end = max(begin, ends + 1), min(end, lengths[1] - ends - 1)
+    middle = counts[max(begin, 0) : max(end, 0)]
+    cycle = middle[: steps[1]] if len(middle) >= steps[1] else middle[:0]
+    reached = np.flatnonzero(counts)
+    first, last = (reached[0], reached[-1]) if len(reached) else (len(counts), len(counts) - 1)
+    return Reach(
+        first=int(first),
+        between=int(last + 1 - first - len(reached) + left_out * np.count_nonzero(cycle == 0)),
+        last=len(counts) - 1 - int(last),
+        least=int(counts.min()),
+        most=int(counts.max()),
+        cycle=tuple(cycle.tolist()),
+    )
