@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain, repeat
 from math import gcd
 from typing import Any, NamedTuple
 
@@ -95,8 +94,8 @@ class Explanation:
             for axis in self._axes():
                 names.setdefault(getattr(axis, f"tell_{label}")(), []).append(axis.name)
             names.pop("", None)
-            for heading, (text, of_axes) in zip(chain([label], repeat("")), names.items()):
-                lines.append(f"  {heading:12}{', '.join(of_axes)}: {text}")
+            texts = [f"{', '.join(of_axes)}: {text}" for text, of_axes in names.items()]
+            lines += [f"  {'' if i else label:12}{text}" for i, text in enumerate(texts)]
         return lines
 
 
