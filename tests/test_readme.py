@@ -30,13 +30,24 @@ def run_examples(test):
         pytest.fail("".join(report))
 
 
-@pytest.mark.parametrize("page", ("README.md", "docs/gradient.md"))
-def test_examples_of_the_pages(page):
-    blocks = BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
+def examples_of(page):
+    """The doctest of all Python on a page."""
+    blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
     text = "\n".join(text for kind, text in blocks if kind == "python")
-    test = doctest.DocTestParser().get_doctest(text, {}, page, page, 0)
-    assert len(test.examples) > 5
-    run_examples(test)
+    return doctest.DocTestParser().get_doctest(text, {}, page.name, page.name, 0)
+
+
+PAGES = {page.name: examples_of(page) for page in (ROOT / "README.md", *ROOT.glob("docs/*.md"))}
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_examples_of_the_pages(page):
+    run_examples(PAGES[page])
+
+
+def test_pages_have_examples():
+    found = {page for page, test in PAGES.items() if len(test.examples) > 5}
+    assert {"README.md", "gradient.md", "shapes.md"} <= found
 
 
 def docstrings():
