@@ -93,8 +93,9 @@ def test_reach_is_what_the_counts_come_to(axis, padding, mode, transposed):
     period = stride if transposed else 1
     assert len(reach.cycle) in (0, period)
     if reach.cycle:
-        found = np.lib.stride_tricks.sliding_window_view(counts, period) == reach.cycle
-        assert found.all(1).any()
+        at = np.arange(len(counts))
+        regular = counts == np.take(reach.cycle, at % period)
+        assert np.lib.stride_tricks.sliding_window_view(regular, period).all(1).any()
     ends = abs(padding[0]) + abs(padding[1])
     if len(counts) >= 2 * (span + ends) + 2 * stride:
         assert reach.cycle
@@ -102,7 +103,7 @@ def test_reach_is_what_the_counts_come_to(axis, padding, mode, transposed):
 
 def test_reach_takes_no_time():
     reach = _lattice.reach(10**15, 4 * 10**15 - 2, kernel=2, stride=4)
-    assert reach == (0, 2 * (10**15 - 1), 0, 0, 1, (1, 0, 0, 1))
+    assert reach == (0, 2 * (10**15 - 1), 0, 0, 1, (1, 1, 0, 0))
 
 
 def story(op, length, kernel, **options):
@@ -146,7 +147,7 @@ def story(op, length, kernel, **options):
             {"stride": 3, "padding": "same"},
             {
                 "padding": "adds 1 after; the taps reach 14",
-                "taps": "uneven: 1, 0, 1 taps in turn; kernel 2 is shorter than stride 3",
+                "taps": "uneven: 1, 1, 0 taps in turn; kernel 2 is shorter than stride 3",
                 "unreached": "4 between and 1 after the others, of 15 outputs; "
                 "they are the bias alone",
             },

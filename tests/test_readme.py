@@ -52,8 +52,8 @@ def test_pages_have_examples():
 
 def docstrings():
     """The doctests of the installed package, those of the compiled functions included."""
-    names = [module.name for module in pkgutil.iter_modules(tconv.__path__)]
-    modules = [importlib.import_module(f"tconv.{n}") for n in names if not n.startswith("_")]
+    names = {m.name for m in pkgutil.iter_modules(tconv.__path__)} - {"_core", "__main__"}
+    modules = [importlib.import_module(f"tconv.{n}") for n in sorted(names)]
     tests = [test for module in (tconv, *modules) for test in FINDER.find(module)]
     for name, function in vars(_core).items():
         tests += FINDER.find(function, f"tconv._core.{name}", module=False)
@@ -72,7 +72,16 @@ def test_examples_of_docstrings(test):
 def test_docstrings_were_found():
     names = {test.name.rpartition(".")[2] for test in DOCSTRINGS}
     compiled = {"conv_transpose1d", "conv2d", "conv2d_weight", "conv_transpose3d_input", "plan"}
-    assert {"tconv", "grad", "explain", "conv_matrix", "pad1d", "parse", *compiled} <= names
+    assert {
+        "tconv",
+        "grad",
+        "explain",
+        "reach",
+        "conv_matrix",
+        "pad1d",
+        "parse",
+        *compiled,
+    } <= names
 
 
 # ---- commands ----

@@ -108,8 +108,8 @@ class Reach(NamedTuple):
     least, most : int
         Taps of an output.
     cycle : tuple of int
-        Taps of successive outputs, and of all in turn apart from the borders. Empty if the axis
-        is too short to have others.
+        Taps of an output apart from the borders, by its position modulo the period. Empty if the
+        axis is too short to have a whole period of others.
     """
 
     first: int
@@ -162,7 +162,7 @@ def reach(
     if transposed and padding_mode != "zeros":
         begin, end = max(begin, ends + 1), min(end, lengths[1] - ends - 1)
     middle = counts[max(begin, 0) : max(end, 0)]
-    cycle = middle[: steps[1]] if len(middle) >= steps[1] else middle[:0]
+    cycle = np.roll(middle[: steps[1]], max(begin, 0)) if len(middle) >= steps[1] else middle[:0]
     reached = np.flatnonzero(counts)
     first, last = (reached[0], reached[-1]) if len(reached) else (len(counts), len(counts) - 1)
     return Reach(

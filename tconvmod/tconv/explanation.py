@@ -259,6 +259,8 @@ def explain(
     >>> e = tconv.explain("conv_transpose2d", (1, 8, 5, 5), (8, 4, 3, 3), stride=2)
     >>> e.output_shape
     (1, 4, 11, 11)
+    >>> e.taps_per_output[0]
+    array([1, 1, 2, 1, 2, 1, 2, 1, 2, 1, 1])
     """
     return Explanation(
         _core.explain(op, tuple(input_shape), tuple(weight_shape), str(dtype), **options)
