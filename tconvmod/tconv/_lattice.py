@@ -15,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ._borders import found
+
 __all__: list[str] = []
 
 Counts = NDArray[np.intp]
@@ -69,9 +71,10 @@ def taps_per_output(
         low, high = (-(-u // dilation) for u in (first, first + input_length))
         return high.clip(0, kernel) - low.clip(0, kernel)
     whole = _scattered(input_length, kernel, stride, dilation)
-    u = np.arange(len(whole)) - padding[0]
+    positions = range(-padding[0], len(whole) - padding[0])
+    u = np.asarray(positions)
     if padding_mode != "zeros":
-        u = place(u, output_length, padding_mode)
+        u = found(padding_mode, positions, output_length)
     inside = (u >= 0) & (u < output_length)
     counts = np.zeros(output_length, np.intp)
     np.add.at(counts, u[inside], whole[inside])
@@ -87,15 +90,6 @@ def _scattered(small: int, kernel: int, stride: int, dilation: int) -> Counts:
     until = begins.cumsum(0)
     until[kernel:] -= until[:-kernel].copy()
     return until.reshape(-1)[:length]
-
-
-def place(u: NDArray[np.intp], length: int, padding_mode: str) -> NDArray[np.intp]:
-    """Where in the image the element is that stands at position u of the padded axis."""
-    if padding_mode == "circular":
-        return u % length
-    if padding_mode == "replicate":
-        return u.clip(0, length - 1)
-    return (length - 1) - abs((length - 1) - abs(u))
 
 
 class Reach(NamedTuple):
