@@ -210,7 +210,7 @@ class _Job:
         self.add_found(region, self.call(x, self.w, y, tuple(sides)))
 
     def add_found(self, region: Ranges, part: np.ndarray) -> None:
-        target: list[slice] = []
+        target: list[Any] = [...]
         for axis, (u, n) in enumerate(zip(region, self.lengths(self.large), strict=True)):
             at, places = part.ndim - self.rank + axis, found(self.padding_mode, u, n)
             if len(u) > 1 and places[0] == places[1]:
@@ -218,7 +218,7 @@ class _Job:
             elif len(u) > 1 and places[0] > places[1]:
                 part, places = np.flip(part, at), places[::-1]
             target.append(slice(places[0], places[-1] + 1))
-        self.large[(..., *target)] += part
+        self.large[tuple(target)] += part
 
 
 def found(padding_mode: str, positions: range, length: int) -> np.ndarray:
@@ -232,4 +232,5 @@ def found(padding_mode: str, positions: range, length: int) -> np.ndarray:
 
 
 def _cut(array: np.ndarray, ranges: Ranges) -> np.ndarray:
-    return array[(..., *(slice(part.start, part.stop) for part in ranges))]
+    index: list[Any] = [..., *(slice(part.start, part.stop) for part in ranges)]
+    return array[tuple(index)]
