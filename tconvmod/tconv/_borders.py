@@ -35,7 +35,7 @@ Ranges = tuple[range, ...]
 def fill(
     function: Callable[..., np.ndarray],
     result: np.ndarray,
-    arrays: tuple[np.ndarray | None, ...],
+    arrays: tuple[Any, Any, Any, np.ndarray | None],
     options: dict[str, Any],
     last: dict[str, Any],
 ) -> None:
@@ -88,7 +88,9 @@ class _Job:
     def lengths(self, array: np.ndarray) -> tuple[int, ...]:
         return array.shape[-self.rank :]
 
-    def call(self, x, w, y, padding=0, **more) -> np.ndarray:
+    def call(
+        self, x: np.ndarray, w: np.ndarray, y: np.ndarray, padding: Any = 0, **more: Any
+    ) -> np.ndarray:
         """The function, with what it takes of the three: a shape in the place of what it gives."""
         name = self.function.__name__
         options = {"stride": self.stride, "dilation": self.dilation, "groups": self.groups}
@@ -228,9 +230,11 @@ def found(padding_mode: str, positions: range, length: int) -> np.ndarray:
         return u % length
     if padding_mode == "replicate":
         return u.clip(0, length - 1)
-    return (length - 1) - abs((length - 1) - abs(u))
+    reflected: np.ndarray = (length - 1) - abs((length - 1) - abs(u))
+    return reflected
 
 
 def _cut(array: np.ndarray, ranges: Ranges) -> np.ndarray:
-    index: list[Any] = [..., *(slice(part.start, part.stop) for part in ranges)]
-    return array[tuple(index)]
+    at: list[Any] = [..., *(slice(positions.start, positions.stop) for positions in ranges)]
+    part: np.ndarray = array[tuple(at)]
+    return part

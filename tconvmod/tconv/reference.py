@@ -534,14 +534,15 @@ def conv_matrix(
     s, p, d = (per_axis(value, rank) for value in (stride, padding, dilation))
     small = _small_lengths(large, kernel, s, p, d)
     outs, ins = w.shape[0], input_shape[0]
+    elements = np.moveaxis(w, 1, -1)  # (out, *kernel, in/groups)
     matrix = np.zeros((outs, *small, ins, *large), w.dtype)
     for o, v in itertools.product(range(outs), itertools.product(*map(range, small))):
         first = o // (outs // groups) * w.shape[1]  # the group's first input channel
         for k in itertools.product(*map(range, kernel)):
             u = tuple(s[a] * v[a] + d[a] * k[a] - p[a] for a in range(rank))
             if all(0 <= u[a] < large[a] for a in range(rank)):
-                at: tuple[Any, ...] = (o, *v, slice(first, first + w.shape[1]), *u)
-                matrix[at] = w[(o, slice(None), *k)]
+                at: list[Any] = [o, *v, slice(first, first + w.shape[1]), *u]
+                matrix[tuple(at)] = elements[(o, *k)]
     return matrix.reshape(outs * prod(small), ins * prod(large))
 
 
