@@ -14,12 +14,21 @@ from pathlib import Path
 import numpy
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError, LinkError
 
 ROOT = Path(__file__).parent
 
 # One place for what the numbers of the code rest on: no contraction of a*b + c beyond what is
 # written, no fast-math; only PyInit__core leaves the library.
 FLAGS = ["-std=c11", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-Wextra"]
+CL_FLAGS = ["/clang:-std=c11", "/clang:-ffp-contract=off", "/W4"]
+
+# What to compile and to link OpenMP with; the first that works is taken.
+OPENMP = (
+    (["-fopenmp"], ["-fopenmp"]),  # GCC and Clang
+    (["-Xpreprocessor", "-fopenmp"], ["-lomp"]),  # Apple's Clang, which has no library of its own
+    (["/openmp"], ["libomp.lib"]),  # clang-cl
+)
 
 
 def sources():
@@ -33,20 +42,35 @@ def headers():
 
 
 class Build(build_ext):
-    """Adds OpenMP where the compiler has it; without it everything works on one thread."""
+    """Chooses the compiler's flags, and OpenMP where it has it: without it everything works on one
+    thread.
+
+    The vectors of the kernels are an extension of GCC and Clang, so on Windows it is clang-cl that
+    compiles, in the place of Microsoft's compiler.
+    """
 
     def build_extensions(self):
         # A switch changes no file, so nothing would look out of date.
         self.force = self.force or any(name.startswith("TCONV_") for name in os.environ)
+        windows = self.compiler.compiler_type == "msvc"
+        if windows:
+            self.compiler.initialize()
+            self.compiler.cc = "clang-cl"
+        compiling, linking = self.openmp()
         for extension in self.extensions:
-            if self.has_openmp():
-                extension.extra_compile_args.append("-fopenmp")
-                extension.extra_link_args.append("-fopenmp")
-            else:
-                print("tconv: no OpenMP, building for one thread", file=sys.stderr)
+            extension.extra_compile_args += (CL_FLAGS if windows else compile_args()) + compiling
+            extension.extra_link_args += linking
         super().build_extensions()
 
-    def has_openmp(self):
+    def openmp(self):
+        for flags in OPENMP:
+            if self.builds_with(*flags):
+                return flags
+        print("tconv: no OpenMP, building for one thread", file=sys.stderr)
+        return [], []
+
+    def builds_with(self, compiling, linking):
+        """Whether a program that asks OpenMP for its threads can be built so."""
         with tempfile.TemporaryDirectory() as folder:
             probe = Path(folder) / "probe.c"
             probe.write_text(
@@ -54,12 +78,12 @@ class Build(build_ext):
             )
             try:
                 objects = self.compiler.compile(
-                    [str(probe)], output_dir=folder, extra_postargs=["-fopenmp"]
+                    [str(probe)], output_dir=folder, extra_postargs=compiling
                 )
                 self.compiler.link_executable(
-                    objects, "probe", output_dir=folder, extra_postargs=["-fopenmp"]
+                    objects, "probe", output_dir=folder, extra_postargs=linking
                 )
-            except Exception:
+            except (CompileError, LinkError):
                 return False
         return True
 
@@ -88,7 +112,6 @@ setup(
             sources=sources(),
             depends=headers(),
             include_dirs=["csrc", "tconvmod/binding", numpy.get_include()],
-            extra_compile_args=compile_args(),
             extra_link_args=sanitize_args(),
         )
     ],

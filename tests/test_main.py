@@ -60,7 +60,10 @@ def test_demo_with_the_photo_of_matplotlib(tmp_path):
     assert done.returncode == 0, done.stderr
     for word in ("grace_hopper.jpg", "MB/s", "differs from tconv.reference", "height 2400 ="):
         assert word in done.stdout
-    sizes = {path.name: image.open(path).size for path in tmp_path.glob("*.png")}
+    sizes = {}
+    for path in tmp_path.glob("*.png"):
+        with image.open(path) as picture:
+            sizes[path.name] = picture.size
     assert sizes["tconv_bilinear.png"] == sizes["tconv_nearest.png"] == (2048, 2400)
     assert "tconv_compared.png" in sizes
 

@@ -3,7 +3,7 @@
  * saves. Both must agree before wide vectors may be used. */
 #include "base/cpu.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#if defined(__x86_64__)
 #include <cpuid.h>
 
 enum {

@@ -2,7 +2,7 @@
 /* AVX2 and FMA: 16 registers of 8 float or 4 double, 12 of them accumulators. */
 #include "kernels/kernels.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#if defined(__x86_64__)
 
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)

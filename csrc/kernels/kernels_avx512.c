@@ -4,7 +4,7 @@
  * one multiply-add a cycle (Zen 4) and two of each (Sapphire Rapids). */
 #include "kernels/kernels.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#if defined(__x86_64__)
 
 #if defined(__clang__)
 #pragma clang attribute push(                                                                      \

@@ -224,9 +224,13 @@ static int read_padding_rule(const char *function, PyObject *name, struct tc_req
 static bool has_pairs(PyObject *object)
 {
     if (PyTuple_Check(object) || PyList_Check(object)) {
-        PyObject *const first =
-            PySequence_Fast_GET_SIZE(object) > 0 ? PySequence_Fast_GET_ITEM(object, 0) : NULL;
-        return first && (PyTuple_Check(first) || PyList_Check(first));
+        PyObject *const first = PySequence_GetItem(object, 0);
+        const bool pairs = first && (PyTuple_Check(first) || PyList_Check(first));
+        if (first == NULL) { /* empty: read_values says so */
+            PyErr_Clear();
+        }
+        Py_XDECREF(first);
+        return pairs;
     }
     return PyArray_Check(object) && PyArray_NDIM((PyArrayObject *)object) == 2;
 }

@@ -28,9 +28,6 @@ from .folding import fold, overlap_add, unfold
 from .fusing import fuse_conv_bn
 from .matrix import conv_matrix
 
-if TYPE_CHECKING:
-    from . import functional, problems, reference
-
 __version__ = "0.1.0"
 
 __all__ = [
@@ -61,20 +58,21 @@ __all__ = [
     "unfold",
 ]
 
-_SUBMODULES = frozenset({"functional", "problems", "reference"})
+if TYPE_CHECKING:
+    from . import functional, problems, reference
+else:
+    _SUBMODULES = frozenset({"functional", "problems", "reference"})
 
+    def __getattr__(name):
+        """Import the submodules that few programs need when they are first asked for."""
+        if name in _SUBMODULES:
+            import importlib
 
-def __getattr__(name):
-    """Import the submodules that few programs need when they are first asked for."""
-    if name in _SUBMODULES:
-        import importlib
+            return importlib.import_module(f".{name}", __name__)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
-        return importlib.import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted({*globals(), *_SUBMODULES})
+    def __dir__():
+        return sorted({*globals(), *_SUBMODULES})
 
 
 set_num_threads(config.available_threads())

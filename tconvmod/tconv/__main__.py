@@ -6,6 +6,7 @@ import argparse
 import ast
 import sys
 from pathlib import Path
+from typing import Any
 
 import tconv
 
@@ -37,7 +38,7 @@ def explain(arguments: argparse.Namespace) -> None:
     print(tconv.explain(op, input_shape, weight_shape, **options))
 
 
-def _value(text: str):
+def _value(text: str) -> Any:
     """A number, a tuple, or the text itself."""
     try:
         return ast.literal_eval(text)

@@ -35,7 +35,7 @@ Ranges = tuple[range, ...]
 def fill(
     function: Callable[..., np.ndarray],
     result: np.ndarray,
-    arrays: tuple[np.ndarray | None, ...],
+    arrays: tuple[Any, Any, Any, np.ndarray | None],
     options: dict[str, Any],
     last: dict[str, Any],
 ) -> None:
@@ -88,7 +88,9 @@ class _Job:
     def lengths(self, array: np.ndarray) -> tuple[int, ...]:
         return array.shape[-self.rank :]
 
-    def call(self, x, w, y, padding=0, **more) -> np.ndarray:
+    def call(
+        self, x: np.ndarray, w: np.ndarray, y: np.ndarray, padding: Any = 0, **more: Any
+    ) -> np.ndarray:
         """The function, with what it takes of the three: a shape in the place of what it gives."""
         name = self.function.__name__
         options = {"stride": self.stride, "dilation": self.dilation, "groups": self.groups}
@@ -210,7 +212,7 @@ class _Job:
         self.add_found(region, self.call(x, self.w, y, tuple(sides)))
 
     def add_found(self, region: Ranges, part: np.ndarray) -> None:
-        target: list[slice] = []
+        target: list[Any] = [...]
         for axis, (u, n) in enumerate(zip(region, self.lengths(self.large), strict=True)):
             at, places = part.ndim - self.rank + axis, found(self.padding_mode, u, n)
             if len(u) > 1 and places[0] == places[1]:
@@ -218,7 +220,7 @@ class _Job:
             elif len(u) > 1 and places[0] > places[1]:
                 part, places = np.flip(part, at), places[::-1]
             target.append(slice(places[0], places[-1] + 1))
-        self.large[(..., *target)] += part
+        self.large[tuple(target)] += part
 
 
 def found(padding_mode: str, positions: range, length: int) -> np.ndarray:
@@ -228,8 +230,11 @@ def found(padding_mode: str, positions: range, length: int) -> np.ndarray:
         return u % length
     if padding_mode == "replicate":
         return u.clip(0, length - 1)
-    return (length - 1) - abs((length - 1) - abs(u))
+    reflected: np.ndarray = (length - 1) - abs((length - 1) - abs(u))
+    return reflected
 
 
 def _cut(array: np.ndarray, ranges: Ranges) -> np.ndarray:
-    return array[(..., *(slice(part.start, part.stop) for part in ranges))]
+    at: list[Any] = [..., *(slice(positions.start, positions.stop) for positions in ranges)]
+    part: np.ndarray = array[tuple(at)]
+    return part

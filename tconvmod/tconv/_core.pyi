@@ -1,20 +1,20 @@
 """Types of the compiled part of tconv; its docstrings are in the extension."""
 
-from collections.abc import Sequence
 from typing import Any, Literal, Protocol, SupportsIndex, TypedDict, TypeVar, final, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-_Real = TypeVar("_Real", bound=np.number[Any])
-_Ints = SupportsIndex | Sequence[SupportsIndex] | NDArray[np.integer]
+from ._arguments import Ints, Padding
+
+_Number = TypeVar("_Number", bound=np.number[Any])
 
 _Activation = (
     Literal["relu", "leaky_relu", "tanh", "sigmoid"] | tuple[Literal["leaky_relu"], float] | None
 )
 
 _Mode = Literal["zeros", "reflect", "replicate", "circular"]
-_Padding = _Ints | Sequence[Sequence[SupportsIndex]] | Literal["valid", "same", "same_lower"]
+_TransposedMode = Literal["zeros", "circular"]
 
 class _Tensor(Protocol):
     def __dlpack__(self, *args: Any, **kwargs: Any) -> Any: ...
@@ -32,36 +32,57 @@ class _Config(TypedDict):
     l2_bytes: int
     l3_bytes: int
 
-# The functions of the three ranks share their types.
+# The functions of the three ranks share their types. The dtype of a result is that of the arrays,
+# or the one asked for; in lists of numbers and tensors of other libraries it cannot be seen.
 
 class _Conv(Protocol):
     @overload
     def __call__(
         self,
-        input: NDArray[_Real],
-        weight: NDArray[_Real],
-        bias: NDArray[_Real] | None = None,
-        stride: _Ints = 1,
-        padding: _Padding = 0,
-        dilation: _Ints = 1,
+        input: NDArray[_Number],
+        weight: NDArray[_Number],
+        bias: NDArray[_Number] | None = None,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
         groups: SupportsIndex = 1,
         *,
         layout: str | None = None,
         padding_mode: _Mode = "zeros",
         activation: _Activation = None,
-        out: NDArray[_Real] | None = None,
+        out: NDArray[_Number] | None = None,
         accumulate: bool = False,
+        out_dtype: None = None,
         threads: SupportsIndex | None = None,
-    ) -> NDArray[_Real]: ...
+    ) -> NDArray[_Number]: ...
     @overload
     def __call__(
         self,
         input: _Array,
         weight: _Array,
         bias: _Array | None = None,
-        stride: _Ints = 1,
-        padding: _Padding = 0,
-        dilation: _Ints = 1,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        groups: SupportsIndex = 1,
+        *,
+        layout: str | None = None,
+        padding_mode: _Mode = "zeros",
+        activation: _Activation = None,
+        out: NDArray[_Number] | None = None,
+        accumulate: bool = False,
+        out_dtype: type[_Number] | np.dtype[_Number],
+        threads: SupportsIndex | None = None,
+    ) -> NDArray[_Number]: ...
+    @overload
+    def __call__(
+        self,
+        input: _Array,
+        weight: _Array,
+        bias: _Array | None = None,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
         groups: SupportsIndex = 1,
         *,
         layout: str | None = None,
@@ -78,28 +99,47 @@ class _ConvInput(Protocol):
     def __call__(
         self,
         input_size: _Shape,
-        weight: NDArray[_Real],
-        grad_output: NDArray[_Real],
-        stride: _Ints = 1,
-        padding: _Padding = 0,
-        dilation: _Ints = 1,
+        weight: NDArray[_Number],
+        grad_output: NDArray[_Number],
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
         groups: SupportsIndex = 1,
         *,
         layout: str | None = None,
         padding_mode: _Mode = "zeros",
-        out: NDArray[_Real] | None = None,
+        out: NDArray[_Number] | None = None,
         accumulate: bool = False,
+        out_dtype: None = None,
         threads: SupportsIndex | None = None,
-    ) -> NDArray[_Real]: ...
+    ) -> NDArray[_Number]: ...
     @overload
     def __call__(
         self,
         input_size: _Shape,
         weight: _Array,
         grad_output: _Array,
-        stride: _Ints = 1,
-        padding: _Padding = 0,
-        dilation: _Ints = 1,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        groups: SupportsIndex = 1,
+        *,
+        layout: str | None = None,
+        padding_mode: _Mode = "zeros",
+        out: NDArray[_Number] | None = None,
+        accumulate: bool = False,
+        out_dtype: type[_Number] | np.dtype[_Number],
+        threads: SupportsIndex | None = None,
+    ) -> NDArray[_Number]: ...
+    @overload
+    def __call__(
+        self,
+        input_size: _Shape,
+        weight: _Array,
+        grad_output: _Array,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
         groups: SupportsIndex = 1,
         *,
         layout: str | None = None,
@@ -114,29 +154,48 @@ class _ConvWeight(Protocol):
     @overload
     def __call__(
         self,
-        input: NDArray[_Real],
+        input: NDArray[_Number],
         weight_size: _Shape,
-        grad_output: NDArray[_Real],
-        stride: _Ints = 1,
-        padding: _Padding = 0,
-        dilation: _Ints = 1,
+        grad_output: NDArray[_Number],
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
         groups: SupportsIndex = 1,
         *,
         layout: str | None = None,
         padding_mode: _Mode = "zeros",
-        out: NDArray[_Real] | None = None,
+        out: NDArray[_Number] | None = None,
         accumulate: bool = False,
+        out_dtype: None = None,
         threads: SupportsIndex | None = None,
-    ) -> NDArray[_Real]: ...
+    ) -> NDArray[_Number]: ...
     @overload
     def __call__(
         self,
         input: _Array,
         weight_size: _Shape,
         grad_output: _Array,
-        stride: _Ints = 1,
-        padding: _Padding = 0,
-        dilation: _Ints = 1,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        groups: SupportsIndex = 1,
+        *,
+        layout: str | None = None,
+        padding_mode: _Mode = "zeros",
+        out: NDArray[_Number] | None = None,
+        accumulate: bool = False,
+        out_dtype: type[_Number] | np.dtype[_Number],
+        threads: SupportsIndex | None = None,
+    ) -> NDArray[_Number]: ...
+    @overload
+    def __call__(
+        self,
+        input: _Array,
+        weight_size: _Shape,
+        grad_output: _Array,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
         groups: SupportsIndex = 1,
         *,
         layout: str | None = None,
@@ -151,38 +210,60 @@ class _ConvTranspose(Protocol):
     @overload
     def __call__(
         self,
-        input: NDArray[_Real],
-        weight: NDArray[_Real],
-        bias: NDArray[_Real] | None = None,
-        stride: _Ints = 1,
-        padding: _Padding = 0,
-        output_padding: _Ints = 0,
+        input: NDArray[_Number],
+        weight: NDArray[_Number],
+        bias: NDArray[_Number] | None = None,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        output_padding: Ints = 0,
         groups: SupportsIndex = 1,
-        dilation: _Ints = 1,
+        dilation: Ints = 1,
         *,
-        output_size: _Ints | NDArray[Any] | None = None,
+        output_size: Ints | NDArray[Any] | None = None,
         layout: str | None = None,
-        padding_mode: _Mode = "zeros",
+        padding_mode: _TransposedMode = "zeros",
         activation: _Activation = None,
-        out: NDArray[_Real] | None = None,
+        out: NDArray[_Number] | None = None,
         accumulate: bool = False,
+        out_dtype: None = None,
         threads: SupportsIndex | None = None,
-    ) -> NDArray[_Real]: ...
+    ) -> NDArray[_Number]: ...
     @overload
     def __call__(
         self,
         input: _Array,
         weight: _Array,
         bias: _Array | None = None,
-        stride: _Ints = 1,
-        padding: _Padding = 0,
-        output_padding: _Ints = 0,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        output_padding: Ints = 0,
         groups: SupportsIndex = 1,
-        dilation: _Ints = 1,
+        dilation: Ints = 1,
         *,
-        output_size: _Ints | NDArray[Any] | None = None,
+        output_size: Ints | NDArray[Any] | None = None,
         layout: str | None = None,
-        padding_mode: _Mode = "zeros",
+        padding_mode: _TransposedMode = "zeros",
+        activation: _Activation = None,
+        out: NDArray[_Number] | None = None,
+        accumulate: bool = False,
+        out_dtype: type[_Number] | np.dtype[_Number],
+        threads: SupportsIndex | None = None,
+    ) -> NDArray[_Number]: ...
+    @overload
+    def __call__(
+        self,
+        input: _Array,
+        weight: _Array,
+        bias: _Array | None = None,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        output_padding: Ints = 0,
+        groups: SupportsIndex = 1,
+        dilation: Ints = 1,
+        *,
+        output_size: Ints | NDArray[Any] | None = None,
+        layout: str | None = None,
+        padding_mode: _TransposedMode = "zeros",
         activation: _Activation = None,
         out: NDArray[Any] | None = None,
         accumulate: bool = False,
@@ -195,34 +276,54 @@ class _ConvTransposeInput(Protocol):
     def __call__(
         self,
         input_size: _Shape | None,
-        weight: NDArray[_Real],
-        grad_output: NDArray[_Real],
-        stride: _Ints = 1,
-        padding: _Padding = 0,
-        output_padding: _Ints = 0,
+        weight: NDArray[_Number],
+        grad_output: NDArray[_Number],
+        stride: Ints = 1,
+        padding: Padding = 0,
+        output_padding: Ints = 0,
         groups: SupportsIndex = 1,
-        dilation: _Ints = 1,
+        dilation: Ints = 1,
         *,
         layout: str | None = None,
-        padding_mode: _Mode = "zeros",
-        out: NDArray[_Real] | None = None,
+        padding_mode: _TransposedMode = "zeros",
+        out: NDArray[_Number] | None = None,
         accumulate: bool = False,
+        out_dtype: None = None,
         threads: SupportsIndex | None = None,
-    ) -> NDArray[_Real]: ...
+    ) -> NDArray[_Number]: ...
     @overload
     def __call__(
         self,
         input_size: _Shape | None,
         weight: _Array,
         grad_output: _Array,
-        stride: _Ints = 1,
-        padding: _Padding = 0,
-        output_padding: _Ints = 0,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        output_padding: Ints = 0,
         groups: SupportsIndex = 1,
-        dilation: _Ints = 1,
+        dilation: Ints = 1,
         *,
         layout: str | None = None,
-        padding_mode: _Mode = "zeros",
+        padding_mode: _TransposedMode = "zeros",
+        out: NDArray[_Number] | None = None,
+        accumulate: bool = False,
+        out_dtype: type[_Number] | np.dtype[_Number],
+        threads: SupportsIndex | None = None,
+    ) -> NDArray[_Number]: ...
+    @overload
+    def __call__(
+        self,
+        input_size: _Shape | None,
+        weight: _Array,
+        grad_output: _Array,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        output_padding: Ints = 0,
+        groups: SupportsIndex = 1,
+        dilation: Ints = 1,
+        *,
+        layout: str | None = None,
+        padding_mode: _TransposedMode = "zeros",
         out: NDArray[Any] | None = None,
         accumulate: bool = False,
         out_dtype: DTypeLike | None = None,
@@ -233,35 +334,55 @@ class _ConvTransposeWeight(Protocol):
     @overload
     def __call__(
         self,
-        input: NDArray[_Real],
+        input: NDArray[_Number],
         weight_size: _Shape,
-        grad_output: NDArray[_Real],
-        stride: _Ints = 1,
-        padding: _Padding = 0,
-        output_padding: _Ints = 0,
+        grad_output: NDArray[_Number],
+        stride: Ints = 1,
+        padding: Padding = 0,
+        output_padding: Ints = 0,
         groups: SupportsIndex = 1,
-        dilation: _Ints = 1,
+        dilation: Ints = 1,
         *,
         layout: str | None = None,
-        padding_mode: _Mode = "zeros",
-        out: NDArray[_Real] | None = None,
+        padding_mode: _TransposedMode = "zeros",
+        out: NDArray[_Number] | None = None,
         accumulate: bool = False,
+        out_dtype: None = None,
         threads: SupportsIndex | None = None,
-    ) -> NDArray[_Real]: ...
+    ) -> NDArray[_Number]: ...
     @overload
     def __call__(
         self,
         input: _Array,
         weight_size: _Shape,
         grad_output: _Array,
-        stride: _Ints = 1,
-        padding: _Padding = 0,
-        output_padding: _Ints = 0,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        output_padding: Ints = 0,
         groups: SupportsIndex = 1,
-        dilation: _Ints = 1,
+        dilation: Ints = 1,
         *,
         layout: str | None = None,
-        padding_mode: _Mode = "zeros",
+        padding_mode: _TransposedMode = "zeros",
+        out: NDArray[_Number] | None = None,
+        accumulate: bool = False,
+        out_dtype: type[_Number] | np.dtype[_Number],
+        threads: SupportsIndex | None = None,
+    ) -> NDArray[_Number]: ...
+    @overload
+    def __call__(
+        self,
+        input: _Array,
+        weight_size: _Shape,
+        grad_output: _Array,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        output_padding: Ints = 0,
+        groups: SupportsIndex = 1,
+        dilation: Ints = 1,
+        *,
+        layout: str | None = None,
+        padding_mode: _TransposedMode = "zeros",
         out: NDArray[Any] | None = None,
         accumulate: bool = False,
         out_dtype: DTypeLike | None = None,
@@ -289,13 +410,13 @@ conv_transpose3d_weight: _ConvTransposeWeight
 
 @overload
 def bias(
-    grad_output: NDArray[_Real],
+    grad_output: NDArray[_Number],
     *,
     layout: str | None = None,
-    out: NDArray[_Real] | None = None,
+    out: NDArray[_Number] | None = None,
     accumulate: bool = False,
     threads: SupportsIndex | None = None,
-) -> NDArray[_Real]: ...
+) -> NDArray[_Number]: ...
 @overload
 def bias(
     grad_output: _Array,
@@ -310,11 +431,11 @@ def plan(
     weight: _Array,
     bias: _Array | None = None,
     *,
-    stride: _Ints = 1,
-    padding: _Padding = 0,
-    output_padding: _Ints = 0,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    output_padding: Ints = 0,
     groups: SupportsIndex = 1,
-    dilation: _Ints = 1,
+    dilation: Ints = 1,
     layout: str | None = None,
     padding_mode: _Mode = "zeros",
     activation: _Activation = None,
@@ -337,7 +458,7 @@ class Plan:
         self,
         input: _Array,
         *,
-        output_size: _Ints | NDArray[Any] | None = None,
+        output_size: Ints | NDArray[Any] | None = None,
         out: NDArray[Any] | None = None,
         accumulate: bool = False,
         threads: SupportsIndex | None = None,
@@ -350,12 +471,12 @@ def explain(
     dtype: str | None = "float32",
     *,
     bias: bool = False,
-    stride: _Ints = 1,
-    padding: _Padding = 0,
-    output_padding: _Ints = 0,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    output_padding: Ints = 0,
     groups: SupportsIndex = 1,
-    dilation: _Ints = 1,
-    output_size: _Ints | NDArray[Any] | None = None,
+    dilation: Ints = 1,
+    output_size: Ints | NDArray[Any] | None = None,
     layout: str | None = None,
     isa: str | None = None,
     engine: str | None = None,

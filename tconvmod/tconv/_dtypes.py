@@ -145,7 +145,7 @@ def _most_terms(name: str, a: np.ndarray, b: np.ndarray, groups: int) -> int:
         return max(1, min(a.size, b.size))
     w = a if name.endswith("_input") else b
     over_first = name.startswith("conv_transpose") != name.endswith("_input")
-    return w.size // w.shape[1] // groups if over_first else w.size // w.shape[0]
+    return int(w.size // w.shape[1] // groups if over_first else w.size // w.shape[0])
 
 
 def _digits(

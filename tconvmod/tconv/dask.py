@@ -190,11 +190,10 @@ class _Call:
         **options: Any,
     ) -> None:
         self.name, self.threads, self.options = name, threads, options
-        self.input, self.weight, self.bias = (
-            None if array is None else da.asarray(array) for array in arrays
-        )
-        self.weight = self.weight.rechunk(-1)
-        self.bias = None if self.bias is None else self.bias.rechunk(-1)
+        input, weight, bias = arrays
+        self.input: da.Array = da.asarray(input)
+        self.weight: da.Array = da.asarray(weight).rechunk(-1)
+        self.bias: da.Array | None = None if bias is None else da.asarray(bias).rechunk(-1)
         if layout is None:
             layout = ("NCL", "NCHW", "NCDHW")[int(name[-2]) - 1]
             layout = layout if self.input.ndim == len(layout) else layout[1:]
@@ -334,7 +333,7 @@ def _sum_of_calls(
     **options: Any,
 ) -> np.ndarray:
     """A chunk of the result: a call for each piece of the input, with its channels and padding."""
-    result = None
+    result: Any = None
     for i, (piece, (channels, padding)) in enumerate(zip(pieces, terms, strict=True)):
         of_channels = slice(channels.start, channels.stop)
         transposed = name.startswith("conv_transpose")

@@ -266,7 +266,8 @@ def convolve(x: ArrayLike, weight: ArrayLike, stride: Any = 1, dilation: Any = 1
         )
     at, over = "uvw"[:rank], "abc"[:rank]
     view = windows(x, w.shape[2:], stride, dilation)
-    return np.einsum(f"...i{at}{over},oi{over}->...o{at}", view, w)
+    convolved: NDArray[Any] = np.einsum(f"...i{at}{over},oi{over}->...o{at}", view, w)
+    return convolved
 
 
 def conv1d_minimal(x: ArrayLike, weight: ArrayLike, stride: int = 1) -> NDArray[Any]:

@@ -121,10 +121,13 @@ def fuse_conv_bn(
 def _scaled(w: NDArray[Any], scale: NDArray[Any], transposed: bool, groups: int) -> NDArray[Any]:
     """The weight, each output channel times its scale, in float64."""
     of_kernel = (1,) * (w.ndim - 2)
-    if not transposed:
-        return w * scale.reshape(-1, 1, *of_kernel)
-    by_group = w.reshape(groups, -1, *w.shape[1:])
-    return (by_group * scale.reshape(groups, 1, -1, *of_kernel)).reshape(w.shape)
+    scaled: NDArray[Any]
+    if transposed:
+        by_group = w.reshape(groups, -1, *w.shape[1:])
+        scaled = (by_group * scale.reshape(groups, 1, -1, *of_kernel)).reshape(w.shape)
+    else:
+        scaled = w * scale.reshape(-1, 1, *of_kernel)
+    return scaled
 
 
 # ---- arguments ----
@@ -181,4 +184,4 @@ def _output_channels(w: NDArray[Any], transposed: bool, groups: int, shapes: str
             f"fuse_conv_bn: the number of {channels} channels must be divisible by groups, "
             f"got {w.shape[0]} and {groups}. {shapes}"
         )
-    return w.shape[1] * groups if transposed else w.shape[0]
+    return int(w.shape[1] * groups if transposed else w.shape[0])

@@ -11,8 +11,10 @@ the weight) behind the first word: ``ct2dgw_n16_...``.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = ["Problem", "parse", "read_file"]
 
@@ -58,7 +60,7 @@ class Problem:
     input_shape: tuple[int, ...]
     weight_shape: tuple[int, ...]
     dtype: str
-    options: dict = field(hash=False)
+    options: dict[str, Any] = field(hash=False)
 
     @property
     def rank(self) -> int:
@@ -71,7 +73,7 @@ class Problem:
     @property
     def output_channels(self) -> int:
         if self.forward.startswith("conv_transpose"):
-            return self.weight_shape[1] * self.options.get("groups", 1)
+            return self.weight_shape[1] * int(self.options.get("groups", 1))
         return self.weight_shape[0]
 
 
@@ -109,7 +111,7 @@ def parse(string: str) -> Problem:
         kernel = values["k"] * rank if len(values["k"]) == 1 else values["k"]
     except KeyError as missing:
         raise ValueError(f"not a problem string: no {missing} in {string!r}") from None
-    options: dict = {}
+    options: dict[str, Any] = {}
     sides = values.get("p", (0,)), values.get("pe", values.get("p", (0,)))
     for short, name in _OPTIONS.items():
         value = values.get(short, (1,) if short in "sd" else (0,))
@@ -136,7 +138,7 @@ def parse(string: str) -> Problem:
     )
 
 
-def read_file(path) -> dict[str, Problem]:
+def read_file(path: str | os.PathLike[str]) -> dict[str, Problem]:
     """Read a file of lines ``name problem-string remark``; ``#`` begins a comment."""
     problems = {}
     with open(path, encoding="utf-8") as lines:

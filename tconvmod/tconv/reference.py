@@ -38,11 +38,15 @@ arXiv:1603.07285.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Sequence
 from math import prod
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from . import functional
+from ._arguments import Ints
 from .functional import pad, per_axis, space_out, windows
 
 __all__ = [
@@ -82,7 +86,15 @@ __all__ = [
 # ---- the relation ----
 
 
-def joined(large, small, weight, stride=1, padding=0, dilation=1, groups=1):
+def joined(
+    large: NDArray[Any],
+    small: NDArray[Any],
+    weight: NDArray[Any],
+    stride: Ints = 1,
+    padding: Ints = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
     """What each element of the kernel joins, as views into the three arrays.
 
     Parameters
@@ -123,7 +135,7 @@ def joined(large, small, weight, stride=1, padding=0, dilation=1, groups=1):
             yield of_u[(..., *u)], of_v[(..., *v)], w[(..., *k)]
 
 
-def _places(large, small, step, shift):
+def _places(large: int, small: int, step: int, shift: int) -> tuple[slice, slice]:
     """Along an axis, the positions u = step*v + shift inside the large side, and their v."""
     first = max(0, -(shift // step))
     last = min(small - 1, (large - 1 - shift) // step)
@@ -132,7 +144,9 @@ def _places(large, small, step, shift):
     return slice(step * first + shift, step * last + shift + 1, step), slice(first, last + 1)
 
 
-def _small_lengths(large, kernel, stride, padding, dilation):
+def _small_lengths(
+    large: Sequence[int], kernel: Sequence[int], stride: Ints, padding: Ints, dilation: Ints
+) -> tuple[int, ...]:
     """The output lengths of a convolution."""
     axes = zip(
         large,
@@ -143,7 +157,14 @@ def _small_lengths(large, kernel, stride, padding, dilation):
     return tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in axes)
 
 
-def _large_lengths(small, kernel, stride, padding, output_padding, dilation):
+def _large_lengths(
+    small: Sequence[int],
+    kernel: Sequence[int],
+    stride: Ints,
+    padding: Ints,
+    output_padding: Ints,
+    dilation: Ints,
+) -> tuple[int, ...]:
     """The output lengths of a transposed convolution."""
     options = (stride, padding, output_padding, dilation)
     axes = zip(small, kernel, *(per_axis(v, len(kernel)) for v in options), strict=True)
@@ -153,7 +174,9 @@ def _large_lengths(small, kernel, stride, padding, output_padding, dilation):
 # ---- the three contractions ----
 
 
-def _gather(large, weight, lengths, *options):
+def _gather(
+    large: NDArray[Any], weight: NDArray[Any], lengths: Sequence[int], *options: Any
+) -> NDArray[Any]:
     """The small side, of these lengths."""
     samples = large.shape[: large.ndim - weight.ndim + 1]
     small = np.zeros((*samples, len(weight), *lengths), np.result_type(large, weight))
@@ -162,7 +185,9 @@ def _gather(large, weight, lengths, *options):
     return small
 
 
-def _scatter(small, weight, lengths, *options):
+def _scatter(
+    small: NDArray[Any], weight: NDArray[Any], lengths: Sequence[int], *options: Any
+) -> NDArray[Any]:
     """The large side, of these lengths."""
     samples, groups = small.shape[: small.ndim - weight.ndim + 1], options[-1]
     channels = weight.shape[1] * groups
@@ -172,7 +197,9 @@ def _scatter(small, weight, lengths, *options):
     return large
 
 
-def _multiply(large, small, shape, *options):
+def _multiply(
+    large: NDArray[Any], small: NDArray[Any], shape: Sequence[int], *options: Any
+) -> NDArray[Any]:
     """The weight's gradient, of this shape."""
     weight = np.zeros(shape, np.result_type(large, small))
     all_but_channels = (0, *range(2, weight.ndim))
@@ -181,14 +208,22 @@ def _multiply(large, small, shape, *options):
     return weight
 
 
-def _add_bias(output, bias, rank):
+def _add_bias(output: NDArray[Any], bias: ArrayLike | None, rank: int) -> NDArray[Any]:
     return output if bias is None else output + np.reshape(bias, (-1,) + (1,) * rank)
 
 
 # ---- the operations ----
 
 
-def conv(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+def conv(
+    input: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike | None = None,
+    stride: Ints = 1,
+    padding: Ints = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+) -> NDArray[Any]:
     """Convolution by gathering: the definition.
 
     Each output is the sum of the inputs under the kernel times its elements; from one output to
@@ -224,7 +259,15 @@ def conv(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     return _add_bias(_gather(x, w, lengths, stride, padding, dilation, groups), bias, rank)
 
 
-def conv_input(input_size, weight, grad_output, stride=1, padding=0, dilation=1, groups=1):
+def conv_input(
+    input_size: Sequence[int],
+    weight: ArrayLike,
+    grad_output: ArrayLike,
+    stride: Ints = 1,
+    padding: Ints = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+) -> NDArray[Any]:
     """Gradient of `conv` with respect to its input: scatters as `conv_transpose` does.
 
     Each input is told, by every output that it had a part in, that output's gradient times the
@@ -255,7 +298,15 @@ def conv_input(input_size, weight, grad_output, stride=1, padding=0, dilation=1,
     return _scatter(g, w, input_size[2 - w.ndim :], stride, padding, dilation, groups)
 
 
-def conv_weight(input, weight_size, grad_output, stride=1, padding=0, dilation=1, groups=1):
+def conv_weight(
+    input: ArrayLike,
+    weight_size: Sequence[int],
+    grad_output: ArrayLike,
+    stride: Ints = 1,
+    padding: Ints = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+) -> NDArray[Any]:
     """Gradient of `conv` with respect to its weight.
 
     Each element of the kernel gets the sum of the inputs that it met times the gradients of the
@@ -287,8 +338,15 @@ def conv_weight(input, weight_size, grad_output, stride=1, padding=0, dilation=1
 
 
 def conv_transpose(
-    input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
-):
+    input: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike | None = None,
+    stride: Ints = 1,
+    padding: Ints = 0,
+    output_padding: Ints = 0,
+    groups: int = 1,
+    dilation: Ints = 1,
+) -> NDArray[Any]:
     """Transposed convolution by scatter-add: the definition.
 
     For every element ``k`` of the kernel, the whole input, times that element's weights, is added
@@ -326,15 +384,15 @@ def conv_transpose(
 
 
 def conv_transpose_input(
-    input_size,
-    weight,
-    grad_output,
-    stride=1,
-    padding=0,
-    output_padding=0,
-    groups=1,
-    dilation=1,
-):
+    input_size: Sequence[int] | None,
+    weight: ArrayLike,
+    grad_output: ArrayLike,
+    stride: Ints = 1,
+    padding: Ints = 0,
+    output_padding: Ints = 0,
+    groups: int = 1,
+    dilation: Ints = 1,
+) -> NDArray[Any]:
     """Gradient of `conv_transpose` with respect to its input: gathers as `conv` does.
 
     Parameters
@@ -369,15 +427,15 @@ def conv_transpose_input(
 
 
 def conv_transpose_weight(
-    input,
-    weight_size,
-    grad_output,
-    stride=1,
-    padding=0,
-    output_padding=0,
-    groups=1,
-    dilation=1,
-):
+    input: ArrayLike,
+    weight_size: Sequence[int],
+    grad_output: ArrayLike,
+    stride: Ints = 1,
+    padding: Ints = 0,
+    output_padding: Ints = 0,
+    groups: int = 1,
+    dilation: Ints = 1,
+) -> NDArray[Any]:
     """Gradient of `conv_transpose` with respect to its weight.
 
     It is `conv_weight` with the input and the gradient in each other's place.
@@ -411,8 +469,15 @@ def conv_transpose_weight(
 
 
 def conv_transpose_spaced(
-    input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
-):
+    input: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike | None = None,
+    stride: Ints = 1,
+    padding: Ints = 0,
+    output_padding: Ints = 0,
+    groups: int = 1,
+    dilation: Ints = 1,
+) -> NDArray[Any]:
     """Transposed convolution as a convolution of the spaced-out input with the flipped kernel.
 
     Parameters and result are those of `conv_transpose`. `tconv.functional` builds it up slowly.
@@ -431,7 +496,14 @@ def conv_transpose_spaced(
     return _add_bias(np.concatenate(results, axis=-1 - rank), bias, rank)
 
 
-def conv_matrix(weight, input_shape, stride=1, padding=0, dilation=1, groups=1):
+def conv_matrix(
+    weight: ArrayLike,
+    input_shape: Sequence[int],
+    stride: Ints = 1,
+    padding: Ints = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+) -> NDArray[Any]:
     """The matrix of a convolution: ``W @ x.ravel()`` is the convolution of one sample.
 
     `tconv.conv_matrix` is the fast one.
@@ -462,19 +534,28 @@ def conv_matrix(weight, input_shape, stride=1, padding=0, dilation=1, groups=1):
     s, p, d = (per_axis(value, rank) for value in (stride, padding, dilation))
     small = _small_lengths(large, kernel, s, p, d)
     outs, ins = w.shape[0], input_shape[0]
+    elements = np.moveaxis(w, 1, -1)  # (out, *kernel, in/groups)
     matrix = np.zeros((outs, *small, ins, *large), w.dtype)
     for o, v in itertools.product(range(outs), itertools.product(*map(range, small))):
         first = o // (outs // groups) * w.shape[1]  # the group's first input channel
         for k in itertools.product(*map(range, kernel)):
             u = tuple(s[a] * v[a] + d[a] * k[a] - p[a] for a in range(rank))
             if all(0 <= u[a] < large[a] for a in range(rank)):
-                matrix[(o, *v, slice(first, first + w.shape[1]), *u)] = w[(o, slice(None), *k)]
+                at: list[Any] = [o, *v, slice(first, first + w.shape[1]), *u]
+                matrix[tuple(at)] = elements[(o, *k)]
     return matrix.reshape(outs * prod(small), ins * prod(large))
 
 
 def conv_transpose_matrix(
-    input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
-):
+    input: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike | None = None,
+    stride: Ints = 1,
+    padding: Ints = 0,
+    output_padding: Ints = 0,
+    groups: int = 1,
+    dilation: Ints = 1,
+) -> NDArray[Any]:
     """Transposed convolution as the transpose of a convolution's matrix.
 
     Parameters and result are those of `conv_transpose`. The weight of the one, (in, out/groups,
