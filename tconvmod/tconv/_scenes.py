@@ -1,0 +1,537 @@
+"""The frames of `tconv.viz.animate`: where things are, and what lights up when.
+
+A place `t` on an axis of the *whole* output is counted from where the first input's kernel begins:
+input v and element k of the kernel meet at ``t = stride*v + dilation*k``. The output keeps what is
+there from `before` on, so its place u is ``t - before``.
+
+An input is drawn over the middle of what it reaches. With `half` of ``dilation*(k - 1)`` that is
+``stride*v + half``, and the flipped kernel of an output at `t`, drawn around `t`, has element k over
+``t + half - dilation*k``: there lies the input that it meets, if any does.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._drawing import MINUS, Box, Line, Mark, Text
+from .matrix import conv_matrix
+
+__all__ = ["Call", "PlaneScene", "RowScene", "Scene", "cell", "number"]
+
+Place = tuple[int, ...]
+
+
+@dataclass
+class Call:
+    """The numbers of a transposed convolution of one image with one channel."""
+
+    x: NDArray[Any]
+    w: NDArray[Any]
+    y: NDArray[Any]
+    stride: Place
+    before: Place  # how many places the padding crops in front of the output
+    after: Place
+    dilation: Place
+    words: str  # the options, to be read
+
+    def __post_init__(self) -> None:
+        self.inputs, self.kernel, self.outputs = (
+            list(np.ndindex(a.shape)) for a in (self.x, self.w, self.y)
+        )
+        self.half = tuple((k - 1) * d / 2 for k, d in zip(self.w.shape, self.dilation, strict=True))
+        begins = [min(0, b) for b in self.before]
+        ends = [
+            max(s * (i - 1) + d * (k - 1) + 1, b + o)
+            for s, i, d, k, b, o in zip(
+                self.stride,
+                self.x.shape,
+                self.dilation,
+                self.w.shape,
+                self.before,
+                self.y.shape,
+                strict=True,
+            )
+        ]
+        self.begins, self.ends = tuple(begins), tuple(ends)
+        self.whole = [
+            tuple(b + i for b, i in zip(begins, at, strict=True))
+            for at in np.ndindex(*(e - b for b, e in zip(begins, ends, strict=True)))
+        ]
+
+    def place(self, v: Place, k: Place) -> Place:
+        """Where input v and element k of the kernel meet in the whole output."""
+        axes = zip(self.stride, v, self.dilation, k, strict=True)
+        return tuple(s * i + d * j for s, i, d, j in axes)
+
+    def output_at(self, t: Place) -> Place | None:
+        """The output there, or None if the padding crops it."""
+        u = tuple(i - b for i, b in zip(t, self.before, strict=True))
+        inside = all(0 <= i < n for i, n in zip(u, self.y.shape, strict=True))
+        return u if inside else None
+
+    def place_of(self, u: Place) -> Place:
+        return tuple(i + b for i, b in zip(u, self.before, strict=True))
+
+    @cached_property
+    def taps(self) -> dict[Place, list[tuple[Place, Place]]]:
+        """For each place of the whole output, the pairs of input and kernel element that meet."""
+        taps: dict[Place, list[tuple[Place, Place]]] = {t: [] for t in self.whole}
+        for v in self.inputs:
+            for k in self.kernel:
+                taps[self.place(v, k)].append((v, k))
+        return taps
+
+    @cached_property
+    def sums(self) -> list[dict[Place, Any]]:
+        """The whole output after each input has added its kernel."""
+        now: dict[Place, Any] = {}
+        after = []
+        for v in self.inputs:
+            now = dict(now)
+            for k in self.kernel:
+                t = self.place(v, k)
+                now[t] = now.get(t, 0) + self.x[v] * self.w[k]
+            after.append(now)
+        return after
+
+    @cached_property
+    def matrix(self) -> NDArray[Any]:
+        """W.T: a row for each output, a column for each input."""
+        pairs = tuple(zip(self.before, self.after, strict=True))
+        W = conv_matrix(self.w[None, None], (1, *self.y.shape), self.stride, pairs, self.dilation)
+        # An output_padding of a stride or more makes room for further rows of W.
+        lengths = [
+            (o + sum(p) - d * (k - 1) - 1) // s + 1
+            for o, p, d, k, s in zip(
+                self.y.shape, pairs, self.dilation, self.w.shape, self.stride, strict=True
+            )
+        ]
+        rows = W.reshape(*lengths, -1)[tuple(slice(n) for n in self.x.shape)]
+        return rows.reshape(len(self.inputs), -1).T
+
+
+def number(value: Any) -> str:
+    """At most three digits of it, or a whole number of five."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if abs(value) < 1e5 and value == int(value):
+        return str(int(value)).replace("-", MINUS)
+    return f"{value:.3g}".replace("e+0", "e").replace("e-0", "e-").replace("-", MINUS)
+
+
+def name(letter: str, place: Place) -> str:
+    """Such as y[0, 2]."""
+    return f"{letter}[{', '.join(map(str, place))}]"
+
+
+def _in_brackets(text: str) -> str:
+    return f"({text})" if text.startswith(MINUS) else text
+
+
+def cell(
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    fill: str,
+    text: str = "",
+    colour: str = "ink",
+    outline: str = "frame",
+    thick: float = 1,
+    bold: bool = False,
+    dashed: bool = False,
+    layer: int = 1,
+) -> Iterator[Mark]:
+    """A box with a number that fits in it; nothing is written where it could not be read."""
+    yield Box(x, y, width, height, fill, outline, thick, dashed, layer)
+    size = _size(text, width, height)
+    if size:
+        yield Text(x + width / 2, y + height / 2, text, size, colour, bold=bold, layer=layer + 1)
+
+
+def _size(text: str, width: float, height: float) -> float:
+    """Of a number in a box: 0 where it could not be read."""
+    size = min(0.62 * height, 1.45 * width / len(text), 15) if text else 0
+    return round(size, 1) if size >= 5 else 0
+
+
+def _lit_cell(
+    x: float, y: float, width: float, height: float, role: str, text: str, lit: bool
+) -> Iterator[Mark]:
+    """A cell of x or y; in action it has the full colour."""
+    fill = role if lit else f"{role} tint" if text else "empty"
+    outline = "frame" if height >= 8 else ""
+    return cell(x, y, width, height, fill, text, "on hue" if lit else "ink", outline, bold=lit)
+
+
+def _output_cell(
+    call: Call, t: Place, x: float, y: float, side: float, text: str, lit: bool
+) -> Iterator[Mark]:
+    """A cell of the whole output: crossed out where the padding crops it."""
+    if call.output_at(t) is None:
+        yield from cell(x, y, side, side, "crop", text, "product" if lit else "faint")
+        yield Line(x, y + side, x + side, y, "faint", 0.75, layer=2)
+    elif not call.taps[t]:
+        yield from cell(x, y, side, side, "empty", text, "faint", "faint", dashed=True)
+    else:
+        yield from _lit_cell(x, y, side, side, "output", text, lit)
+
+
+MARGIN = 28
+BETWEEN = 36  # two grids
+HEAD = 108  # height of the title and of the labels of the grids
+
+
+class Scene(ABC):
+    """What the frames of both ranks have in common; they differ in `scatter_grids` and such.
+
+    From left to right: the arrays, then W.T with x above its columns and y beside its rows; below,
+    the sum in numbers and how far the animation is.
+    """
+
+    width: float
+    height: float
+    inner: float  # width and height of the arrays' part
+    depth: float
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.arrange()
+        rows, columns = call.matrix.shape
+        self.column_width = min(36.0, max(3.0, 300 / (columns + 1)))
+        self.row_height = min(26.0, max(3.0, max(330, self.depth) / (rows + 1.4)))
+        self.matrix_left = MARGIN + self.inner + 56
+        panel = self.column_width * (columns + 1) + 14
+        self.width = max(self.matrix_left + panel + MARGIN, 560)
+        deep = max(self.depth, self.row_height * (rows + 1) + 8)
+        self.array_top = HEAD + (deep - self.depth) / 2
+        self.columns_of_text = int((self.width - 2 * MARGIN) / 7.4)
+        lines = [len(self.wrapped(self.sum_in_words(u))) for u in call.outputs]
+        self.caption_top = HEAD + deep + 30
+        self.height = self.caption_top + 20 * max([1, *lines]) + 22
+
+    # ---- to be defined by each rank ----
+
+    @abstractmethod
+    def arrange(self) -> None:
+        """Set `inner` and `depth`."""
+
+    @abstractmethod
+    def arrays_scattering(self, v: Place) -> Iterator[Mark]: ...
+
+    @abstractmethod
+    def arrays_gathering(self, u: Place) -> Iterator[Mark]: ...
+
+    # ---- frames ----
+
+    def scatter(self, v: Place) -> list[Mark]:
+        """The frame in which input v adds its kernel."""
+        step = self.call.inputs.index(v)
+        title = f"Scatter: input {name('x', v)} adds its kernel"
+        text = f"{name('x', v)} = {number(self.call.x[v])} times column {step} of W.T is added to y"
+        return [
+            *self.around(title, [text], "input", step + 1, 0),
+            *self.arrays_scattering(v),
+            *self.matrix_marks(column=step),
+        ]
+
+    def gather(self, u: Place) -> list[Mark]:
+        """The frame in which output u collects its taps."""
+        step = self.call.outputs.index(u)
+        title = f"Gather: output {name('y', u)} collects its taps"
+        lines = self.wrapped(self.sum_in_words(u))
+        return [
+            *self.around(title, lines, "output", len(self.call.inputs), step + 1),
+            *self.arrays_gathering(u),
+            *self.matrix_marks(row=step),
+        ]
+
+    def around(
+        self, title: str, lines: Sequence[str], colour: str, scattered: int, gathered: int
+    ) -> Iterator[Mark]:
+        """Title, caption and how far it is."""
+        yield Text(MARGIN, 32, title, 19, colour, "start", bold=True)
+        yield Text(MARGIN, 57, self.call.words, 13, "faint", "start")
+        for at, line in enumerate(lines):
+            yield Text(MARGIN, self.caption_top + 20 * at, line, 15, anchor="start")
+        steps = len(self.call.inputs), len(self.call.outputs)
+        room = self.width - 2 * MARGIN - 6
+        left = float(MARGIN)
+        for act, total, done in zip(("input", "output"), steps, (scattered, gathered), strict=True):
+            long = room * total / sum(steps)
+            yield Box(left, self.height - 16, long, 4, "crop")
+            if done:
+                yield Box(left, self.height - 16, long * done / total, 4, act, layer=1)
+            left += long + 6
+
+    def sum_in_words(self, u: Place) -> str:
+        call = self.call
+        terms = [
+            f"{number(call.x[v])}·{_in_brackets(number(call.w[k]))}"
+            for v, k in call.taps[call.place_of(u)]
+        ]
+        total = number(call.y[u])
+        row = f"row {call.outputs.index(u)} of W.T, times x"
+        if not terms:
+            return f"{name('y', u)} = {total}: no tap reaches it, {row}"
+        return f"{name('y', u)} = {' + '.join(terms)} = {total}: {row}"
+
+    def wrapped(self, text: str) -> list[str]:
+        return textwrap.wrap(text, self.columns_of_text, break_long_words=False)
+
+    # ---- W.T ----
+
+    def matrix_marks(self, column: int | None = None, row: int | None = None) -> Iterator[Mark]:
+        """W.T, x and y; a column and its input, or a row and its output, light up."""
+        call, wide, high = self.call, self.column_width, self.row_height
+        rows, columns = call.matrix.shape
+        left, top = self.matrix_left, HEAD + high + 8
+        right, low = left + wide * columns, top + high * rows
+        yield Text(left - 10, HEAD + high / 2, "x", 15, "input", "end", bold=True)
+        yield Text(left - 10, (top + low) / 2, "W.T", 15, anchor="end", bold=True)
+        yield Text(right + 8 + wide / 2, HEAD + high / 2, "y", 15, "output", bold=True)
+        for c, v in enumerate(call.inputs):
+            lit = c == column or (row is not None and call.matrix[row, c] != 0)
+            yield from _lit_cell(left + c * wide, HEAD, wide, high, "input", number(call.x[v]), lit)
+        strongest = max(abs(call.w).max(), np.finfo(float).tiny)
+        for r, c in np.ndindex(rows, columns):
+            yield from self._entry(left + c * wide, top + r * high, r, c, strongest)
+        for r, u in enumerate(call.outputs):
+            t = call.place_of(u)
+            if row is not None:
+                text = number(call.y[u]) if r <= row else ""
+                lit = r == row
+            else:
+                text = number(call.sums[column].get(t, 0))
+                lit = t in {call.place(call.inputs[column], k) for k in call.kernel}
+            yield from _lit_cell(right + 8, top + r * high, wide, high, "output", text, lit)
+        if column is not None:
+            yield Box(left + column * wide, top, wide, low - top, "", "input", thick=3, layer=4)
+        if row is not None:
+            yield Box(left, top + row * high, right - left, high, "", "output", thick=3, layer=4)
+
+    def _entry(self, x: float, y: float, row: int, column: int, strongest: Any) -> Iterator[Mark]:
+        value, wide, high = self.call.matrix[row, column], self.column_width, self.row_height
+        outline = "frame" if high >= 8 else ""
+        if value != 0:
+            strength = round(0.2 + 0.5 * float(abs(value) / strongest), 2)
+            yield Box(x, y, wide, high, "kernel", outline, layer=1, opacity=strength)
+        else:
+            yield Box(x, y, wide, high, "empty", outline, layer=1)
+        text = number(value)
+        size = _size(text, wide, high)
+        if size:
+            colour = "ink" if value != 0 else "faint"
+            yield Text(x + wide / 2, y + high / 2, text, size, colour, layer=2)
+
+
+class RowScene(Scene):
+    """One axis: input, kernel, products and output below each other, places above each other."""
+
+    def arrange(self) -> None:
+        call = self.call
+        (half,), (before,), (length,) = call.half, call.before, call.y.shape
+        self.first = min(call.begins[0], before - half)
+        last = max(call.ends[0], before + length + half)
+        self.side = min(40.0, 640 / (last - self.first))
+        self.labels = 40.0
+        self.inner = self.labels + self.side * (last - self.first)
+        self.gap = 0.85 * self.side
+        self.depth = 4 * self.side + 3 * self.gap
+
+    def left(self, place: float) -> float:
+        return MARGIN + self.labels + self.side * (place - self.first)
+
+    def middle(self, place: float) -> float:
+        return self.left(place) + self.side / 2
+
+    def top(self, row: int) -> float:
+        return self.array_top + row * (self.side + self.gap)
+
+    def cell(self, row: int, place: float, *arguments: Any, **options: Any) -> Iterator[Mark]:
+        return cell(self.left(place), self.top(row), self.side, self.side, *arguments, **options)
+
+    def link(self, row: int, upper: float, lower: float, colour: str) -> Line:
+        """A line from a place in a row to one in the next row."""
+        begin, end = self.top(row) + self.side, self.top(row + 1)
+        return Line(self.middle(upper), begin, self.middle(lower), end, colour, 1.5)
+
+    def arrays_scattering(self, v: Place) -> Iterator[Mark]:
+        call, (at,) = self.call, v
+        source = call.stride[0] * at + call.half[0]
+        yield from self.inputs_and_labels({v})
+        reached = set()
+        for k in call.kernel:
+            t = call.place(v, k)
+            reached.add(t)
+            yield self.link(0, source, t[0], "input")
+            yield self.link(1, t[0], t[0], "frame")
+            yield self.link(2, t[0], t[0], "product")
+            yield from self.cell(1, t[0], "kernel", number(call.w[k]), "on kernel", bold=True)
+            yield from self.cell(2, t[0], "product tint", number(call.x[v] * call.w[k]))
+        sums = call.sums[call.inputs.index(v)]
+        for t in call.whole:
+            yield from self.output(t, number(sums[t]) if t in sums else "", t in reached)
+
+    def arrays_gathering(self, u: Place) -> Iterator[Mark]:
+        call, (target,) = self.call, self.call.place_of(u)
+        met = {k: v for v, k in call.taps[(target,)]}
+        yield from self.inputs_and_labels(set(met.values()))
+        for k in call.kernel:
+            place = target + call.half[0] - call.dilation[0] * k[0]
+            value, fill = number(call.w[k]), "kernel" if k in met else "kernel tint"
+            yield from self.cell(1, place, fill, value, "on kernel" if k in met else "faint")
+            if k in met:
+                product = number(call.x[met[k]] * call.w[k])
+                yield self.link(0, place, place, "input")
+                yield self.link(1, place, place, "frame")
+                yield self.link(2, place, target, "product")
+                yield from self.cell(2, place, "product tint", product)
+        for t in call.whole:
+            other = call.output_at(t)
+            text = number(call.y[other]) if other is not None and other <= u else ""
+            yield from self.output(t, text, t == (target,))
+
+    def inputs_and_labels(self, lit: set[Place]) -> Iterator[Mark]:
+        call = self.call
+        for row, (label, colour) in enumerate(
+            (("x", "input"), ("w", "kernel"), ("x·w", "product"), ("y", "output"))
+        ):
+            middle = self.top(row) + self.side / 2
+            yield Text(MARGIN, middle, label, 15, colour, "start", bold=True)
+        ends = call.stride[0] * (len(call.inputs) - 1) + 1
+        spaced = {call.stride[0] * v[0] for v in call.inputs}
+        for place in set(range(ends)) - spaced:
+            x, y = self.middle(place + call.half[0]), self.top(0) + self.side / 2
+            yield Box(x - 1.5, y - 1.5, 3, 3, "frame")
+        for v in call.inputs:
+            fill, colour = ("input", "on hue") if v in lit else ("input tint", "ink")
+            place = call.stride[0] * v[0] + call.half[0]
+            text = number(call.x[v])
+            yield from self.cell(0, place, fill, text, colour, bold=v in lit)
+
+    def output(self, t: Place, text: str, lit: bool) -> Iterator[Mark]:
+        return _output_cell(self.call, t, self.left(t[0]), self.top(3), self.side, text, lit)
+
+
+class PlaneScene(Scene):
+    """Two axes: input, kernel above products, and output side by side."""
+
+    def arrange(self) -> None:
+        call = self.call
+        axes = list(
+            zip(call.half, call.before, call.y.shape, call.stride, call.x.shape, strict=True)
+        )
+        self.first = [min(h, b - h) for h, b, _, _, _ in axes]
+        last = [max(s * (i - 1) + h, b + o - 1 + h) for h, b, o, s, i in axes]
+        self.input_rows, self.input_columns = (
+            int(b - a) + 1 for a, b in zip(self.first, last, strict=True)
+        )
+        output_rows, self.output_columns = (
+            b - a for a, b in zip(call.begins, call.ends, strict=True)
+        )
+        # The middle of what an input reaches is as high as the input is.
+        top = min(self.first[0], call.begins[0])
+        rows = max(self.first[0] + self.input_rows, call.begins[0] + output_rows) - top
+        high = max(rows, 2 * call.w.shape[0] + 1.6)
+        columns = self.input_columns + call.w.shape[1] + self.output_columns
+        self.side = min(36.0, 400 / high, 620 / columns)
+        self.depth = self.side * high
+        self.top = top - (high - rows) / 2
+        self.input_left = float(MARGIN)
+        self.kernel_left = self.input_left + self.side * self.input_columns + BETWEEN
+        self.output_left = self.kernel_left + self.side * call.w.shape[1] + BETWEEN
+        self.inner = self.output_left + self.side * self.output_columns - MARGIN
+
+    def row(self, place: float) -> float:
+        """The top of a place's row, in the grids of the inputs and of the outputs."""
+        return self.array_top + self.side * (place - self.top)
+
+    def kernel_top(self, products: bool) -> float:
+        high = self.side * self.call.w.shape[0]
+        middle = self.array_top + self.depth / 2
+        return middle + 0.8 * self.side if products else middle - 0.8 * self.side - high
+
+    def input_cell(self, place: Sequence[float], *arguments: Any, **options: Any) -> Iterator[Mark]:
+        x = self.input_left + self.side * (place[1] - self.first[1])
+        return cell(x, self.row(place[0]), self.side, self.side, *arguments, **options)
+
+    def arrays_scattering(self, v: Place) -> Iterator[Mark]:
+        call = self.call
+        yield from self.inputs({v})
+        yield from self.labels("w", f"{name('x', v)}·w")
+        reached = set()
+        for k in call.kernel:
+            reached.add(call.place(v, k))
+            yield from self.kernel_cell(k, number(call.w[k]), True, False)
+            yield from self.kernel_cell(k, number(call.x[v] * call.w[k]), True, True)
+        sums = call.sums[call.inputs.index(v)]
+        for t in call.whole:
+            yield from self.output(t, number(sums[t]) if t in sums else "", t in reached)
+
+    def arrays_gathering(self, u: Place) -> Iterator[Mark]:
+        call, target = self.call, self.call.place_of(u)
+        met = {k: v for v, k in call.taps[target]}
+        yield from self.inputs(set(met.values()))
+        yield from self.labels("w, flipped", "x·w")
+        for k in call.kernel:
+            axes = zip(target, call.half, call.dilation, k, strict=True)
+            place = [t + h - d * i for t, h, d, i in axes]
+            flipped = tuple(n - 1 - i for n, i in zip(call.w.shape, k, strict=True))
+            product = number(call.x[met[k]] * call.w[k]) if k in met else ""
+            yield from self.kernel_cell(flipped, number(call.w[k]), k in met, False)
+            yield from self.kernel_cell(flipped, product, k in met, True)
+            yield from self.input_cell(place, "", outline="kernel", thick=2.5, layer=3)
+        for t in call.whole:
+            other = call.output_at(t)
+            text = number(call.y[other]) if other is not None and other <= u else ""
+            yield from self.output(t, text, t == target)
+
+    def labels(self, kernel: str, products: str) -> Iterator[Mark]:
+        call, side = self.call, self.side
+        kernel_middle = self.kernel_left + side * call.w.shape[1] / 2
+        high = self.first[0], call.begins[0]
+        for x, y, text, colour in (
+            (self.input_left + side * self.input_columns / 2, self.row(high[0]), "x", "input"),
+            (kernel_middle, self.kernel_top(False), kernel, "kernel"),
+            (kernel_middle, self.kernel_top(True), products, "product"),
+            (self.output_left + side * self.output_columns / 2, self.row(high[1]), "y", "output"),
+        ):
+            yield Text(x, y - 14, text, 15, colour, bold=True)
+
+    def inputs(self, lit: set[Place]) -> Iterator[Mark]:
+        """Those places too where spacing the input out by the stride leaves nothing."""
+        call, side = self.call, self.side
+        spaced = {
+            tuple(s * i + h for s, i, h in zip(call.stride, v, call.half, strict=True)): v
+            for v in call.inputs
+        }
+        for row, column in np.ndindex(self.input_rows, self.input_columns):
+            place = self.first[0] + row, self.first[1] + column
+            v = spaced.get(place)
+            if v is None:
+                x, y = self.input_left + side * (column + 0.5), self.row(place[0]) + side / 2
+                yield Box(x - 1.5, y - 1.5, 3, 3, "frame")
+            else:
+                fill, colour = ("input", "on hue") if v in lit else ("input tint", "ink")
+                yield from self.input_cell(place, fill, number(call.x[v]), colour, bold=v in lit)
+
+    def kernel_cell(self, at: Place, text: str, lit: bool, product: bool) -> Iterator[Mark]:
+        x = self.kernel_left + self.side * at[1]
+        y = self.kernel_top(product) + self.side * at[0]
+        if product:
+            fill, colour = "product tint" if text else "empty", "ink"
+        else:
+            fill, colour = ("kernel", "on kernel") if lit else ("kernel tint", "faint")
+        return cell(x, y, self.side, self.side, fill, text, colour, bold=lit and not product)
+
+    def output(self, t: Place, text: str, lit: bool) -> Iterator[Mark]:
+        x = self.output_left + self.side * (t[1] - self.call.begins[1])
+        return _output_cell(self.call, t, x, self.row(t[0]), self.side, text, lit)

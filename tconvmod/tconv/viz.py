@@ -1,0 +1,163 @@
+"""Pictures of transposed convolutions: of one's own numbers, and of what the sizes mean.
+
+They need no library to be shown in a notebook or saved as SVG; for GIF and PNG they need Pillow,
+which ``pip install 'tconv[viz]'`` adds. Those in the folder docs are made by
+
+>>> from tconv import viz
+>>> scatter_gather = viz.animate([[1, 2], [3, 4]], [[1, 2, 1], [2, 4, 2], [1, 2, 1]], stride=2)
+>>> scatter_gather.save("docs/scatter_gather.gif")                              # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core
+from ._arguments import Ints, Padding, read_array
+from ._drawing import Picture
+from ._scenes import Call, PlaneScene, RowScene
+
+__all__ = ["Picture", "animate"]
+
+# How long a side of an animation's output may be, before the padding crops it, by the number of
+# sides: its numbers are to be read.
+MOST_POSITIONS = {1: 32, 2: 12}
+
+
+def animate(
+    input: ArrayLike,
+    weight: ArrayLike,
+    *,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    output_padding: Ints = 0,
+    dilation: Ints = 1,
+    seconds: float = 1.2,
+) -> Picture:
+    """Animate a transposed convolution of one's own numbers, in both of its readings.
+
+    First it **scatters**: each input in turn adds its kernel, times itself, to the output; that is
+    a column of W.T. Then it **gathers**: each output in turn collects the inputs that the flipped
+    kernel finds around it, among the inputs spaced out by the stride; that is a row of W.T. Both
+    end with the same output, that of `tconv.conv_transpose1d` or `tconv.conv_transpose2d`.
+
+    Parameters
+    ----------
+    input : array_like
+        One image with one channel: (length,) or (height, width), or with axes of length 1 before.
+    weight : array_like
+        (length,) or (height, width), or with two axes of length 1 before.
+    stride, padding, output_padding, dilation
+        As for `tconv.conv_transpose2d`.
+    seconds : float
+        How long a step takes.
+
+    Returns
+    -------
+    Picture
+        It has a frame for each input and one for each output. A notebook shows it;
+        ``save("name.gif")``, ``save("name.svg")`` and ``save("name.png")`` write it to a file.
+        Numbers are computed in double precision and shown with three digits.
+
+    Raises
+    ------
+    TypeError
+        For arguments of the wrong type, and numbers that are not real.
+    ValueError
+        For arguments that do not fit together, and arrays too large to be read in a picture.
+
+    Examples
+    --------
+    >>> from tconv import viz
+    >>> picture = viz.animate([1, 2, 3], [1, 2, 1], stride=2)
+    >>> len(picture)                                       # 3 inputs and 7 outputs
+    10
+    >>> picture.save("scatter_gather.svg")                 # doctest: +SKIP
+    """
+    if not seconds > 0:
+        raise ValueError(f"animate: seconds must be > 0, got {seconds}")
+    call = _call(
+        input,
+        weight,
+        stride=stride,
+        padding=padding,
+        output_padding=output_padding,
+        dilation=dilation,
+    )
+    scene = RowScene(call) if call.x.ndim == 1 else PlaneScene(call)
+    frames = [*map(scene.scatter, call.inputs), *map(scene.gather, call.outputs)]
+    pauses = [seconds] * len(frames)
+    for last in (len(call.inputs) - 1, len(frames) - 1):
+        pauses[last] *= 2.5
+    description = f"An animation of a transposed convolution: {call.words}"
+    return Picture(frames, pauses, scene.width, scene.height, description)
+
+
+def _call(input: Any, weight: Any, **options: Any) -> Call:
+    """The arguments of `animate`, checked, and their result."""
+    w = read_array("animate", "weight", weight)
+    rank = w.ndim if w.ndim <= 2 else w.ndim - 2
+    if rank not in MOST_POSITIONS:
+        raise ValueError(
+            "animate: weight must have 1 or 2 axes, or those after two of length 1, "
+            f"got shape {w.shape}"
+        )
+    x, w = (
+        _one_image("input", read_array("animate", "input", input), rank),
+        _one_image("weight", w, rank),
+    )
+    operation = f"conv_transpose{rank}d"
+    shapes = (1, *x.shape), (1, 1, *w.shape)
+    try:
+        facts = _core.explain(operation, *shapes, "float64", **options)
+    except (TypeError, ValueError, OverflowError) as error:
+        text = str(error).partition(": ")[2]  # without the name of the function asked
+        raise type(error)(f"animate: {text}") from None
+    whole = [
+        p + o + e
+        for p, o, e in zip(
+            facts["padding"], facts["output_lengths"], facts["padding_end"], strict=True
+        )
+    ]
+    if max(whole) > MOST_POSITIONS[rank]:
+        raise ValueError(
+            f"animate: to be read, the output may be {MOST_POSITIONS[rank]} long on a side before "
+            f"padding crops it, got {max(whole)}; pass a part of the input. Got input {x.shape}, "
+            f"weight {w.shape}."
+        )
+    x, w = x.astype(np.result_type(x, w)), w.astype(np.result_type(x, w))
+    y = getattr(_core, operation)(x[None], w[None, None], **options)[0]
+    sides = facts["stride"], facts["padding"], facts["padding_end"], facts["dilation"]
+    return Call(x, w, y, *sides, _words(facts))
+
+
+def _one_image(name: str, array: NDArray[Any], rank: int) -> NDArray[Any]:
+    """The array without the axes in front, in double precision or in 64 bits."""
+    if array.dtype.kind not in "iuf" and array.dtype.name != "bfloat16":
+        raise TypeError(f"animate: {name} must be real numbers, got dtype {array.dtype}")
+    if array.ndim < rank or array.size != np.prod(array.shape[array.ndim - rank :]):
+        raise ValueError(
+            f"animate: {name} must be one image with one channel, of {rank} axes or those after "
+            f"axes of length 1, got shape {array.shape}; pass a part of it, such as {name}[0, 0]"
+        )
+    kind = np.int64 if array.dtype.kind in "iu" else np.float64
+    return array.astype(kind).reshape(array.shape[array.ndim - rank :])
+
+
+def _words(facts: dict[str, Any]) -> str:
+    """Sizes and options in a line."""
+    operation = facts["operation"]
+    lengths = (facts[name] for name in ("input_lengths", "kernel", "output_lengths"))
+    i, k, o = ("x".join(map(str, numbers)) for numbers in lengths)
+    options = []
+    for name, usual in (("stride", 1), ("padding", 0), ("output_padding", 0), ("dilation", 1)):
+        values = facts[name]
+        if name == "padding" and facts["padding_end"] != values:
+            values = list(zip(values, facts["padding_end"], strict=True))
+        if any(value != usual for value in values):
+            shown = values[0] if len(set(values)) == 1 else tuple(values)
+            options.append(f", {name} {shown}")
+    return f"{operation}: input {i}, kernel {k}{''.join(options)}; output {o}"
