@@ -215,7 +215,7 @@ class Picture:
             images[0].save(path)
             return
         durations = [round(1000 * self.seconds[number]) for number in chosen]
-        images = [_few_colours(image) for image in images]
+        images = _few_colours(images)
         more = {"append_images": images[1:], "duration": durations, "loop": 0, "optimize": True}
         images[0].save(path, save_all=True, **more)
 
@@ -315,12 +315,12 @@ def _element(mark: Mark) -> str:
 
 def _tag(name: str, inside: str = "", **attributes: str | float | None) -> str:
     """An element; attributes are named in Python's way, and left out where they are None."""
-    text = " ".join(
-        f'{key.strip("_").replace("_", "-")}="{value if isinstance(value, str) else f"{value:.5g}"}"'
-        for key, value in attributes.items()
-        if value is not None
-    )
-    return f"<{name} {text}>{inside}</{name}>" if inside else f"<{name} {text}/>"
+    words = [name]
+    for key, value in attributes.items():
+        if value is not None:
+            text = value if isinstance(value, str) else f"{value:.5g}"
+            words.append(f'{key.strip("_").replace("_", "-")}="{text}"')
+    return f"<{' '.join(words)}>{inside}</{name}>" if inside else f"<{' '.join(words)}/>"
 
 
 # ---- pixels ----
@@ -388,8 +388,14 @@ def _light(colour: str, opacity: float = 1.0) -> tuple[int, ...]:
     return tuple(round(opacity * a + (1 - opacity) * b) for a, b in zip(top, page, strict=True))
 
 
-def _few_colours(image: Any) -> Any:
-    """For a GIF: a palette that is small and without dither, so that the file is."""
+def _few_colours(images: list[Any]) -> list[Any]:
+    """For a GIF: one small palette and no dither, so that what stays the same takes no bytes."""
     from PIL import Image
 
-    return image.quantize(64, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    chosen = images[:: max(1, len(images) // 8)]
+    width, height = chosen[0].size
+    together = Image.new("RGB", (width, height * len(chosen)))
+    for number, image in enumerate(chosen):
+        together.paste(image, (0, number * height))
+    palette = together.quantize(64, Image.Quantize.MEDIANCUT)
+    return [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]

@@ -4,7 +4,7 @@ A place `t` on an axis of the *whole* output is counted from where the first inp
 input v and element k of the kernel meet at ``t = stride*v + dilation*k``. The output keeps what is
 there from `before` on, so its place u is ``t - before``.
 
-An input is drawn over the middle of what it reaches. With `half` of ``dilation*(k - 1)`` that is
+An input is drawn over the middle of what it reaches. With `half` of ``dilation*(k - 1)`` that is at
 ``stride*v + half``, and the flipped kernel of an output at `t`, drawn around `t`, has element k over
 ``t + half - dilation*k``: there lies the input that it meets, if any does.
 """
@@ -103,6 +103,13 @@ class Call:
         return after
 
     @cached_property
+    def digits(self) -> int:
+        """How many characters the longest number has."""
+        arrays = (self.x, self.w, np.multiply.outer(self.x, self.w), self.y)
+        sums = [value for after in self.sums for value in after.values()]
+        return max(len(number(value)) for a in (*arrays, np.array(sums)) for value in a.flat)
+
+    @cached_property
     def matrix(self) -> NDArray[Any]:
         """W.T: a row for each output, a column for each input."""
         pairs = tuple(zip(self.before, self.after, strict=True))
@@ -119,11 +126,15 @@ class Call:
 
 
 def number(value: Any) -> str:
-    """At most three digits of it, or a whole number of five."""
+    """Three digits of it, or fewer below 1 so that columns stay narrow; a whole number if it is."""
     value = value.item() if isinstance(value, np.generic) else value
     if abs(value) < 1e5 and value == int(value):
-        return str(int(value)).replace("-", MINUS)
-    return f"{value:.3g}".replace("e+0", "e").replace("e-0", "e-").replace("-", MINUS)
+        text = str(int(value))
+    elif 0.01 <= abs(value) < 1:
+        text = f"{value:.3f}".rstrip("0")
+    else:
+        text = f"{value:.3g}".replace("e+0", "e").replace("e-0", "e-")
+    return text.replace("-", MINUS)
 
 
 def name(letter: str, place: Place) -> str:
@@ -142,51 +153,55 @@ def cell(
     height: float,
     fill: str,
     text: str = "",
+    size: float = 0,
     colour: str = "ink",
+    *,
     outline: str = "frame",
     thick: float = 1,
     bold: bool = False,
     dashed: bool = False,
     layer: int = 1,
 ) -> Iterator[Mark]:
-    """A box with a number that fits in it; nothing is written where it could not be read."""
+    """A box with a number in it."""
     yield Box(x, y, width, height, fill, outline, thick, dashed, layer)
-    size = _size(text, width, height)
-    if size:
+    if text and size:
         yield Text(x + width / 2, y + height / 2, text, size, colour, bold=bold, layer=layer + 1)
 
 
-def _size(text: str, width: float, height: float) -> float:
-    """Of a number in a box: 0 where it could not be read."""
-    size = min(0.62 * height, 1.45 * width / len(text), 15) if text else 0
+def readable_size(characters: int, width: float, height: float) -> float:
+    """The size of numbers in cells: 0 where they could not be read."""
+    size = min(0.6 * height, 1.45 * width / characters, 15)
     return round(size, 1) if size >= 5 else 0
 
 
 def _lit_cell(
-    x: float, y: float, width: float, height: float, role: str, text: str, lit: bool
+    x: float, y: float, width: float, height: float, role: str, text: str, size: float, lit: bool
 ) -> Iterator[Mark]:
     """A cell of x or y; in action it has the full colour."""
     fill = role if lit else f"{role} tint" if text else "empty"
     outline = "frame" if height >= 8 else ""
-    return cell(x, y, width, height, fill, text, "on hue" if lit else "ink", outline, bold=lit)
+    colour = "on hue" if lit else "ink"
+    return cell(x, y, width, height, fill, text, size, colour, outline=outline, bold=lit)
 
 
 def _output_cell(
-    call: Call, t: Place, x: float, y: float, side: float, text: str, lit: bool
+    call: Call, t: Place, x: float, y: float, side: float, text: str, size: float, lit: bool
 ) -> Iterator[Mark]:
     """A cell of the whole output: crossed out where the padding crops it."""
     if call.output_at(t) is None:
-        yield from cell(x, y, side, side, "crop", text, "product" if lit else "faint")
+        yield from cell(x, y, side, side, "crop", text, size, "product" if lit else "faint")
         yield Line(x, y + side, x + side, y, "faint", 0.75, layer=2)
     elif not call.taps[t]:
-        yield from cell(x, y, side, side, "empty", text, "faint", "faint", dashed=True)
+        yield from cell(
+            x, y, side, side, "empty", text, size, "faint", outline="faint", dashed=True
+        )
     else:
-        yield from _lit_cell(x, y, side, side, "output", text, lit)
+        yield from _lit_cell(x, y, side, side, "output", text, size, lit)
 
 
 MARGIN = 28
 BETWEEN = 36  # two grids
-HEAD = 108  # height of the title and of the labels of the grids
+HEAD = 100  # height of the title and of the labels of the grids
 
 
 class Scene(ABC):
@@ -206,7 +221,8 @@ class Scene(ABC):
         self.arrange()
         rows, columns = call.matrix.shape
         self.column_width = min(36.0, max(3.0, 300 / (columns + 1)))
-        self.row_height = min(26.0, max(3.0, max(330, self.depth) / (rows + 1.4)))
+        self.row_height = min(26.0, max(3.0, max(410, self.depth) / (rows + 1.4)))
+        self.matrix_size = readable_size(call.digits, self.column_width, self.row_height)
         self.matrix_left = MARGIN + self.inner + 56
         panel = self.column_width * (columns + 1) + 14
         self.width = max(self.matrix_left + panel + MARGIN, 560)
@@ -290,7 +306,7 @@ class Scene(ABC):
 
     def matrix_marks(self, column: int | None = None, row: int | None = None) -> Iterator[Mark]:
         """W.T, x and y; a column and its input, or a row and its output, light up."""
-        call, wide, high = self.call, self.column_width, self.row_height
+        call, wide, high, size = self.call, self.column_width, self.row_height, self.matrix_size
         rows, columns = call.matrix.shape
         left, top = self.matrix_left, HEAD + high + 8
         right, low = left + wide * columns, top + high * rows
@@ -299,7 +315,9 @@ class Scene(ABC):
         yield Text(right + 8 + wide / 2, HEAD + high / 2, "y", 15, "output", bold=True)
         for c, v in enumerate(call.inputs):
             lit = c == column or (row is not None and call.matrix[row, c] != 0)
-            yield from _lit_cell(left + c * wide, HEAD, wide, high, "input", number(call.x[v]), lit)
+            yield from _lit_cell(
+                left + c * wide, HEAD, wide, high, "input", number(call.x[v]), size, lit
+            )
         strongest = max(abs(call.w).max(), np.finfo(float).tiny)
         for r, c in np.ndindex(rows, columns):
             yield from self._entry(left + c * wide, top + r * high, r, c, strongest)
@@ -309,9 +327,10 @@ class Scene(ABC):
                 text = number(call.y[u]) if r <= row else ""
                 lit = r == row
             else:
-                text = number(call.sums[column].get(t, 0))
+                sums = call.sums[column]
+                text = number(sums[t]) if t in sums else ""
                 lit = t in {call.place(call.inputs[column], k) for k in call.kernel}
-            yield from _lit_cell(right + 8, top + r * high, wide, high, "output", text, lit)
+            yield from _lit_cell(right + 8, top + r * high, wide, high, "output", text, size, lit)
         if column is not None:
             yield Box(left + column * wide, top, wide, low - top, "", "input", thick=3, layer=4)
         if row is not None:
@@ -325,11 +344,10 @@ class Scene(ABC):
             yield Box(x, y, wide, high, "kernel", outline, layer=1, opacity=strength)
         else:
             yield Box(x, y, wide, high, "empty", outline, layer=1)
-        text = number(value)
-        size = _size(text, wide, high)
-        if size:
+        if self.matrix_size:
             colour = "ink" if value != 0 else "faint"
-            yield Text(x + wide / 2, y + high / 2, text, size, colour, layer=2)
+            middle = x + wide / 2, y + high / 2
+            yield Text(*middle, number(value), self.matrix_size, colour, layer=2)
 
 
 class RowScene(Scene):
@@ -341,7 +359,8 @@ class RowScene(Scene):
         self.first = min(call.begins[0], before - half)
         last = max(call.ends[0], before + length + half)
         self.side = min(40.0, 640 / (last - self.first))
-        self.labels = 40.0
+        self.size = readable_size(call.digits, self.side, self.side)
+        self.labels = 54.0
         self.inner = self.labels + self.side * (last - self.first)
         self.gap = 0.85 * self.side
         self.depth = 4 * self.side + 3 * self.gap
@@ -355,8 +374,11 @@ class RowScene(Scene):
     def top(self, row: int) -> float:
         return self.array_top + row * (self.side + self.gap)
 
-    def cell(self, row: int, place: float, *arguments: Any, **options: Any) -> Iterator[Mark]:
-        return cell(self.left(place), self.top(row), self.side, self.side, *arguments, **options)
+    def cell(
+        self, row: int, place: float, fill: str, text: str, colour: str = "ink", bold: bool = False
+    ) -> Iterator[Mark]:
+        box = self.left(place), self.top(row), self.side, self.side
+        return cell(*box, fill, text, self.size, colour, bold=bold)
 
     def link(self, row: int, upper: float, lower: float, colour: str) -> Line:
         """A line from a place in a row to one in the next row."""
@@ -372,7 +394,7 @@ class RowScene(Scene):
             t = call.place(v, k)
             reached.add(t)
             yield self.link(0, source, t[0], "input")
-            yield self.link(1, t[0], t[0], "frame")
+            yield self.link(1, t[0], t[0], "kernel")
             yield self.link(2, t[0], t[0], "product")
             yield from self.cell(1, t[0], "kernel", number(call.w[k]), "on kernel", bold=True)
             yield from self.cell(2, t[0], "product tint", number(call.x[v] * call.w[k]))
@@ -384,6 +406,7 @@ class RowScene(Scene):
         call, (target,) = self.call, self.call.place_of(u)
         met = {k: v for v, k in call.taps[(target,)]}
         yield from self.inputs_and_labels(set(met.values()))
+        yield Text(MARGIN, self.top(1) + self.side / 2 + 16, "flipped", 12, "kernel", "start")
         for k in call.kernel:
             place = target + call.half[0] - call.dilation[0] * k[0]
             value, fill = number(call.w[k]), "kernel" if k in met else "kernel tint"
@@ -391,7 +414,7 @@ class RowScene(Scene):
             if k in met:
                 product = number(call.x[met[k]] * call.w[k])
                 yield self.link(0, place, place, "input")
-                yield self.link(1, place, place, "frame")
+                yield self.link(1, place, place, "kernel")
                 yield self.link(2, place, target, "product")
                 yield from self.cell(2, place, "product tint", product)
         for t in call.whole:
@@ -402,7 +425,7 @@ class RowScene(Scene):
     def inputs_and_labels(self, lit: set[Place]) -> Iterator[Mark]:
         call = self.call
         for row, (label, colour) in enumerate(
-            (("x", "input"), ("w", "kernel"), ("x·w", "product"), ("y", "output"))
+            (("x", "input"), ("w", "kernel"), ("x · w", "product"), ("y", "output"))
         ):
             middle = self.top(row) + self.side / 2
             yield Text(MARGIN, middle, label, 15, colour, "start", bold=True)
@@ -418,7 +441,8 @@ class RowScene(Scene):
             yield from self.cell(0, place, fill, text, colour, bold=v in lit)
 
     def output(self, t: Place, text: str, lit: bool) -> Iterator[Mark]:
-        return _output_cell(self.call, t, self.left(t[0]), self.top(3), self.side, text, lit)
+        corner = self.left(t[0]), self.top(3)
+        return _output_cell(self.call, t, *corner, self.side, text, self.size, lit)
 
 
 class PlaneScene(Scene):
@@ -443,6 +467,7 @@ class PlaneScene(Scene):
         high = max(rows, 2 * call.w.shape[0] + 1.6)
         columns = self.input_columns + call.w.shape[1] + self.output_columns
         self.side = min(36.0, 400 / high, 620 / columns)
+        self.size = readable_size(call.digits, self.side, self.side)
         self.depth = self.side * high
         self.top = top - (high - rows) / 2
         self.input_left = float(MARGIN)
@@ -459,14 +484,14 @@ class PlaneScene(Scene):
         middle = self.array_top + self.depth / 2
         return middle + 0.8 * self.side if products else middle - 0.8 * self.side - high
 
-    def input_cell(self, place: Sequence[float], *arguments: Any, **options: Any) -> Iterator[Mark]:
-        x = self.input_left + self.side * (place[1] - self.first[1])
-        return cell(x, self.row(place[0]), self.side, self.side, *arguments, **options)
+    def corner(self, place: Sequence[float]) -> tuple[float, float]:
+        """Of a cell of the input's grid."""
+        return self.input_left + self.side * (place[1] - self.first[1]), self.row(place[0])
 
     def arrays_scattering(self, v: Place) -> Iterator[Mark]:
         call = self.call
         yield from self.inputs({v})
-        yield from self.labels("w", f"{name('x', v)}·w")
+        yield from self.labels("w", f"{name('x', v)} · w")
         reached = set()
         for k in call.kernel:
             reached.add(call.place(v, k))
@@ -480,7 +505,7 @@ class PlaneScene(Scene):
         call, target = self.call, self.call.place_of(u)
         met = {k: v for v, k in call.taps[target]}
         yield from self.inputs(set(met.values()))
-        yield from self.labels("w, flipped", "x·w")
+        yield from self.labels("w, flipped", "x · w")
         for k in call.kernel:
             axes = zip(target, call.half, call.dilation, k, strict=True)
             place = [t + h - d * i for t, h, d, i in axes]
@@ -488,7 +513,7 @@ class PlaneScene(Scene):
             product = number(call.x[met[k]] * call.w[k]) if k in met else ""
             yield from self.kernel_cell(flipped, number(call.w[k]), k in met, False)
             yield from self.kernel_cell(flipped, product, k in met, True)
-            yield from self.input_cell(place, "", outline="kernel", thick=2.5, layer=3)
+            yield Box(*self.corner(place), self.side, self.side, "", "kernel", 2.5, layer=3)
         for t in call.whole:
             other = call.output_at(t)
             text = number(call.y[other]) if other is not None and other <= u else ""
@@ -517,11 +542,13 @@ class PlaneScene(Scene):
             place = self.first[0] + row, self.first[1] + column
             v = spaced.get(place)
             if v is None:
-                x, y = self.input_left + side * (column + 0.5), self.row(place[0]) + side / 2
-                yield Box(x - 1.5, y - 1.5, 3, 3, "frame")
+                x, y = self.corner(place)
+                yield Box(x + side / 2 - 1.5, y + side / 2 - 1.5, 3, 3, "frame")
             else:
                 fill, colour = ("input", "on hue") if v in lit else ("input tint", "ink")
-                yield from self.input_cell(place, fill, number(call.x[v]), colour, bold=v in lit)
+                box = *self.corner(place), side, side
+                text = number(call.x[v])
+                yield from cell(*box, fill, text, self.size, colour, bold=v in lit)
 
     def kernel_cell(self, at: Place, text: str, lit: bool, product: bool) -> Iterator[Mark]:
         x = self.kernel_left + self.side * at[1]
@@ -530,8 +557,9 @@ class PlaneScene(Scene):
             fill, colour = "product tint" if text else "empty", "ink"
         else:
             fill, colour = ("kernel", "on kernel") if lit else ("kernel tint", "faint")
-        return cell(x, y, self.side, self.side, fill, text, colour, bold=lit and not product)
+        bold = lit and not product
+        return cell(x, y, self.side, self.side, fill, text, self.size, colour, bold=bold)
 
     def output(self, t: Place, text: str, lit: bool) -> Iterator[Mark]:
         x = self.output_left + self.side * (t[1] - self.call.begins[1])
-        return _output_cell(self.call, t, x, self.row(t[0]), self.side, text, lit)
+        return _output_cell(self.call, t, x, self.row(t[0]), self.side, text, self.size, lit)
