@@ -13,12 +13,12 @@ import itertools
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Box", "Line", "Mark", "Picture", "Text", "moved"]
+__all__ = ["MINUS", "Box", "Line", "Mark", "Picture", "Text", "cell", "moved", "readable_size"]
 
 # The hues are those of M. Okabe and K. Ito, chosen to be told apart with any colour vision; their
 # lightness differs too. A tint is what a cell has at rest, the hue itself what it has in action.
@@ -29,11 +29,13 @@ COLOURS = {
     "faint": ("#66707b", "#9aa5b1"),
     "empty": ("#f4f6f8", "#1e242c"),
     "crop": ("#e3e6ea", "#2b323b"),
+    "cross": ("#aab2bb", "#5a6570"),
     "on hue": ("#ffffff", "#0d1117"),
     "on kernel": ("#1d242c", "#0d1117"),
     "input": ("#0072b2", "#56b4e9"),
     "input tint": ("#d6e8f5", "#153750"),
     "kernel": ("#e69f00", "#e69f00"),
+    "kernel ink": ("#8f6200", "#e69f00"),
     "kernel tint": ("#fcecc8", "#4a3710"),
     "product": ("#a64d82", "#d98cbb"),
     "product tint": ("#f5dfec", "#4b2a3f"),
@@ -94,15 +96,42 @@ class Text:
 Mark = Box | Line | Text
 
 
+def cell(
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    fill: str,
+    text: str = "",
+    size: float = 0,
+    colour: str = "ink",
+    *,
+    outline: str = "frame",
+    thick: float = 1,
+    bold: bool = False,
+    dashed: bool = False,
+    layer: int = 1,
+) -> Iterator[Mark]:
+    """A box with a number in it."""
+    yield Box(x, y, width, height, fill, outline, thick, dashed, layer)
+    if text and size:
+        yield Text(x + width / 2, y + height / 2, text, size, colour, bold=bold, layer=layer + 1)
+
+
+def readable_size(characters: int, width: float, height: float) -> float:
+    """The size of numbers in cells: 0 where they could not be read."""
+    size = min(0.6 * height, 1.45 * width / characters, 15)
+    return round(size, 1) if size >= 5 else 0
+
+
 def moved(marks: Iterable[Mark], dx: float, dy: float) -> Iterator[Mark]:
     """The marks in another place."""
     for mark in marks:
-        fields = dict(vars(mark))
-        for name in fields.keys() & {"x", "x1", "x2"}:
-            fields[name] += dx
-        for name in fields.keys() & {"y", "y1", "y2"}:
-            fields[name] += dy
-        yield type(mark)(**fields)
+        if isinstance(mark, Line):
+            x, y = mark.x1 + dx, mark.y1 + dy
+            yield replace(mark, x1=x, y1=y, x2=mark.x2 + dx, y2=mark.y2 + dy)
+        else:
+            yield replace(mark, x=mark.x + dx, y=mark.y + dy)
 
 
 class Picture:
@@ -172,6 +201,33 @@ class Picture:
             lines += map(_element, marks)
             lines.append("</g>")
         return "\n".join([*lines, "</svg>", ""])
+
+    def beside(self, other: Picture) -> Picture:
+        """This picture and to its right another of as many frames.
+
+        Parameters
+        ----------
+        other : Picture
+
+        Returns
+        -------
+        Picture
+
+        Raises
+        ------
+        ValueError
+            For another number of frames.
+        """
+        if len(other) != len(self):
+            raise ValueError(f"beside: other must have {len(self)} frames, got {len(other)}")
+        pairs = zip(self.frames, other.frames, strict=True)
+        return Picture(
+            [[*left, *moved(right, self.width, 0)] for left, right in pairs],
+            self.seconds,
+            self.width + other.width,
+            max(self.height, other.height),
+            f"{self.description} Beside it: {other.description}",
+        )
 
     def save(
         self, path: str | os.PathLike[str], frame: int | None = None, scale: float = 1
@@ -339,7 +395,8 @@ def _paint(draw: Any, mark: Mark, scale: float) -> None:
     left, top = mark.x * scale, mark.y * scale
     right, bottom = left + mark.width * scale, top + mark.height * scale
     if mark.fill:
-        draw.rectangle((left, top, right - 1, bottom - 1), _light(mark.fill, mark.opacity))
+        inside = left, top, max(left, right - 1), max(top, bottom - 1)
+        draw.rectangle(inside, _light(mark.fill, mark.opacity))
     if mark.outline and not mark.dashed:
         half = width / 2  # an outline lies to both sides of its edge, as in SVG
         edge = (left - half, top - half, right + half - 1, bottom + half - 1)

@@ -4,9 +4,9 @@ A place `t` on an axis of the *whole* output is counted from where the first inp
 input v and element k of the kernel meet at ``t = stride*v + dilation*k``. The output keeps what is
 there from `before` on, so its place u is ``t - before``.
 
-An input is drawn over the middle of what it reaches. With `half` of ``dilation*(k - 1)`` that is at
-``stride*v + half``, and the flipped kernel of an output at `t`, drawn around `t`, has element k over
-``t + half - dilation*k``: there lies the input that it meets, if any does.
+An input is drawn over the middle of what it reaches. With `half` of ``dilation*(k - 1)`` that is
+at ``stride*v + half``, and the flipped kernel of an output at `t`, drawn around `t`, has element k
+over ``t + half - dilation*k``: there lies the input that it meets, if any does.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._drawing import MINUS, Box, Line, Mark, Text
+from ._drawing import MINUS, Box, Line, Mark, Text, cell, readable_size
 from .matrix import conv_matrix
 
-__all__ = ["Call", "PlaneScene", "RowScene", "Scene", "cell", "number"]
+__all__ = ["Call", "PlaneScene", "RowScene", "number"]
 
 Place = tuple[int, ...]
 
@@ -126,14 +126,14 @@ class Call:
 
 
 def number(value: Any) -> str:
-    """Three digits of it, or fewer below 1 so that columns stay narrow; a whole number if it is."""
+    """Three digits of it, and no more than three below 1; whole numbers have five."""
     value = value.item() if isinstance(value, np.generic) else value
     if abs(value) < 1e5 and value == int(value):
         text = str(int(value))
-    elif 0.01 <= abs(value) < 1:
-        text = f"{value:.3f}".rstrip("0")
+    elif 0.001 <= abs(value) < 1:
+        text = f"{value:.3f}".rstrip("0").rstrip(".")
     else:
-        text = f"{value:.3g}".replace("e+0", "e").replace("e-0", "e-")
+        text = f"{value:.3g}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
     return text.replace("-", MINUS)
 
 
@@ -144,34 +144,6 @@ def name(letter: str, place: Place) -> str:
 
 def _in_brackets(text: str) -> str:
     return f"({text})" if text.startswith(MINUS) else text
-
-
-def cell(
-    x: float,
-    y: float,
-    width: float,
-    height: float,
-    fill: str,
-    text: str = "",
-    size: float = 0,
-    colour: str = "ink",
-    *,
-    outline: str = "frame",
-    thick: float = 1,
-    bold: bool = False,
-    dashed: bool = False,
-    layer: int = 1,
-) -> Iterator[Mark]:
-    """A box with a number in it."""
-    yield Box(x, y, width, height, fill, outline, thick, dashed, layer)
-    if text and size:
-        yield Text(x + width / 2, y + height / 2, text, size, colour, bold=bold, layer=layer + 1)
-
-
-def readable_size(characters: int, width: float, height: float) -> float:
-    """The size of numbers in cells: 0 where they could not be read."""
-    size = min(0.6 * height, 1.45 * width / characters, 15)
-    return round(size, 1) if size >= 5 else 0
 
 
 def _lit_cell(
@@ -190,7 +162,7 @@ def _output_cell(
     """A cell of the whole output: crossed out where the padding crops it."""
     if call.output_at(t) is None:
         yield from cell(x, y, side, side, "crop", text, size, "product" if lit else "faint")
-        yield Line(x, y + side, x + side, y, "faint", 0.75, layer=2)
+        yield Line(x, y + side, x + side, y, "cross", layer=2)
     elif not call.taps[t]:
         yield from cell(
             x, y, side, side, "empty", text, size, "faint", outline="faint", dashed=True
@@ -228,7 +200,7 @@ class Scene(ABC):
         self.width = max(self.matrix_left + panel + MARGIN, 560)
         deep = max(self.depth, self.row_height * (rows + 1) + 8)
         self.array_top = HEAD + (deep - self.depth) / 2
-        self.columns_of_text = int((self.width - 2 * MARGIN) / 7.4)
+        self.columns_of_text = int((self.width - 2 * MARGIN) / 8.6)
         lines = [len(self.wrapped(self.sum_in_words(u))) for u in call.outputs]
         self.caption_top = HEAD + deep + 30
         self.height = self.caption_top + 20 * max([1, *lines]) + 22
@@ -406,7 +378,7 @@ class RowScene(Scene):
         call, (target,) = self.call, self.call.place_of(u)
         met = {k: v for v, k in call.taps[(target,)]}
         yield from self.inputs_and_labels(set(met.values()))
-        yield Text(MARGIN, self.top(1) + self.side / 2 + 16, "flipped", 12, "kernel", "start")
+        yield Text(MARGIN, self.top(1) + self.side / 2 + 16, "flipped", 12, "kernel ink", "start")
         for k in call.kernel:
             place = target + call.half[0] - call.dilation[0] * k[0]
             value, fill = number(call.w[k]), "kernel" if k in met else "kernel tint"
@@ -425,7 +397,7 @@ class RowScene(Scene):
     def inputs_and_labels(self, lit: set[Place]) -> Iterator[Mark]:
         call = self.call
         for row, (label, colour) in enumerate(
-            (("x", "input"), ("w", "kernel"), ("x · w", "product"), ("y", "output"))
+            (("x", "input"), ("w", "kernel ink"), ("x · w", "product"), ("y", "output"))
         ):
             middle = self.top(row) + self.side / 2
             yield Text(MARGIN, middle, label, 15, colour, "start", bold=True)
@@ -525,7 +497,7 @@ class PlaneScene(Scene):
         high = self.first[0], call.begins[0]
         for x, y, text, colour in (
             (self.input_left + side * self.input_columns / 2, self.row(high[0]), "x", "input"),
-            (kernel_middle, self.kernel_top(False), kernel, "kernel"),
+            (kernel_middle, self.kernel_top(False), kernel, "kernel ink"),
             (kernel_middle, self.kernel_top(True), products, "product"),
             (self.output_left + side * self.output_columns / 2, self.row(high[1]), "y", "output"),
         ):

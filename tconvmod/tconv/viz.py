@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from ._arguments import Ints, Padding, read_array
+from ._arguments import Ints, Padding, read_array, read_ints
 from ._drawing import Picture
 from ._scenes import Call, PlaneScene, RowScene
+from ._still import described, overlap_picture
 
-__all__ = ["Picture", "animate"]
+__all__ = ["Picture", "animate", "overlap"]
 
 # How long a side of an animation's output may be, before the padding crops it, by the number of
 # sides: its numbers are to be read.
@@ -96,6 +97,72 @@ def animate(
     return Picture(frames, pauses, scene.width, scene.height, description)
 
 
+def overlap(
+    input_size: Ints,
+    kernel_size: Ints,
+    *,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    output_padding: Ints = 0,
+    dilation: Ints = 1,
+) -> Picture:
+    """Draw how many taps of a transposed convolution reach each output.
+
+    Where these numbers differ from one output to the next, so does what random weights make of a
+    flat input: the checkerboard artefacts of A. Odena, V. Dumoulin and C. Olah, "Deconvolution and
+    Checkerboard Artifacts", Distill, 2016. With two axes, the bars are the taps along each, and an
+    output has the product of its row's and its column's.
+
+    Parameters
+    ----------
+    input_size : int or sequence of int
+        One length, or height and width.
+    kernel_size, stride, padding, output_padding, dilation
+        As for `tconv.conv_transpose2d`.
+
+    Returns
+    -------
+    Picture
+        Of the first outputs if there are many.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments of the wrong type, or that do not fit together.
+
+    Examples
+    --------
+    >>> from tconv import viz
+    >>> uneven, even = (viz.overlap((8, 8), size, stride=2) for size in (3, 4))
+    >>> uneven.beside(even).save("overlap.svg")            # doctest: +SKIP
+    """
+    lengths = read_ints("overlap", "input_size", input_size)
+    lengths = (lengths,) if isinstance(lengths, int) else lengths
+    if len(lengths) not in MOST_POSITIONS:
+        raise ValueError(f"overlap: input_size must have 1 or 2 numbers, got {len(lengths)}")
+    kernel = read_ints("overlap", "kernel_size", kernel_size)
+    kernel = (kernel,) * len(lengths) if isinstance(kernel, int) else kernel
+    options = {
+        "stride": stride,
+        "padding": padding,
+        "output_padding": output_padding,
+        "dilation": dilation,
+    }
+    return overlap_picture(_facts("overlap", lengths, kernel, options))
+
+
+def _facts(
+    function: str, input: tuple[int, ...], kernel: tuple[int, ...], options: dict[str, Any]
+) -> dict[str, Any]:
+    """Lengths and options, checked and written out an axis, as `tconv.explain` knows them."""
+    shapes = (1, *input), (1, 1, *kernel)
+    try:
+        return _core.explain(f"conv_transpose{len(input)}d", *shapes, "float64", **options)
+    except (TypeError, ValueError, OverflowError) as error:
+        text = str(error).partition(": ")[2]  # without the name of the function asked
+        raise type(error)(f"{function}: {text}") from None
+
+
 def _call(input: Any, weight: Any, **options: Any) -> Call:
     """The arguments of `animate`, checked, and their result."""
     w = read_array("animate", "weight", weight)
@@ -105,17 +172,9 @@ def _call(input: Any, weight: Any, **options: Any) -> Call:
             "animate: weight must have 1 or 2 axes, or those after two of length 1, "
             f"got shape {w.shape}"
         )
-    x, w = (
-        _one_image("input", read_array("animate", "input", input), rank),
-        _one_image("weight", w, rank),
-    )
-    operation = f"conv_transpose{rank}d"
-    shapes = (1, *x.shape), (1, 1, *w.shape)
-    try:
-        facts = _core.explain(operation, *shapes, "float64", **options)
-    except (TypeError, ValueError, OverflowError) as error:
-        text = str(error).partition(": ")[2]  # without the name of the function asked
-        raise type(error)(f"animate: {text}") from None
+    w = _one_image("weight", w, rank)
+    x = _one_image("input", read_array("animate", "input", input), rank)
+    facts = _facts("animate", x.shape, w.shape, options)
     whole = [
         p + o + e
         for p, o, e in zip(
@@ -129,9 +188,9 @@ def _call(input: Any, weight: Any, **options: Any) -> Call:
             f"weight {w.shape}."
         )
     x, w = x.astype(np.result_type(x, w)), w.astype(np.result_type(x, w))
-    y = getattr(_core, operation)(x[None], w[None, None], **options)[0]
+    y = getattr(_core, facts["operation"])(x[None], w[None, None], **options)[0]
     sides = facts["stride"], facts["padding"], facts["padding_end"], facts["dilation"]
-    return Call(x, w, y, *sides, _words(facts))
+    return Call(x, w, y, *sides, described(facts))
 
 
 def _one_image(name: str, array: NDArray[Any], rank: int) -> NDArray[Any]:
@@ -145,19 +204,3 @@ def _one_image(name: str, array: NDArray[Any], rank: int) -> NDArray[Any]:
         )
     kind = np.int64 if array.dtype.kind in "iu" else np.float64
     return array.astype(kind).reshape(array.shape[array.ndim - rank :])
-
-
-def _words(facts: dict[str, Any]) -> str:
-    """Sizes and options in a line."""
-    operation = facts["operation"]
-    lengths = (facts[name] for name in ("input_lengths", "kernel", "output_lengths"))
-    i, k, o = ("x".join(map(str, numbers)) for numbers in lengths)
-    options = []
-    for name, usual in (("stride", 1), ("padding", 0), ("output_padding", 0), ("dilation", 1)):
-        values = facts[name]
-        if name == "padding" and facts["padding_end"] != values:
-            values = list(zip(values, facts["padding_end"], strict=True))
-        if any(value != usual for value in values):
-            shown = values[0] if len(set(values)) == 1 else tuple(values)
-            options.append(f", {name} {shown}")
-    return f"{operation}: input {i}, kernel {k}{''.join(options)}; output {o}"
