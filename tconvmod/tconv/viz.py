@@ -20,6 +20,7 @@ from ._arguments import Ints, Padding, read_array, read_ints
 from ._drawing import Picture
 from ._scenes import Call, PlaneScene, RowScene
 from ._still import described, overlap_picture
+from .explanation import Explanation, explain
 
 __all__ = ["Picture", "animate", "overlap"]
 
@@ -148,16 +149,16 @@ def overlap(
         "output_padding": output_padding,
         "dilation": dilation,
     }
-    return overlap_picture(_facts("overlap", lengths, kernel, options))
+    return overlap_picture(_explained("overlap", lengths, kernel, options))
 
 
-def _facts(
+def _explained(
     function: str, input: tuple[int, ...], kernel: tuple[int, ...], options: dict[str, Any]
-) -> dict[str, Any]:
-    """Lengths and options, checked and written out an axis, as `tconv.explain` knows them."""
+) -> Explanation:
+    """What `tconv.explain` says of one image with one channel, or what is wrong."""
     shapes = (1, *input), (1, 1, *kernel)
     try:
-        return _core.explain(f"conv_transpose{len(input)}d", *shapes, "float64", **options)
+        return explain(f"conv_transpose{len(input)}d", *shapes, "float64", **options)
     except (TypeError, ValueError, OverflowError) as error:
         text = str(error).partition(": ")[2]  # without the name of the function asked
         raise type(error)(f"{function}: {text}") from None
@@ -174,7 +175,7 @@ def _call(input: Any, weight: Any, **options: Any) -> Call:
         )
     w = _one_image("weight", w, rank)
     x = _one_image("input", read_array("animate", "input", input), rank)
-    facts = _facts("animate", x.shape, w.shape, options)
+    facts = _explained("animate", x.shape, w.shape, options).facts
     whole = [
         p + o + e
         for p, o, e in zip(
