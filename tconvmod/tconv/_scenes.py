@@ -156,28 +156,13 @@ def _lit_cell(
     return cell(x, y, width, height, fill, text, size, colour, outline=outline, bold=lit)
 
 
-def _output_cell(
-    call: Call, t: Place, x: float, y: float, side: float, text: str, size: float, lit: bool
-) -> Iterator[Mark]:
-    """A cell of the whole output: crossed out where the padding crops it."""
-    if call.output_at(t) is None:
-        yield from cell(x, y, side, side, "crop", text, size, "product" if lit else "faint")
-        yield Line(x, y + side, x + side, y, "cross", layer=2)
-    elif not call.taps[t]:
-        yield from cell(
-            x, y, side, side, "empty", text, size, "faint", outline="faint", dashed=True
-        )
-    else:
-        yield from _lit_cell(x, y, side, side, "output", text, size, lit)
-
-
 MARGIN = 28
 BETWEEN = 36  # two grids
 HEAD = 100  # height of the title and of the labels of the grids
 
 
 class Scene(ABC):
-    """What the frames of both ranks have in common; they differ in `scatter_grids` and such.
+    """What the frames of one and of two axes have in common; they differ in the arrays' places.
 
     From left to right: the arrays, then W.T with x above its columns and y beside its rows; below,
     the sum in numbers and how far the animation is.
@@ -187,6 +172,8 @@ class Scene(ABC):
     height: float
     inner: float  # width and height of the arrays' part
     depth: float
+    side: float  # of a cell there
+    size: float  # of a number there
 
     def __init__(self, call: Call) -> None:
         self.call = call
@@ -197,7 +184,7 @@ class Scene(ABC):
         self.matrix_size = readable_size(call.digits, self.column_width, self.row_height)
         self.matrix_left = MARGIN + self.inner + 56
         panel = self.column_width * (columns + 1) + 14
-        self.width = max(self.matrix_left + panel + MARGIN, 560)
+        self.width = max(self.matrix_left + panel, 540, MARGIN + 7.4 * len(call.words)) + MARGIN
         deep = max(self.depth, self.row_height * (rows + 1) + 8)
         self.array_top = HEAD + (deep - self.depth) / 2
         self.columns_of_text = int((self.width - 2 * MARGIN) / 8.6)
@@ -209,36 +196,51 @@ class Scene(ABC):
 
     @abstractmethod
     def arrange(self) -> None:
-        """Set `inner` and `depth`."""
+        """Set `inner`, `depth`, `side` and `size`."""
 
     @abstractmethod
-    def arrays_scattering(self, v: Place) -> Iterator[Mark]: ...
+    def scattering(self, v: Place) -> Iterator[Mark]:
+        """Input v, the kernel and their products, with labels."""
 
     @abstractmethod
-    def arrays_gathering(self, u: Place) -> Iterator[Mark]: ...
+    def gathering(self, u: Place) -> Iterator[Mark]:
+        """The inputs that output u meets, the flipped kernel and the products, with labels."""
+
+    @abstractmethod
+    def output_corner(self, t: Place) -> tuple[float, float]:
+        """Of a cell of the whole output."""
 
     # ---- frames ----
 
     def scatter(self, v: Place) -> list[Mark]:
         """The frame in which input v adds its kernel."""
-        step = self.call.inputs.index(v)
+        call, step = self.call, self.call.inputs.index(v)
         title = f"Scatter: input {name('x', v)} adds its kernel"
-        text = f"{name('x', v)} = {number(self.call.x[v])} times column {step} of W.T is added to y"
+        text = f"{name('x', v)} = {number(call.x[v])} times column {step} of W.T is added to y"
+        texts = {t: number(value) for t, value in call.sums[step].items()}
+        lit = {call.place(v, k) for k in call.kernel}
         return [
             *self.around(title, [text], "input", step + 1, 0),
-            *self.arrays_scattering(v),
-            *self.matrix_marks(column=step),
+            *self.scattering(v),
+            *self.outputs(texts, lit),
+            *self.matrix_with_vectors({v}, texts, lit),
+            *self.matrix_frame(column=step),
         ]
 
     def gather(self, u: Place) -> list[Mark]:
         """The frame in which output u collects its taps."""
-        step = self.call.outputs.index(u)
+        call, step = self.call, self.call.outputs.index(u)
         title = f"Gather: output {name('y', u)} collects its taps"
         lines = self.wrapped(self.sum_in_words(u))
+        texts = {call.place_of(o): number(call.y[o]) for o in call.outputs[: step + 1]}
+        lit = {call.place_of(u)}
+        met = {v for v, _ in call.taps[call.place_of(u)]}
         return [
-            *self.around(title, lines, "output", len(self.call.inputs), step + 1),
-            *self.arrays_gathering(u),
-            *self.matrix_marks(row=step),
+            *self.around(title, lines, "output", len(call.inputs), step + 1),
+            *self.gathering(u),
+            *self.outputs(texts, lit),
+            *self.matrix_with_vectors(met, texts, lit),
+            *self.matrix_frame(row=step),
         ]
 
     def around(
@@ -274,52 +276,77 @@ class Scene(ABC):
     def wrapped(self, text: str) -> list[str]:
         return textwrap.wrap(text, self.columns_of_text, break_long_words=False)
 
+    def outputs(self, texts: dict[Place, str], lit: set[Place]) -> Iterator[Mark]:
+        """The whole output, with the numbers that there are; what padding crops is crossed out."""
+        side, size = self.side, self.size
+        for t in self.call.whole:
+            x, y = self.output_corner(t)
+            text = texts.get(t, "")
+            if self.call.output_at(t) is None:
+                colour = "product" if t in lit else "faint"
+                yield from cell(x, y, side, side, "crop", text, size, colour)
+                yield Line(x, y + side, x + side, y, "cross", layer=2)
+            elif not self.call.taps[t]:
+                style: dict[str, Any] = {"outline": "faint", "dashed": True}
+                yield from cell(x, y, side, side, "empty", text, size, "faint", **style)
+            else:
+                yield from _lit_cell(x, y, side, side, "output", text, size, t in lit)
+
     # ---- W.T ----
 
-    def matrix_marks(self, column: int | None = None, row: int | None = None) -> Iterator[Mark]:
-        """W.T, x and y; a column and its input, or a row and its output, light up."""
-        call, wide, high, size = self.call, self.column_width, self.row_height, self.matrix_size
-        rows, columns = call.matrix.shape
-        left, top = self.matrix_left, HEAD + high + 8
-        right, low = left + wide * columns, top + high * rows
-        yield Text(left - 10, HEAD + high / 2, "x", 15, "input", "end", bold=True)
-        yield Text(left - 10, (top + low) / 2, "W.T", 15, anchor="end", bold=True)
-        yield Text(right + 8 + wide / 2, HEAD + high / 2, "y", 15, "output", bold=True)
-        for c, v in enumerate(call.inputs):
-            lit = c == column or (row is not None and call.matrix[row, c] != 0)
-            yield from _lit_cell(
-                left + c * wide, HEAD, wide, high, "input", number(call.x[v]), size, lit
-            )
-        strongest = max(abs(call.w).max(), np.finfo(float).tiny)
-        for r, c in np.ndindex(rows, columns):
-            yield from self._entry(left + c * wide, top + r * high, r, c, strongest)
-        for r, u in enumerate(call.outputs):
-            t = call.place_of(u)
-            if row is not None:
-                text = number(call.y[u]) if r <= row else ""
-                lit = r == row
-            else:
-                sums = call.sums[column]
-                text = number(sums[t]) if t in sums else ""
-                lit = t in {call.place(call.inputs[column], k) for k in call.kernel}
-            yield from _lit_cell(right + 8, top + r * high, wide, high, "output", text, size, lit)
-        if column is not None:
-            yield Box(left + column * wide, top, wide, low - top, "", "input", thick=3, layer=4)
-        if row is not None:
-            yield Box(left, top + row * high, right - left, high, "", "output", thick=3, layer=4)
+    @property
+    def matrix_box(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of W.T."""
+        rows, columns = self.call.matrix.shape
+        left, top = self.matrix_left, HEAD + self.row_height + 8
+        return left, top, left + self.column_width * columns, top + self.row_height * rows
 
-    def _entry(self, x: float, y: float, row: int, column: int, strongest: Any) -> Iterator[Mark]:
-        value, wide, high = self.call.matrix[row, column], self.column_width, self.row_height
-        outline = "frame" if high >= 8 else ""
-        if value != 0:
-            strength = round(0.2 + 0.5 * float(abs(value) / strongest), 2)
-            yield Box(x, y, wide, high, "kernel", outline, layer=1, opacity=strength)
-        else:
-            yield Box(x, y, wide, high, "empty", outline, layer=1)
-        if self.matrix_size:
-            colour = "ink" if value != 0 else "faint"
-            middle = x + wide / 2, y + high / 2
-            yield Text(*middle, number(value), self.matrix_size, colour, layer=2)
+    def matrix_with_vectors(
+        self, met: set[Place], texts: dict[Place, str], lit: set[Place]
+    ) -> Iterator[Mark]:
+        """W.T, x with the inputs `met` lit, and y with these texts and these places lit."""
+        wide, high, size = self.column_width, self.row_height, self.matrix_size
+        left, top, right, bottom = self.matrix_box
+        yield Text(left - 10, HEAD + high / 2, "x", 15, "input", "end", bold=True)
+        yield Text(left - 10, (top + bottom) / 2, "W.T", 15, anchor="end", bold=True)
+        yield Text(right + 8 + wide / 2, HEAD - 14, "y", 15, "output", bold=True)
+        yield from self.entries
+        for column, v in enumerate(self.call.inputs):
+            box = left + column * wide, HEAD, wide, high
+            yield from _lit_cell(*box, "input", number(self.call.x[v]), size, v in met)
+        for row, u in enumerate(self.call.outputs):
+            t, box = self.call.place_of(u), (right + 8, top + row * high, wide, high)
+            yield from _lit_cell(*box, "output", texts.get(t, ""), size, t in lit)
+
+    @cached_property
+    def entries(self) -> list[Mark]:
+        """Those of W.T, the stronger coloured the larger; where numbers do not fit, without 0."""
+        left, top, right, bottom = self.matrix_box
+        marks: list[Mark] = [Box(left, top, right - left, bottom - top, "empty", "frame")]
+        outline = "frame" if self.matrix_size else ""
+        for (row, column), value in np.ndenumerate(self.call.matrix):
+            x, y = left + column * self.column_width, top + row * self.row_height
+            box = x, y, self.column_width, self.row_height
+            if value != 0:
+                strength = round(0.2 + 0.5 * float(abs(value) / abs(self.call.w).max()), 2)
+                marks.append(Box(*box, "kernel", outline, layer=1, opacity=strength))
+            elif self.matrix_size:
+                marks.append(Box(*box, "empty", outline, layer=1))
+            if self.matrix_size:
+                middle = x + self.column_width / 2, y + self.row_height / 2
+                colour = "ink" if value != 0 else "faint"
+                marks.append(Text(*middle, number(value), self.matrix_size, colour, layer=2))
+        return marks
+
+    def matrix_frame(self, *, column: int | None = None, row: int | None = None) -> Iterator[Mark]:
+        """Around a column or a row of W.T."""
+        left, top, right, bottom = self.matrix_box
+        if column is not None:
+            x = left + column * self.column_width
+            yield Box(x, top, self.column_width, bottom - top, "", "input", thick=3, layer=4)
+        if row is not None:
+            y = top + row * self.row_height
+            yield Box(left, y, right - left, self.row_height, "", "output", thick=3, layer=4)
 
 
 class RowScene(Scene):
@@ -357,24 +384,19 @@ class RowScene(Scene):
         begin, end = self.top(row) + self.side, self.top(row + 1)
         return Line(self.middle(upper), begin, self.middle(lower), end, colour, 1.5)
 
-    def arrays_scattering(self, v: Place) -> Iterator[Mark]:
+    def scattering(self, v: Place) -> Iterator[Mark]:
         call, (at,) = self.call, v
         source = call.stride[0] * at + call.half[0]
         yield from self.inputs_and_labels({v})
-        reached = set()
         for k in call.kernel:
             t = call.place(v, k)
-            reached.add(t)
             yield self.link(0, source, t[0], "input")
             yield self.link(1, t[0], t[0], "kernel")
             yield self.link(2, t[0], t[0], "product")
             yield from self.cell(1, t[0], "kernel", number(call.w[k]), "on kernel", bold=True)
             yield from self.cell(2, t[0], "product tint", number(call.x[v] * call.w[k]))
-        sums = call.sums[call.inputs.index(v)]
-        for t in call.whole:
-            yield from self.output(t, number(sums[t]) if t in sums else "", t in reached)
 
-    def arrays_gathering(self, u: Place) -> Iterator[Mark]:
+    def gathering(self, u: Place) -> Iterator[Mark]:
         call, (target,) = self.call, self.call.place_of(u)
         met = {k: v for v, k in call.taps[(target,)]}
         yield from self.inputs_and_labels(set(met.values()))
@@ -389,10 +411,6 @@ class RowScene(Scene):
                 yield self.link(1, place, place, "kernel")
                 yield self.link(2, place, target, "product")
                 yield from self.cell(2, place, "product tint", product)
-        for t in call.whole:
-            other = call.output_at(t)
-            text = number(call.y[other]) if other is not None and other <= u else ""
-            yield from self.output(t, text, t == (target,))
 
     def inputs_and_labels(self, lit: set[Place]) -> Iterator[Mark]:
         call = self.call
@@ -412,9 +430,8 @@ class RowScene(Scene):
             text = number(call.x[v])
             yield from self.cell(0, place, fill, text, colour, bold=v in lit)
 
-    def output(self, t: Place, text: str, lit: bool) -> Iterator[Mark]:
-        corner = self.left(t[0]), self.top(3)
-        return _output_cell(self.call, t, *corner, self.side, text, self.size, lit)
+    def output_corner(self, t: Place) -> tuple[float, float]:
+        return self.left(t[0]), self.top(3)
 
 
 class PlaneScene(Scene):
@@ -460,20 +477,15 @@ class PlaneScene(Scene):
         """Of a cell of the input's grid."""
         return self.input_left + self.side * (place[1] - self.first[1]), self.row(place[0])
 
-    def arrays_scattering(self, v: Place) -> Iterator[Mark]:
+    def scattering(self, v: Place) -> Iterator[Mark]:
         call = self.call
         yield from self.inputs({v})
         yield from self.labels("w", f"{name('x', v)} · w")
-        reached = set()
         for k in call.kernel:
-            reached.add(call.place(v, k))
             yield from self.kernel_cell(k, number(call.w[k]), True, False)
             yield from self.kernel_cell(k, number(call.x[v] * call.w[k]), True, True)
-        sums = call.sums[call.inputs.index(v)]
-        for t in call.whole:
-            yield from self.output(t, number(sums[t]) if t in sums else "", t in reached)
 
-    def arrays_gathering(self, u: Place) -> Iterator[Mark]:
+    def gathering(self, u: Place) -> Iterator[Mark]:
         call, target = self.call, self.call.place_of(u)
         met = {k: v for v, k in call.taps[target]}
         yield from self.inputs(set(met.values()))
@@ -486,10 +498,6 @@ class PlaneScene(Scene):
             yield from self.kernel_cell(flipped, number(call.w[k]), k in met, False)
             yield from self.kernel_cell(flipped, product, k in met, True)
             yield Box(*self.corner(place), self.side, self.side, "", "kernel", 2.5, layer=3)
-        for t in call.whole:
-            other = call.output_at(t)
-            text = number(call.y[other]) if other is not None and other <= u else ""
-            yield from self.output(t, text, t == target)
 
     def labels(self, kernel: str, products: str) -> Iterator[Mark]:
         call, side = self.call, self.side
@@ -532,6 +540,5 @@ class PlaneScene(Scene):
         bold = lit and not product
         return cell(x, y, self.side, self.side, fill, text, self.size, colour, bold=bold)
 
-    def output(self, t: Place, text: str, lit: bool) -> Iterator[Mark]:
-        x = self.output_left + self.side * (t[1] - self.call.begins[1])
-        return _output_cell(self.call, t, x, self.row(t[0]), self.side, text, self.size, lit)
+    def output_corner(self, t: Place) -> tuple[float, float]:
+        return self.output_left + self.side * (t[1] - self.call.begins[1]), self.row(t[0])

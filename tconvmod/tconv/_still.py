@@ -89,7 +89,7 @@ class AxisPanel:
         self.end = max(axis.stride * (self.small - 1) + self.reach, axis.padding[0] + self.large)
         self.title = f"{title}: {axis.input} to {axis.output}"
         if self.reach * WIDEST < 12 * (self.end - self.begin):
-            self.end = self.begin + max(96, 8 * self.reach)
+            self.end = self.begin + max(64, 8 * self.reach)
             self.title += f", the first {self.end - self.begin} places"
         self.side = min(self.row, WIDEST / (self.end - self.begin))
         self.cells = self.side >= 6
@@ -257,7 +257,9 @@ def overlap_picture(explanation: Explanation) -> Picture:
         told[axis.tell_taps()].append(axis.name)
     sentences = [f"{' and '.join(names)}: {text}." for text, names in told.items()]
     if len(axes) > 1:
-        sentences.append("An output has the product of its row's and its column's.")
+        sentences.append(
+            "Bars: along an axis. An output has the product of its row's and its column's."
+        )
     if max(explanation.output_lengths) > MOST_SHOWN:
         sentences.append(f"Shown are the first {MOST_SHOWN} on a side.")
     room = int((width - 2 * MARGIN) / 8)

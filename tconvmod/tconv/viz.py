@@ -176,16 +176,12 @@ def _call(input: Any, weight: Any, **options: Any) -> Call:
     w = _one_image("weight", w, rank)
     x = _one_image("input", read_array("animate", "input", input), rank)
     facts = _explained("animate", x.shape, w.shape, options).facts
-    whole = [
-        p + o + e
-        for p, o, e in zip(
-            facts["padding"], facts["output_lengths"], facts["padding_end"], strict=True
-        )
-    ]
-    if max(whole) > MOST_POSITIONS[rank]:
+    sides = zip(facts["output_lengths"], facts["padding"], facts["padding_end"], strict=True)
+    longest = max(length + max(0, before + after) for length, before, after in sides)
+    if longest > MOST_POSITIONS[rank]:
         raise ValueError(
-            f"animate: to be read, the output may be {MOST_POSITIONS[rank]} long on a side before "
-            f"padding crops it, got {max(whole)}; pass a part of the input. Got input {x.shape}, "
+            f"animate: the output, before padding crops it, may be {MOST_POSITIONS[rank]} long on a "
+            f"side to be readable, got {longest}; pass a part of the input. Got input {x.shape}, "
             f"weight {w.shape}."
         )
     x, w = x.astype(np.result_type(x, w)), w.astype(np.result_type(x, w))
@@ -203,5 +199,7 @@ def _one_image(name: str, array: NDArray[Any], rank: int) -> NDArray[Any]:
             f"animate: {name} must be one image with one channel, of {rank} axes or those after "
             f"axes of length 1, got shape {array.shape}; pass a part of it, such as {name}[0, 0]"
         )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"animate: {name} must be finite numbers")
     kind = np.int64 if array.dtype.kind in "iu" else np.float64
     return array.astype(kind).reshape(array.shape[array.ndim - rank :])
