@@ -287,7 +287,9 @@ class Picture:
         draw = ImageDraw.Draw(image)
         for mark in frame:
             _paint(draw, mark, finer)
-        return image.resize((round(self.width * scale), round(self.height * scale)), Image.BOX)
+        return image.resize(
+            (round(self.width * scale), round(self.height * scale)), Image.Resampling.BOX
+        )
 
 
 # ---- SVG ----
@@ -353,8 +355,15 @@ def _element(mark: Mark) -> str:
             font_weight="bold" if mark.bold else None,
         )
     if isinstance(mark, Line):
-        ends = {"x1": mark.x1, "y1": mark.y1, "x2": mark.x2, "y2": mark.y2}
-        return _tag("line", class_=f"{_css(mark.colour)}-line", stroke_width=mark.thick, **ends)
+        return _tag(
+            "line",
+            class_=f"{_css(mark.colour)}-line",
+            x1=mark.x1,
+            y1=mark.y1,
+            x2=mark.x2,
+            y2=mark.y2,
+            stroke_width=mark.thick,
+        )
     classes = [_css(mark.fill or "none"), *([f"{_css(mark.outline)}-line"] if mark.outline else [])]
     return _tag(
         "rect",

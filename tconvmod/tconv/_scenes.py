@@ -170,6 +170,7 @@ class Scene(ABC):
 
     width: float
     height: float
+    array_top: float
     inner: float  # width and height of the arrays' part
     depth: float
     side: float  # of a cell there
@@ -309,7 +310,7 @@ class Scene(ABC):
         left, top, right, bottom = self.matrix_box
         yield Text(left - 10, HEAD + high / 2, "x", 15, "input", "end", bold=True)
         yield Text(left - 10, (top + bottom) / 2, "W.T", 15, anchor="end", bold=True)
-        yield Text(right + 8 + wide / 2, HEAD - 14, "y", 15, "output", bold=True)
+        yield Text(right + 8 + wide / 2, HEAD + high / 2, "y", 15, "output", bold=True)
         yield from self.entries
         for column, v in enumerate(self.call.inputs):
             box = left + column * wide, HEAD, wide, high
@@ -341,12 +342,13 @@ class Scene(ABC):
     def matrix_frame(self, *, column: int | None = None, row: int | None = None) -> Iterator[Mark]:
         """Around a column or a row of W.T."""
         left, top, right, bottom = self.matrix_box
+        thick = 2.5 if self.matrix_size else 1
         if column is not None:
             x = left + column * self.column_width
-            yield Box(x, top, self.column_width, bottom - top, "", "input", thick=3, layer=4)
+            yield Box(x, top, self.column_width, bottom - top, "", "input", thick, layer=4)
         if row is not None:
             y = top + row * self.row_height
-            yield Box(left, y, right - left, self.row_height, "", "output", thick=3, layer=4)
+            yield Box(left, y, right - left, self.row_height, "", "output", thick, layer=4)
 
 
 class RowScene(Scene):
@@ -355,7 +357,7 @@ class RowScene(Scene):
     def arrange(self) -> None:
         call = self.call
         (half,), (before,), (length,) = call.half, call.before, call.y.shape
-        self.first = min(call.begins[0], before - half)
+        self.first: float = min(call.begins[0], before - half)
         last = max(call.ends[0], before + length + half)
         self.side = min(40.0, 640 / (last - self.first))
         self.size = readable_size(call.digits, self.side, self.side)
@@ -469,7 +471,7 @@ class PlaneScene(Scene):
         return self.array_top + self.side * (place - self.top)
 
     def kernel_top(self, products: bool) -> float:
-        high = self.side * self.call.w.shape[0]
+        high: float = self.side * self.call.w.shape[0]
         middle = self.array_top + self.depth / 2
         return middle + 0.8 * self.side if products else middle - 0.8 * self.side - high
 

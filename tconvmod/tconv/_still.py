@@ -139,7 +139,7 @@ class AxisPanel:
             kinds = np.where(kinds < 0, -1, kinds.max())
             begins = np.flatnonzero(np.diff(kinds, prepend=-2))
         for begin, end in zip(begins, [*begins[1:], len(kinds)], strict=True):
-            x, width = self.left(begin + self.begin), self.side * (end - begin)
+            x, width = self.left(int(begin) + self.begin), self.side * (end - begin)
             box = x, self.high(row), width, self.row
             yield from self.position(box, int(kinds[begin]), int(kinds.max()), role)
 
@@ -252,9 +252,9 @@ def overlap_picture(explanation: Explanation) -> Picture:
     for (row, column), count in np.ndenumerate(table):
         corner = left + side * column, top + side * row
         marks += _counted(*corner, side, int(count), int(table.max()), size)
-    told = {axis.tell_taps(): [] for axis in axes}
+    told: dict[str, list[str]] = {}
     for axis in axes:
-        told[axis.tell_taps()].append(axis.name)
+        told.setdefault(axis.tell_taps(), []).append(axis.name)
     sentences = [f"{' and '.join(names)}: {text}." for text, names in told.items()]
     if len(axes) > 1:
         sentences.append(

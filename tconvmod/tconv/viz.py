@@ -1,11 +1,15 @@
 """Pictures of transposed convolutions: of one's own numbers, and of what the sizes mean.
 
 They need no library to be shown in a notebook or saved as SVG; for GIF and PNG they need Pillow,
-which ``pip install 'tconv[viz]'`` adds. Those in the folder docs are made by
+which ``pip install 'tconv[viz]'`` adds. Those in the folder docs are made there by
 
+>>> import numpy as np
 >>> from tconv import viz
->>> scatter_gather = viz.animate([[1, 2], [3, 4]], [[1, 2, 1], [2, 4, 2], [1, 2, 1]], stride=2)
->>> scatter_gather.save("docs/scatter_gather.gif")                              # doctest: +SKIP
+>>> linear = np.outer([0.5, 1, 0.5], [0.5, 1, 0.5])
+>>> scatter_gather = viz.animate([[1, 2], [3, 4]], linear, stride=2, padding=1)
+>>> scatter_gather.save("scatter_gather.gif")                                   # doctest: +SKIP
+>>> uneven, even = (viz.overlap((5, 5), size, stride=2) for size in (3, 4))
+>>> uneven.beside(even).save("checkerboard.png")                                # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -143,6 +147,11 @@ def overlap(
         raise ValueError(f"overlap: input_size must have 1 or 2 numbers, got {len(lengths)}")
     kernel = read_ints("overlap", "kernel_size", kernel_size)
     kernel = (kernel,) * len(lengths) if isinstance(kernel, int) else kernel
+    if len(kernel) != len(lengths):
+        raise ValueError(
+            f"overlap: kernel_size must have {len(lengths)} numbers as input_size has, "
+            f"got {len(kernel)}"
+        )
     options = {
         "stride": stride,
         "padding": padding,
@@ -176,18 +185,26 @@ def _call(input: Any, weight: Any, **options: Any) -> Call:
     w = _one_image("weight", w, rank)
     x = _one_image("input", read_array("animate", "input", input), rank)
     facts = _explained("animate", x.shape, w.shape, options).facts
-    sides = zip(facts["output_lengths"], facts["padding"], facts["padding_end"], strict=True)
-    longest = max(length + max(0, before + after) for length, before, after in sides)
+    lengths = zip(facts["output_lengths"], facts["padding"], facts["padding_end"], strict=True)
+    longest = max(length + max(0, before + after) for length, before, after in lengths)
     if longest > MOST_POSITIONS[rank]:
         raise ValueError(
-            f"animate: the output, before padding crops it, may be {MOST_POSITIONS[rank]} long on a "
-            f"side to be readable, got {longest}; pass a part of the input. Got input {x.shape}, "
-            f"weight {w.shape}."
+            f"animate: to be readable, the output before padding crops it may be "
+            f"{MOST_POSITIONS[rank]} long on a side, got {longest}; pass a part of the input. "
+            f"Got input {x.shape}, weight {w.shape}."
         )
     x, w = x.astype(np.result_type(x, w)), w.astype(np.result_type(x, w))
     y = getattr(_core, facts["operation"])(x[None], w[None, None], **options)[0]
-    sides = facts["stride"], facts["padding"], facts["padding_end"], facts["dilation"]
-    return Call(x, w, y, *sides, described(facts))
+    return Call(
+        x,
+        w,
+        y,
+        facts["stride"],
+        facts["padding"],
+        facts["padding_end"],
+        facts["dilation"],
+        described(facts),
+    )
 
 
 def _one_image(name: str, array: NDArray[Any], rank: int) -> NDArray[Any]:
