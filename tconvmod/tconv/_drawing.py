@@ -12,11 +12,15 @@ import base64
 import itertools
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["MINUS", "Box", "Line", "Mark", "Picture", "Text", "cell", "moved", "readable_size"]
 
@@ -26,7 +30,7 @@ COLOURS = {
     "page": ("#ffffff", "#15191f"),
     "frame": ("#d5dae0", "#3a424d"),
     "ink": ("#1d242c", "#e8ecf1"),
-    "faint": ("#66707b", "#9aa5b1"),
+    "faint": ("#59626c", "#9aa5b1"),
     "empty": ("#f4f6f8", "#1e242c"),
     "crop": ("#e3e6ea", "#2b323b"),
     "cross": ("#aab2bb", "#5a6570"),
@@ -37,7 +41,7 @@ COLOURS = {
     "kernel": ("#e69f00", "#e69f00"),
     "kernel ink": ("#8f6200", "#e69f00"),
     "kernel tint": ("#fcecc8", "#4a3710"),
-    "product": ("#a64d82", "#d98cbb"),
+    "product": ("#96406f", "#d98cbb"),
     "product tint": ("#f5dfec", "#4b2a3f"),
     "output": ("#00805e", "#2fbf94"),
     "output tint": ("#cfeadf", "#123f33"),
@@ -455,13 +459,27 @@ def _light(colour: str, opacity: float = 1.0) -> tuple[int, ...]:
 
 
 def _few_colours(images: list[Any]) -> list[Any]:
-    """For a GIF: one small palette and no dither, so that what stays the same takes no bytes."""
+    """For a GIF: the most frequent colours, the same in all, so that what stays takes no bytes.
+
+    Other colours, at the edges of letters, become the nearest of them.
+    """
     from PIL import Image
 
-    chosen = images[:: max(1, len(images) // 8)]
-    width, height = chosen[0].size
-    together = Image.new("RGB", (width, height * len(chosen)))
-    for number, image in enumerate(chosen):
-        together.paste(image, (0, number * height))
-    palette = together.quantize(64, Image.Quantize.MEDIANCUT)
-    return [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    counts: Counter[int] = Counter()
+    codes = [np.asarray(image, np.intp) @ (1 << 16, 1 << 8, 1) for image in images]
+    for code in codes:
+        counts.update(dict(zip(*map(np.ndarray.tolist, np.unique_counts(code)), strict=True)))
+    palette = _channels(np.array([code for code, _ in counts.most_common(255)]))
+    reduced = []
+    for code in codes:
+        colours, places = np.unique_inverse(code)
+        far = np.abs(_channels(colours)[:, None] - palette).sum(-1)
+        image = Image.fromarray(far.argmin(1).astype(np.uint8)[places])
+        image.putpalette(palette.astype(np.uint8).tobytes())
+        reduced.append(image)
+    return reduced
+
+
+def _channels(codes: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Red, green and blue of colours written as one number."""
+    return codes[:, None] >> (16, 8, 0) & 255

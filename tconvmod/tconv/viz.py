@@ -7,9 +7,9 @@ which ``pip install 'tconv[viz]'`` adds. Those in the folder docs are made there
 >>> from tconv import viz
 >>> linear = np.outer([0.5, 1, 0.5], [0.5, 1, 0.5])
 >>> scatter_gather = viz.animate([[1, 2], [3, 4]], linear, stride=2, padding=1)
->>> scatter_gather.save("scatter_gather.gif")                                   # doctest: +SKIP
+>>> scatter_gather.save("scatter_gather.gif", scale=1.5)                        # doctest: +SKIP
 >>> uneven, even = (viz.overlap((5, 5), size, stride=2) for size in (3, 4))
->>> uneven.beside(even).save("checkerboard.png")                                # doctest: +SKIP
+>>> uneven.beside(even).save("checkerboard.png", scale=1.5)                     # doctest: +SKIP
 """
 
 from __future__ import annotations
