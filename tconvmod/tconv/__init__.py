@@ -56,12 +56,13 @@ __all__ = [
     "show_config",
     "threads",
     "unfold",
+    "viz",
 ]
 
 if TYPE_CHECKING:
-    from . import functional, problems, reference
+    from . import functional, problems, reference, viz
 else:
-    _SUBMODULES = frozenset({"functional", "problems", "reference"})
+    _SUBMODULES = frozenset({"functional", "problems", "reference", "viz"})
 
     def __getattr__(name):
         """Import the submodules that few programs need when they are first asked for."""
