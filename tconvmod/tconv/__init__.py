@@ -29,7 +29,7 @@ from .fusing import fuse_conv_bn
 from .matrix import conv_matrix
 
 if TYPE_CHECKING:
-    from . import functional, problems, reference
+    from . import functional, nn, problems, reference
 
 __version__ = "0.1.0"
 
@@ -50,6 +50,7 @@ __all__ = [
     "fuse_conv_bn",
     "get_num_threads",
     "grad",
+    "nn",
     "output_size",
     "overlap_add",
     "plan",
@@ -61,7 +62,7 @@ __all__ = [
     "unfold",
 ]
 
-_SUBMODULES = frozenset({"functional", "problems", "reference"})
+_SUBMODULES = frozenset({"functional", "nn", "problems", "reference"})
 
 
 def __getattr__(name):

@@ -1,0 +1,381 @@
+"""Convolutions and transposed ones as layers.
+
+In training a layer calls the functions of the package with its weight as it is. Out of training it
+calls a plan, which has the weight packed, and makes a new one once weight or bias are not what the
+plan was made of. No change is missed, be it another array or one changed in place through whatever
+view: before each call all their values are compared with copies made when the plan was. That reads
+the weights once more; who serves a network whose weights stay may call `Convolution.plan` instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, SupportsIndex
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from .. import _core, grad
+from .._arguments import Ints, Padding, read_ints, read_padding
+from ..explanation import explain
+from ..functional import per_axis
+from . import initial
+from .module import Array, Module
+
+__all__ = [
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
+    "Convolution",
+]
+
+_AXES = {1: "L", 2: "HW", 3: "DHW"}
+
+
+class Convolution(Module):
+    """What the layers of both families share.
+
+    Attributes
+    ----------
+    weight : ndarray
+        (out, in/groups, *kernel), or (in, out/groups, *kernel) of a transposed convolution.
+    bias : ndarray or None
+        (out,)
+    in_channels, out_channels, groups : int
+    kernel_size, stride, dilation : tuple of int
+    output_padding : tuple of int
+        Of transposed convolutions.
+    padding : str or tuple
+    padding_mode : str
+    layout : str or None
+    """
+
+    rank: int
+    family: str
+    parameter_names = ("weight", "bias")
+
+    def __init__(
+        self,
+        in_channels: SupportsIndex,
+        out_channels: SupportsIndex,
+        kernel_size: Ints,
+        *,
+        padding: Padding,
+        groups: SupportsIndex,
+        bias: bool,
+        padding_mode: str,
+        layout: str | None,
+        dtype: DTypeLike,
+        rng: Any,
+        **per_axis_options: Ints,
+    ) -> None:
+        super().__init__()
+        where = type(self).__name__
+        self.in_channels = initial.read_size(where, "in_channels", in_channels)
+        self.out_channels = initial.read_size(where, "out_channels", out_channels)
+        self.groups = initial.read_size(where, "groups", groups)
+        self.kernel_size = self._per_axis("kernel_size", kernel_size)
+        self.padding = self._per_axis("padding", padding, read_padding)
+        self.padding_mode, self.layout = padding_mode, layout
+        for name, value in per_axis_options.items():
+            setattr(self, name, self._per_axis(name, value))
+        self.weight, self.bias = initial.weight_and_bias(
+            self._weight_shape(), self.out_channels, bias, dtype, rng
+        )
+        self._planned: tuple[_core.Plan, tuple[Any, ...], tuple[Any, ...]] | None = None
+        self.plan()  # refuses what the options may not be
+
+    def _per_axis(self, name: str, value: Any, read: Any = read_ints) -> Any:
+        where = type(self).__name__
+        value = read(where, *(() if read is read_padding else (name,)), value)
+        return value if isinstance(value, str) else per_axis(value, self.rank, f"{where}: {name}")
+
+    def _weight_shape(self) -> tuple[int, ...]:
+        where = type(self).__name__
+        for name in ("in_channels", "out_channels"):
+            if getattr(self, name) % self.groups:
+                raise ValueError(
+                    f"{where}: {name} must be divisible by groups, got {getattr(self, name)} "
+                    f"and {self.groups}"
+                )
+        for length in self.kernel_size:
+            initial.read_size(where, "kernel_size", length)
+        if self.family == "conv":
+            return (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
+        return (self.in_channels, self.out_channels // self.groups, *self.kernel_size)
+
+    # ---- running ----
+
+    @property
+    def _op(self) -> str:
+        return f"{self.family}{self.rank}d"
+
+    def _options(self) -> dict[str, Any]:
+        """The keyword arguments of the functions, and of their gradients."""
+        names = ("stride", "padding", "dilation", "groups", "layout", "padding_mode")
+        return {name: getattr(self, name) for name in names}
+
+    def plan(self, activation: Any = None) -> _core.Plan:
+        """A plan with the weights as they are now; later changes are none of its business.
+
+        Parameters
+        ----------
+        activation : str or tuple, optional
+            As in ``tconv.conv2d(..., activation=)``.
+        """
+        options = self._options()
+        return _core.plan(self._op, self.weight, self.bias, activation=activation, **options)
+
+    def _current_plan(self, activation: Any) -> _core.Plan:
+        settings = (activation, self._options())
+        arrays = (self.weight, self.bias)
+        if self._planned is not None:
+            plan, copies, old_settings = self._planned
+            if settings == old_settings and all(map(np.array_equal, arrays, copies)):
+                return plan
+        plan = self.plan(activation)
+        self._planned = plan, tuple(None if a is None else np.array(a) for a in arrays), settings
+        return plan
+
+    def forward(self, input: Any, *, activation: Any = None) -> Array:
+        if not self.training:
+            return self._current_plan(activation)(input)
+        return self._forward_in_training(input, self._options(), activation)
+
+    def _forward_in_training(self, input: Any, options: dict[str, Any], activation: Any) -> Array:
+        self._kept = input, options
+        function = getattr(_core, self._op)
+        return function(input, self.weight, self.bias, activation=activation, **options)
+
+    def backward(
+        self, grad_output: Array, *, input: bool = True, parameters: bool = True
+    ) -> Array | None:
+        x, options = self._recall()
+        if parameters:
+            of_weight = getattr(grad, f"{self._op}_weight")
+            self._add("weight", of_weight, x, self.weight.shape, grad_output, **options)
+            if self.bias is not None:
+                layout = self._layout_of_output(grad_output.ndim)
+                self._add("bias", grad.bias, grad_output, layout=layout)
+        if not input:
+            return None
+        of_input = getattr(grad, f"{self._op}_input")
+        return of_input(x.shape, self.weight, grad_output, **options)
+
+    def _add(self, name: str, function: Callable[..., Array], *arguments: Any, **options: Any):
+        """Add the gradient that the function computes to the one there is, in its place."""
+        found = self._gradients.get(name)
+        self._gradients[name] = function(
+            *arguments, out=found, accumulate=found is not None, **options
+        )
+
+    def _layout_of_output(self, ndim: int) -> str:
+        if self.layout is not None:
+            return self.layout.rpartition("->")[2]
+        return "N" * (ndim - self.rank - 1) + "C" + _AXES[self.rank]
+
+    # ---- in words ----
+
+    def extra_repr(self) -> str:
+        zeros, ones = (0,) * self.rank, (1,) * self.rank
+        words = [f"{self.in_channels}, {self.out_channels}", f"kernel_size={self.kernel_size}"]
+        words += [f"stride={self.stride}"]
+        words += self._unlike(padding=zeros, dilation=ones, output_padding=zeros, groups=1)
+        words += ["bias=False"] if self.bias is None else []
+        return ", ".join(words + self._unlike(padding_mode="zeros", layout=None))
+
+    def _unlike(self, **defaults: Any) -> list[str]:
+        values = {name: getattr(self, name, default) for name, default in defaults.items()}
+        return [f"{name}={value}" for name, value in values.items() if value != defaults[name]]
+
+
+class _Conv(Convolution):
+    family = "conv"
+
+    def __init__(
+        self,
+        in_channels: SupportsIndex,
+        out_channels: SupportsIndex,
+        kernel_size: Ints,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        groups: SupportsIndex = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        *,
+        layout: str | None = None,
+        dtype: DTypeLike = np.float32,
+        rng: Any = None,
+    ) -> None:
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            bias=bias,
+            padding_mode=padding_mode,
+            layout=layout,
+            dtype=dtype,
+            rng=rng,
+        )
+
+
+class Conv1d(_Conv):
+    """`tconv.conv1d` with a weight and a bias; parameters as of `Conv2d`."""
+
+    rank = 1
+
+
+class Conv2d(_Conv):
+    """`tconv.conv2d` with a weight and a bias.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size : int or tuple of int
+    stride, padding, dilation, groups, padding_mode
+        As of `tconv.conv2d`.
+    bias : bool
+        Whether there is a bias.
+    layout : str, optional
+        The order of the axes, as of `tconv.conv2d`.
+    dtype : dtype_like
+    rng : int or numpy.random.Generator, optional
+        Draws the weight and the bias, each uniformly within one over the root of
+        ``weight[0].size``, as in torch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tconv import nn
+    >>> layer = nn.Conv2d(3, 8, 3, padding="same", layout="NHWC", rng=0)
+    >>> layer(np.ones((1, 5, 5, 3), np.float32)).shape
+    (1, 5, 5, 8)
+    """
+
+    rank = 2
+
+
+class Conv3d(_Conv):
+    """`tconv.conv3d` with a weight and a bias; parameters as of `Conv2d`."""
+
+    rank = 3
+
+
+class _ConvTranspose(Convolution):
+    family = "conv_transpose"
+
+    def __init__(
+        self,
+        in_channels: SupportsIndex,
+        out_channels: SupportsIndex,
+        kernel_size: Ints,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        output_padding: Ints = 0,
+        groups: SupportsIndex = 1,
+        bias: bool = True,
+        dilation: Ints = 1,
+        padding_mode: str = "zeros",
+        *,
+        layout: str | None = None,
+        dtype: DTypeLike = np.float32,
+        rng: Any = None,
+    ) -> None:
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=padding,
+            output_padding=output_padding,
+            dilation=dilation,
+            groups=groups,
+            bias=bias,
+            padding_mode=padding_mode,
+            layout=layout,
+            dtype=dtype,
+            rng=rng,
+        )
+
+    def _options(self) -> dict[str, Any]:
+        return {**super()._options(), "output_padding": self.output_padding}
+
+    def forward(self, input: Any, output_size: Any = None, *, activation: Any = None) -> Array:
+        """The output.
+
+        Parameters
+        ----------
+        input : array_like
+        output_size : int, sequence of int or ndarray, optional
+            The lengths wanted, in the place of the layer's output padding; a whole shape, or an
+            array that has it, will do.
+        activation : str or tuple, optional
+            As in ``tconv.conv_transpose2d(..., activation=)``.
+        """
+        if output_size is None:
+            return super().forward(input, activation=activation)
+        if not self.training:
+            return self._current_plan(activation)(input, output_size=output_size)
+        options = self._options()
+        facts = explain(
+            self._op,
+            input.shape,
+            self.weight.shape,
+            self.weight.dtype.name,
+            **{**options, "output_padding": 0, "output_size": output_size},
+        )
+        options["output_padding"] = facts.output_padding
+        return self._forward_in_training(input, options, activation)
+
+
+class ConvTranspose1d(_ConvTranspose):
+    """`tconv.conv_transpose1d` with a weight and a bias; parameters as of `ConvTranspose2d`."""
+
+    rank = 1
+
+
+class ConvTranspose2d(_ConvTranspose):
+    """`tconv.conv_transpose2d` with a weight and a bias.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size : int or tuple of int
+    stride, padding, output_padding, groups, dilation, padding_mode
+        As of `tconv.conv_transpose2d`.
+    bias : bool
+        Whether there is a bias.
+    layout : str, optional
+        The order of the axes, as of `tconv.conv_transpose2d`.
+    dtype : dtype_like
+    rng : int or numpy.random.Generator, optional
+        Draws the weight and the bias, each uniformly within one over the root of
+        ``weight[0].size``, as in torch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tconv import nn
+    >>> layer = nn.ConvTranspose2d(8, 3, 4, stride=2, padding=1, rng=0)
+    >>> layer
+    ConvTranspose2d(8, 3, kernel_size=(4, 4), stride=(2, 2), padding=(1, 1))
+    >>> x = np.ones((1, 8, 5, 5), np.float32)
+    >>> layer(x).shape, layer(x, output_size=(11, 10)).shape
+    ((1, 3, 10, 10), (1, 3, 11, 10))
+    """
+
+    rank = 2
+
+
+class ConvTranspose3d(_ConvTranspose):
+    """`tconv.conv_transpose3d` with a weight and a bias; parameters as of `ConvTranspose2d`."""
+
+    rank = 3
