@@ -50,3 +50,13 @@ def test_istft(tmp_path):
     assert "1 thread, milliseconds:" in text
     assert len(numbers) in (8, 12)
     assert min(numbers[4:]) > 0
+
+
+def test_volume_dask():
+    pytest.importorskip("zarr")
+    text = run("volume_dask.py", "--shape", "40", "150", "140")
+    assert "(40, 150, 140) of 3 MB -> (80, 300, 280) of 27 MB" in text
+    peak, limit = re.search(r"at most (\d+) MB of memory, limit (\d+) MB", text).groups()
+    assert int(peak) <= int(limit)
+    (error,) = re.findall(r"interpolated row: (\S+)", text)
+    assert float(error) < 1e-6

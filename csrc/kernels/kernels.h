@@ -165,9 +165,10 @@ struct tc_kernels {
     void (*lines_by_lane)(const struct tc_lines *lines);
     void (*activate)(const struct tc_activation *activation, const struct tc_rows *rows); /* dst */
     void (*add)(void *dst, const void *src, ptrdiff_t count); /* dst += src */
-    /* Between float16 and float32; narrow rounds to nearest, ties to even. NULL but for float32. */
-    void (*widen)(float *dst, const uint16_t *src, ptrdiff_t count);
-    void (*narrow)(uint16_t *dst, const float *src, ptrdiff_t count);
+    /* Between half precision, float16 [0] or bfloat16 [1], and float32; narrow rounds to nearest,
+     * ties to even. NULL but for float32. */
+    void (*widen[2])(float *dst, const uint16_t *src, ptrdiff_t count);
+    void (*narrow[2])(uint16_t *dst, const float *src, ptrdiff_t count);
     /* Sums over r < rows of src[r*src_row + c], one in dst[c] for each c < columns (sum_rows), or
      * over all c in *dst (sum_all); there may be no rows. An element meets others in an order that
      * rows and columns decide, and no more than rows*columns/(TC_SUMS*lanes) + rows + lanes. */

@@ -330,9 +330,11 @@ static void tc_tile_f64_4x12_avx2(const struct tc_tile *tile)
     tile_up_to_f64(tile, ROWS_3, 3);
 }
 
+#include "kernels/bfloat.h"
+
 /* ---- half precision ---- */
 
-static void widen(float *dst, const uint16_t *src, ptrdiff_t count)
+static void widen_f16(float *dst, const uint16_t *src, ptrdiff_t count)
 {
     for (; count > 0; count -= 8, dst += 8, src += 8) {
         __m128i half = _mm_setzero_si128();
@@ -341,7 +343,7 @@ static void widen(float *dst, const uint16_t *src, ptrdiff_t count)
     }
 }
 
-static void narrow(uint16_t *dst, const float *src, ptrdiff_t count)
+static void narrow_f16(uint16_t *dst, const float *src, ptrdiff_t count)
 {
     for (; count > 0; count -= 8, dst += 8, src += 8) {
         const __m256 single = load_part_f32(src, count);
@@ -367,8 +369,8 @@ static const struct tc_kernels kernels_f32 = {
     .lines_by_lane = lines_by_lane_f32,
     .activate = activate_rows_f32,
     .add = add_f32,
-    .widen = widen,
-    .narrow = narrow,
+    .widen = {widen_f16, widen_bf16},
+    .narrow = {narrow_f16, narrow_bf16},
     .sum_rows = sum_rows_f32,
     .sum_all = sum_all_f32,
 };

@@ -16,6 +16,8 @@
 #endif
 #include <immintrin.h>
 
+#include <string.h>
+
 #define INLINE inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
 
@@ -477,9 +479,11 @@ static void tc_tile_f64_6x32_avx512(const struct tc_tile *tile)
     tile_up_to_f64(tile, ROWS_4, 4);
 }
 
+#include "kernels/bfloat.h"
+
 /* ---- half precision ---- */
 
-static void widen(float *dst, const uint16_t *src, ptrdiff_t count)
+static void widen_f16(float *dst, const uint16_t *src, ptrdiff_t count)
 {
     for (ptrdiff_t i = 0; i < count; i += 16) {
         const __mmask16 part = first_f32(count - i);
@@ -488,7 +492,7 @@ static void widen(float *dst, const uint16_t *src, ptrdiff_t count)
     }
 }
 
-static void narrow(uint16_t *dst, const float *src, ptrdiff_t count)
+static void narrow_f16(uint16_t *dst, const float *src, ptrdiff_t count)
 {
     for (ptrdiff_t i = 0; i < count; i += 16) {
         const __mmask16 part = first_f32(count - i);
@@ -515,8 +519,8 @@ static const struct tc_kernels kernels_f32 = {
     .lines_by_lane = lines_by_lane_f32,
     .activate = activate_rows_f32,
     .add = add_f32,
-    .widen = widen,
-    .narrow = narrow,
+    .widen = {widen_f16, widen_bf16},
+    .narrow = {narrow_f16, narrow_bf16},
     .sum_rows = sum_rows_f32,
     .sum_all = sum_all_f32,
 };

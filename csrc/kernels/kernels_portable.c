@@ -288,9 +288,11 @@ static void tc_tile_f64_6x4_portable(const struct tc_tile *tile)
     tile_up_to_f64(tile, ROWS_2, 2);
 }
 
+#include "kernels/bfloat.h"
+
 /* ---- half precision: 5 bits of exponent, 10 of fraction ---- */
 
-static void widen(float *dst, const uint16_t *src, ptrdiff_t count)
+static void widen_f16(float *dst, const uint16_t *src, ptrdiff_t count)
 {
     for (ptrdiff_t i = 0; i < count; i++) {
         const uint32_t sign = (uint32_t)(src[i] & 0x8000) << 16;
@@ -308,7 +310,7 @@ static void widen(float *dst, const uint16_t *src, ptrdiff_t count)
     }
 }
 
-static void narrow(uint16_t *dst, const float *src, ptrdiff_t count)
+static void narrow_f16(uint16_t *dst, const float *src, ptrdiff_t count)
 {
     for (ptrdiff_t i = 0; i < count; i++) {
         uint32_t bits;
@@ -349,8 +351,8 @@ static const struct tc_kernels kernels_f32 = {
     .lines_by_lane = lines_by_lane_f32,
     .activate = activate_rows_f32,
     .add = add_f32,
-    .widen = widen,
-    .narrow = narrow,
+    .widen = {widen_f16, widen_bf16},
+    .narrow = {narrow_f16, narrow_bf16},
     .sum_rows = sum_rows_f32,
     .sum_all = sum_all_f32,
 };

@@ -661,7 +661,7 @@
 
 #define convert_half_doc                                                                           \
     "convert_half($module, dst, src, threads, /)\n--\n\n"                                          \
-    "Copy a contiguous array of float16 into one of float32, or back."
+    "Copy a contiguous array of half precision into one of float32, or back."
 
 #define config_doc                                                                                 \
     "config($module, /)\n--\n\n"                                                                   \

@@ -164,16 +164,7 @@ class _Job:
         length, at = self.lengths(self.large)[axis], array.ndim - self.rank + axis
         if positions[0] >= 0 and positions[-1] < length:
             return array[(slice(None),) * at + (slice(positions.start, positions.stop),)]
-        return np.take(array, self.found(positions, length), at)
-
-    def found(self, positions: range, length: int) -> np.ndarray:
-        """m(u) of the positions u."""
-        u = np.asarray(positions)
-        if self.padding_mode == "circular":
-            return u % length
-        if self.padding_mode == "replicate":
-            return u.clip(0, length - 1)
-        return (length - 1) - abs((length - 1) - abs(u))
+        return np.take(array, found(self.padding_mode, positions, length), at)
 
     # ---- the padding in regions ----
 
@@ -221,13 +212,23 @@ class _Job:
     def add_found(self, region: Ranges, part: np.ndarray) -> None:
         target: list[slice] = []
         for axis, (u, n) in enumerate(zip(region, self.lengths(self.large), strict=True)):
-            at, places = part.ndim - self.rank + axis, self.found(u, n)
+            at, places = part.ndim - self.rank + axis, found(self.padding_mode, u, n)
             if len(u) > 1 and places[0] == places[1]:
                 part, places = part.sum(at, keepdims=True), places[:1]
             elif len(u) > 1 and places[0] > places[1]:
                 part, places = np.flip(part, at), places[::-1]
             target.append(slice(places[0], places[-1] + 1))
         self.large[(..., *target)] += part
+
+
+def found(padding_mode: str, positions: range, length: int) -> np.ndarray:
+    """m(u) of the positions u: the elements of an axis that lie there, in its padding too."""
+    u = np.asarray(positions)
+    if padding_mode == "circular":
+        return u % length
+    if padding_mode == "replicate":
+        return u.clip(0, length - 1)
+    return (length - 1) - abs((length - 1) - abs(u))
 
 
 def _cut(array: np.ndarray, ranges: Ranges) -> np.ndarray:

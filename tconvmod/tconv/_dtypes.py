@@ -93,14 +93,14 @@ def _fill_half(
     if addend is not None:
         more |= {"out": _widened(addend, threads), "accumulate": True}
     total = call(*wide, **more)
-    if result.dtype == np.float16 and result.flags.c_contiguous:
+    if result.itemsize == 2 and result.flags.c_contiguous:
         _core.convert_half(result, total, threads)
     else:
         result[...] = total
 
 
 def _widened(array: np.ndarray, threads: int) -> np.ndarray:
-    if array.dtype != np.float16 or not array.flags.c_contiguous:
+    if array.itemsize != 2 or not array.flags.c_contiguous:
         return array.astype(np.float32)
     wide = np.empty(array.shape, np.float32)
     _core.convert_half(wide, array, threads)

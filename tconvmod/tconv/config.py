@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -81,7 +82,7 @@ def show_config() -> None:
     """
     from . import __version__
 
-    facts = _core.config()
+    facts: dict[str, Any] = {**_core.config()}
     rows = {
         "python, numpy": f"{sys.version.split()[0]}, {np.__version__}",
         "compiler": facts["compiler"],
