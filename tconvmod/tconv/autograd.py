@@ -10,8 +10,8 @@ the order of arguments of `tconv` and `tconv.grad`, with the keywords that make 
 >>> x, w = np.ones((1, 1, 3)), np.array([[[1.0, 2.0]]])
 >>> def energy(w):
 ...     return np.sum(ta.conv_transpose1d(x, w, stride=2) ** 2)
->>> energy(w), autograd.grad(energy)(w)
-(15.0, array([[[ 6., 12.]]]))
+>>> autograd.grad(energy)(w)
+array([[[ 6., 12.]]])
 
 A penalty on the norm of a gradient, as in Wasserstein GANs, needs the gradient of a gradient:
 
@@ -59,26 +59,36 @@ __all__ = [
 # ---- the primitives ----
 
 
+# autograd makes gradients in float64 of what is float32; they are computed with, and given, in the
+# dtype of the arrays that the function was called with.
+
+
 @primitive
-def _contract(first: Any, second: Any, form: Trilinear, role: str) -> Any:
-    return form.compute(role, first, second)
+def _contract(first: Any, second: Any, form: Trilinear, role: str, dtype: Any = None) -> Any:
+    return form.compute(role, np.asarray(first, dtype), np.asarray(second, dtype))
 
 
 def _of_contract(argnum: int) -> Any:
     """The gradient with respect to one of the two arrays, made of the other one."""
 
-    def make(ans: Any, first: Any, second: Any, form: Trilinear, role: str) -> Any:
+    def make(
+        ans: Any, first: Any, second: Any, form: Trilinear, role: str, dtype: Any = None
+    ) -> Any:
         names = others(role)
         known = {names[1 - argnum]: (first, second)[1 - argnum]}
 
         def vjp(g: Any) -> Any:
             arrays = {**known, role: g}
-            wanted = names[argnum]
-            return _contract(*(arrays[other] for other in others(wanted)), form, wanted)
+            return _contract(*_ordered(names[argnum], arrays), form, names[argnum], ans.dtype)
 
         return vjp
 
     return make
+
+
+def _ordered(role: str, arrays: dict[str, Any]) -> tuple[Any, Any]:
+    first, second = (arrays[other] for other in others(role))
+    return first, second
 
 
 defvjp(_contract, _of_contract(0), _of_contract(1))
@@ -92,21 +102,21 @@ def _affine(input: Any, weight: Any, bias: Any, form: Trilinear) -> Any:
 
 defvjp(
     _affine,
-    lambda ans, x, w, b, form: lambda g: _contract(w, g, form, "input"),
-    lambda ans, x, w, b, form: lambda g: _contract(x, g, form, "weight"),
-    lambda ans, x, w, b, form: lambda g: bias(g, layout=form.output_layout(np.ndim(g))),
+    lambda ans, x, w, b, form: lambda g: _contract(w, g, form, "input", ans.dtype),
+    lambda ans, x, w, b, form: lambda g: _contract(x, g, form, "weight", ans.dtype),
+    lambda ans, x, w, b, form: lambda g: _sum(g, form.output_layout(ans.ndim), ans.dtype),
 )
 defjvp(
     _affine,
-    lambda g, ans, x, w, b, form: _contract(g, w, form, "output"),
-    lambda g, ans, x, w, b, form: _contract(x, g, form, "output"),
-    lambda g, ans, x, w, b, form: _spread(g, np.shape(ans), form.output_layout(np.ndim(ans))),
+    lambda g, ans, x, w, b, form: _contract(g, w, form, "output", ans.dtype),
+    lambda g, ans, x, w, b, form: _contract(x, g, form, "output", ans.dtype),
+    lambda g, ans, x, w, b, form: _spread(g, ans.shape, form.output_layout(ans.ndim)),
 )
 
 
 @primitive
-def _sum(grad_output: Any, layout: str) -> Any:
-    return _core.bias(grad_output, layout=layout)
+def _sum(grad_output: Any, layout: str, dtype: Any = None) -> Any:
+    return _core.bias(np.asarray(grad_output, dtype), layout=layout)
 
 
 def _spread(vector: Any, shape: tuple[int, ...], layout: str) -> Any:
@@ -116,7 +126,7 @@ def _spread(vector: Any, shape: tuple[int, ...], layout: str) -> Any:
     return anp.reshape(vector, ones) * np.ones(shape, vector.dtype)
 
 
-defvjp(_sum, lambda ans, gy, layout: lambda g: _spread(g, np.shape(gy), layout))
+defvjp(_sum, lambda ans, gy, layout, dtype=None: lambda g: _spread(g, gy.shape, layout))
 def_linear(_sum)
 
 
