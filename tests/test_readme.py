@@ -41,8 +41,8 @@ def test_examples_of_the_pages(page):
 
 def docstrings():
     """The doctests of the installed package, those of the compiled functions included."""
-    names = [module.name for module in pkgutil.iter_modules(tconv.__path__)]
-    modules = [importlib.import_module(f"tconv.{n}") for n in names if not n.startswith("_")]
+    names = [module.name for module in pkgutil.walk_packages(tconv.__path__, "tconv.")]
+    modules = [importlib.import_module(name) for name in names if "._" not in name]
     tests = [test for module in (tconv, *modules) for test in FINDER.find(module)]
     for name, function in vars(_core).items():
         tests += FINDER.find(function, f"tconv._core.{name}", module=False)

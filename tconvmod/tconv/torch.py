@@ -2,10 +2,10 @@
 
 The functions have the names and the order of arguments of ``torch.nn.functional``, whose place they
 take where that is slow, and beyond them the keywords of `tconv`: `layout`, `padding` by rule and
-for each side, `padding_mode`. The gradients are there by the names of `tconv.grad`. Tensors are read
-where they are, on the CPU, whatever their strides, and the tensor returned is what the kernel has
-filled: nothing is copied. Reverse mode, forward mode, ``torch.func.grad`` and ``jvp`` go through.
-``pip install 'tconv[torch]'`` brings torch.
+for each side, `padding_mode`. The gradients are there under the names of `tconv.grad`. Tensors are
+read where they are, on the CPU, whatever their strides, and the tensor returned is what the kernel
+has filled: nothing is copied. Reverse mode, forward mode, ``torch.func.grad`` and ``jvp`` go
+through. ``pip install 'tconv[torch]'`` brings torch.
 
 >>> import torch, tconv.torch
 >>> x = torch.arange(3.0).reshape(1, 1, 3)
