@@ -1,5 +1,7 @@
 """tconv.nn: torch's names, values and gradients; plans that follow the weights; saving."""
 
+import copy
+import pickle
 import subprocess
 import sys
 
@@ -342,33 +344,92 @@ def test_sequential_is_a_sequence():
 # ---- plans ----
 
 
-def check_plan(layer, x):
-    function = tconv.conv_transpose1d
-    expected = function(x, layer.weight, layer.bias, layer.stride, layer.padding)
-    assert_same(layer(x), expected)
-    return layer._planned[0]
+def check_planned(layer, x):
+    """The layer gives what its weights say; returns the plan, if it has one."""
+    layer(x)
+    plan, y = layer._planned, layer(x)
+    assert layer._planned is plan
+    expected = tconv.conv_transpose1d(x, layer.weight, layer.bias, layer.stride, layer.padding)
+    assert_same(y, expected)
+    layer(x)
+    return layer._planned
 
 
-def test_plans_follow_the_weights(rng):
+CHANGES = {
+    "an element": lambda layer: layer.weight.__setitem__((3, 0, 0), 100),
+    "through a view": lambda layer: layer.weight[3].T.__setitem__(0, 7),
+    "in place": lambda layer: layer.weight.__imul__(2),
+    "bias": lambda layer: layer.bias.__setitem__(0, 7),
+    "parameters": lambda layer: layer.parameters()["bias"].__iadd__(1),
+    "weight": lambda layer: setattr(layer, "weight", layer.weight + 1),
+    "in another order": lambda layer: setattr(layer, "weight", layer.weight.T.copy().T * 2),
+    "no bias": lambda layer: setattr(layer, "bias", None),
+    "padding": lambda layer: setattr(layer, "padding", (0,)),
+    "state dict": lambda layer: layer.load_state_dict({"weight": np.ones((16, 8, 4))}, False),
+    "optimiser": lambda layer: (layer._gradients.update(bias=np.ones(8)), nn.SGD(layer, 1).step()),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_plans_follow_the_weights(change, rng):
     layer = nn.ConvTranspose1d(16, 8, 4, 2, 1, rng=0).eval()
     x = reals(rng, (2, 16, 9), "float32")
-    plan = check_plan(layer, x)
-    assert check_plan(layer, x) is plan
-    view = layer.weight[3].T
-    for change in (
-        lambda: view.__setitem__((0, 0), 100),
-        lambda: setattr(layer, "weight", layer.weight.copy() + 1),
-        lambda: setattr(layer, "weight", np.asfortranarray(layer.weight[:, ::-1])),
-        lambda: layer.bias.__setitem__(0, 7),
-        lambda: setattr(layer, "bias", None),
-        lambda: setattr(layer, "padding", (0,)),
-        lambda: layer.load_state_dict({"weight": np.ones((16, 8, 4))}),
-    ):
-        change()
-        changed = check_plan(layer, x)
-        assert changed is not plan
-        assert check_plan(layer, x) is changed
-        plan = changed
+    before = layer(x)
+    assert check_planned(layer, x)
+    CHANGES[change](layer)
+    assert before.shape != layer(x).shape or np.any(before != layer(x))
+    check_planned(layer, x)
+
+
+HOLDERS = {
+    "array": lambda array: array,
+    "view": lambda array: array[:, ::2],
+    "view of a view": lambda array: array.T[1:],
+    "buffer": memoryview,
+    "tensor": torch.from_numpy,
+    "list": lambda array: [array],
+    "copy": np.copy,
+}
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_no_plan_while_another_has_the_weights(holder, rng):
+    layer = nn.ConvTranspose1d(16, 8, 4, 2, 1, rng=0).eval()
+    x = reals(rng, (2, 16, 9), "float32")
+    assert check_planned(layer, x)
+    held = HOLDERS[holder](layer.weight)
+    assert (check_planned(layer, x) is None) == (holder != "copy")
+    del held
+    assert check_planned(layer, x)
+
+
+def test_no_plan_of_memory_that_others_own(rng):
+    """A change of the whole shows in the layer."""
+    whole = reals(rng, (2, 16, 8, 4), "float32")
+    layer = nn.ConvTranspose1d(16, 8, 4, 2, 1).eval()
+    layer.weight = whole[1]
+    x = reals(rng, (2, 16, 9), "float32")
+    assert check_planned(layer, x) is None
+    whole[1] = 3
+    assert check_planned(layer, x) is None
+
+
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, lambda a: pickle.loads(pickle.dumps(a))])
+def test_copies_of_layers(how, rng):
+    layer = nn.ConvTranspose1d(16, 8, 4, 2, 1, rng=0).eval()
+    x = reals(rng, (2, 16, 9), "float32")
+    layer(x)
+    other = how(layer)
+    assert_same(other(x), layer(x))
+    other.weight[...] += 1
+    for each in (layer, other):
+        check_planned(each, x)
+
+
+def test_no_plan_in_training(rng):
+    layer = nn.ConvTranspose1d(16, 8, 4, 2, 1)
+    layer(reals(rng, (2, 16, 9), "float32"))
+    assert layer._planned is None
 
 
 def test_weights_that_are_not_numbers(rng):

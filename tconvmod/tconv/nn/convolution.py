@@ -1,14 +1,17 @@
 """Convolutions and transposed ones as layers.
 
 In training a layer calls the functions of the package with its weight as it is. Out of training it
-calls a plan, which has the weight packed, and makes a new one once weight or bias are not what the
-plan was made of. No change is missed, be it another array or one changed in place through whatever
-view: before each call all their values are compared with copies made when the plan was. That reads
-the weights once more; who serves a network whose weights stay may call `Convolution.plan` instead.
+keeps a plan, which has the weight packed, and that must not outlive a change of the weight, be it
+another array or the same one changed in place. Comparing all elements before each call would take
+as long as packing them. Instead the layer has a plan only while nobody else has the arrays: it
+drops the plan whenever it gives `weight` or `bias` out or takes another one, and makes one only if
+the arrays own their memory and have no other reference. As long as a variable, a view, a buffer or
+a tensor refers to them, it calls the functions as in training.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, SupportsIndex
 
@@ -33,6 +36,35 @@ __all__ = [
 ]
 
 
+# What sys.getrefcount says of an array that one dict alone refers to.
+_HOLDER = {"array": np.empty(1)}
+_ALONE = sys.getrefcount(_HOLDER["array"])
+
+
+def _is_alone(layer: Convolution, name: str) -> bool:
+    """Whether nobody but the layer could change the array."""
+    if layer.__dict__[name] is None:
+        return True
+    return layer.__dict__[name].flags.owndata and sys.getrefcount(layer.__dict__[name]) <= _ALONE
+
+
+class _GivenOut:
+    """An array of the layer: whoever gets or sets it ends the layer's plan."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, layer: Convolution | None, owner: type) -> Any:
+        if layer is None:
+            return self
+        layer._planned = None
+        return layer.__dict__[self.name]
+
+    def __set__(self, layer: Convolution, array: Array | None) -> None:
+        layer._planned = None
+        layer.__dict__[self.name] = array
+
+
 class Convolution(Module):
     """What the layers of both families share.
 
@@ -54,6 +86,12 @@ class Convolution(Module):
     rank: int
     family: str
     parameter_names = ("weight", "bias")
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    output_padding: tuple[int, ...]
+    _planned: tuple[_core.Plan, Any] | None
+    weight = _GivenOut()
+    bias = _GivenOut()
 
     def __init__(
         self,
@@ -83,7 +121,6 @@ class Convolution(Module):
         self.weight, self.bias = initial.weight_and_bias(
             self._weight_shape(), self.out_channels, bias, dtype, rng
         )
-        self._planned: tuple[_core.Plan, tuple[Any, ...], tuple[Any, ...]] | None = None
         self.plan()  # refuses what the options may not be
 
     def _per_axis(self, name: str, value: Any, read: Any = read_ints) -> Any:
@@ -127,27 +164,31 @@ class Convolution(Module):
         options = self._options()
         return _core.plan(self._op, self.weight, self.bias, activation=activation, **options)
 
-    def _current_plan(self, activation: Any) -> _core.Plan:
+    def _current_plan(self, activation: Any) -> _core.Plan | None:
         settings = (activation, self._options())
-        arrays = (self.weight, self.bias)
-        if self._planned is not None:
-            plan, copies, old_settings = self._planned
-            if settings == old_settings and all(map(np.array_equal, arrays, copies)):
-                return plan
-        plan = self.plan(activation)
-        self._planned = plan, tuple(None if a is None else np.array(a) for a in arrays), settings
-        return plan
+        if self._planned is None or self._planned[1] != settings:
+            if not (_is_alone(self, "weight") and _is_alone(self, "bias")):
+                return None
+            self._planned = self.plan(activation), settings
+        return self._planned[0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy, and a shallow one has the same arrays, makes its own plan."""
+        self._planned = None
+        return self.__dict__
 
     def forward(self, input: Any, *, activation: Any = None) -> Array:
         return self._run(input, None, activation)
 
     def _run(self, input: Any, output_size: Any, activation: Any) -> Array:
-        if not self.training:
+        plan = None if self.training else self._current_plan(activation)
+        if plan is not None:
             more = {} if output_size is None else {"output_size": output_size}
-            return self._current_plan(activation)(input, **more)
+            return plan(input, **more)
         shapes = np.shape(input), self.weight.shape
         form = Trilinear(self._op, *shapes, self._options(), output_size)
-        self._kept = input, form
+        if self.training:
+            self._kept = input, form
         return form.compute("output", input, self.weight, self.bias, activation=activation)
 
     def backward(
