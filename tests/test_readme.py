@@ -52,8 +52,9 @@ def test_pages_have_examples():
 
 def docstrings():
     """The doctests of the installed package, those of the compiled functions included."""
-    names = {m.name for m in pkgutil.iter_modules(tconv.__path__)} - {"_core", "__main__"}
-    modules = [importlib.import_module(f"tconv.{n}") for n in sorted(names)]
+    left_out = ("tconv._core", "tconv.__main__")
+    names = {module.name for module in pkgutil.walk_packages(tconv.__path__, "tconv.")}
+    modules = [importlib.import_module(name) for name in sorted(names.difference(left_out))]
     tests = [test for module in (tconv, *modules) for test in FINDER.find(module)]
     for name, function in vars(_core).items():
         tests += FINDER.find(function, f"tconv._core.{name}", module=False)

@@ -47,6 +47,7 @@ __all__ = [
     "fuse_conv_bn",
     "get_num_threads",
     "grad",
+    "nn",
     "output_size",
     "overlap_add",
     "plan",
@@ -60,9 +61,9 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from . import functional, problems, reference, viz
+    from . import functional, nn, problems, reference, viz
 else:
-    _SUBMODULES = frozenset({"functional", "problems", "reference", "viz"})
+    _SUBMODULES = frozenset({"functional", "nn", "problems", "reference", "viz"})
 
     def __getattr__(name):
         """Import the submodules that few programs need when they are first asked for."""
