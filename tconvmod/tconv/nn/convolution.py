@@ -15,9 +15,9 @@ from typing import Any, SupportsIndex
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .. import _core, grad
+from .. import _core
 from .._arguments import Ints, Padding, read_ints, read_padding
-from ..explanation import explain
+from .._trilinear import Trilinear
 from ..functional import per_axis
 from . import initial
 from .module import Array, Module
@@ -31,8 +31,6 @@ __all__ = [
     "ConvTranspose3d",
     "Convolution",
 ]
-
-_AXES = {1: "L", 2: "HW", 3: "DHW"}
 
 
 class Convolution(Module):
@@ -141,41 +139,31 @@ class Convolution(Module):
         return plan
 
     def forward(self, input: Any, *, activation: Any = None) -> Array:
-        if not self.training:
-            return self._current_plan(activation)(input)
-        return self._forward_in_training(input, self._options(), activation)
+        return self._run(input, None, activation)
 
-    def _forward_in_training(self, input: Any, options: dict[str, Any], activation: Any) -> Array:
-        self._kept = input, options
-        function = getattr(_core, self._op)
-        return function(input, self.weight, self.bias, activation=activation, **options)
+    def _run(self, input: Any, output_size: Any, activation: Any) -> Array:
+        if not self.training:
+            more = {} if output_size is None else {"output_size": output_size}
+            return self._current_plan(activation)(input, **more)
+        shapes = np.shape(input), self.weight.shape
+        form = Trilinear(self._op, *shapes, self._options(), output_size)
+        self._kept = input, form
+        return form.compute("output", input, self.weight, self.bias, activation=activation)
 
     def backward(
         self, grad_output: Array, *, input: bool = True, parameters: bool = True
     ) -> Array | None:
-        x, options = self._recall()
+        x, form = self._recall()
         if parameters:
-            of_weight = getattr(grad, f"{self._op}_weight")
-            self._add("weight", of_weight, x, self.weight.shape, grad_output, **options)
+            self._add("weight", form.compute, "weight", x, grad_output)
             if self.bias is not None:
-                layout = self._layout_of_output(grad_output.ndim)
-                self._add("bias", grad.bias, grad_output, layout=layout)
-        if not input:
-            return None
-        of_input = getattr(grad, f"{self._op}_input")
-        return of_input(x.shape, self.weight, grad_output, **options)
+                self._add("bias", form.bias_gradient, grad_output)
+        return form.compute("input", self.weight, grad_output) if input else None
 
-    def _add(self, name: str, function: Callable[..., Array], *arguments: Any, **options: Any):
+    def _add(self, name: str, function: Callable[..., Array], *arguments: Any) -> None:
         """Add the gradient that the function computes to the one there is, in its place."""
         found = self._gradients.get(name)
-        self._gradients[name] = function(
-            *arguments, out=found, accumulate=found is not None, **options
-        )
-
-    def _layout_of_output(self, ndim: int) -> str:
-        if self.layout is not None:
-            return self.layout.rpartition("->")[2]
-        return "N" * (ndim - self.rank - 1) + "C" + _AXES[self.rank]
+        self._gradients[name] = function(*arguments, out=found, accumulate=found is not None)
 
     # ---- in words ----
 
@@ -320,20 +308,7 @@ class _ConvTranspose(Convolution):
         activation : str or tuple, optional
             As in ``tconv.conv_transpose2d(..., activation=)``.
         """
-        if output_size is None:
-            return super().forward(input, activation=activation)
-        if not self.training:
-            return self._current_plan(activation)(input, output_size=output_size)
-        options = self._options()
-        facts = explain(
-            self._op,
-            input.shape,
-            self.weight.shape,
-            self.weight.dtype.name,
-            **{**options, "output_padding": 0, "output_size": output_size},
-        )
-        options["output_padding"] = facts.output_padding
-        return self._forward_in_training(input, options, activation)
+        return self._run(input, output_size, activation)
 
 
 class ConvTranspose1d(_ConvTranspose):

@@ -34,12 +34,11 @@ class _Optimizer:
         parameters = self.module.parameters()
         for name, gradient in self.module.grads.items():
             parameter = parameters[name]
-            state = self._state.setdefault(
-                name, tuple(np.zeros_like(parameter) for _ in range(states))
-            )
+            if name not in self._state:
+                self._state[name] = tuple(np.zeros_like(parameter) for _ in range(states))
             flags = [["readwrite"], ["readonly"], *[["readwrite"]] * states]
             with np.nditer(
-                (parameter, gradient, *state),
+                (parameter, gradient, *self._state[name]),
                 flags=["external_loop", "buffered"],
                 op_flags=flags,
                 buffersize=_PIECE,
