@@ -33,6 +33,8 @@ generative adversarial networks, arXiv:1511.06434 (2015).
 T. Salimans et al., Improved techniques for training GANs, arXiv:1606.03498 (2016).
 """
 
+from functools import partial
+
 import digits
 import numpy as np
 from matplotlib.figure import Figure
@@ -177,7 +179,7 @@ def compare_with_torch(generator, discriminator, x, rng, rounds):
 
     z = rng.standard_normal((len(x), NOISE, 1, 1), np.float32)
     blurs = BLUR * rng.standard_normal((3, *x.shape), np.float32)
-    real, noise, blurs_t = (torch.from_numpy(array) for array in (x, z, blurs))
+    real, noise, blur = (torch.from_numpy(array) for array in (x, z, blurs))
     g, d = digits.twin(generator), digits.twin(discriminator)
     adams = [torch.optim.Adam(network.parameters(), RATE, BETAS) for network in (g, d)]
     targets = [torch.full((len(x), 1, 1, 1), target) for target in (REAL, 0.0, 1.0)]
@@ -185,21 +187,21 @@ def compare_with_torch(generator, discriminator, x, rng, rounds):
     def step_in_torch():
         fake = g(noise)
         adams[1].zero_grad()
-        loss_of_d = cross_entropy(d(real + blurs_t[0]), targets[0])
-        loss_of_d += cross_entropy(d(fake.detach() + blurs_t[1]), targets[1])
+        loss_of_d = cross_entropy(d(real + blur[0]), targets[0])
+        loss_of_d += cross_entropy(d(fake.detach() + blur[1]), targets[1])
         loss_of_d.backward()
         adams[1].step()
         adams[0].zero_grad()
         d.requires_grad_(False)
-        loss_of_g = cross_entropy(d(fake + blurs_t[2]), targets[2])
+        loss_of_g = cross_entropy(d(fake + blur[2]), targets[2])
         loss_of_g.backward()
         adams[0].step()
         d.requires_grad_(True)
         return loss_of_d.item() + loss_of_g.item()
 
     optimizers = make_optimizers(generator, discriminator)
-    step = lambda: sum(train_step(generator, discriminator, optimizers, x, z, blurs))  # noqa
-    digits.race(step, step_in_torch, rounds)
+    step = partial(train_step, generator, discriminator, optimizers, x, z, blurs)
+    digits.race(lambda: sum(step()), step_in_torch, rounds)
 
 
 if __name__ == "__main__":
