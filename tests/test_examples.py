@@ -60,3 +60,49 @@ def test_volume_dask():
     assert int(peak) <= int(limit)
     (error,) = re.findall(r"interpolated row: (\S+)", text)
     assert float(error) < 1e-6
+
+
+@pytest.fixture
+def quick(tmp_path):
+    """Runs an example with digits for seconds, in a folder of its own; gives what it prints."""
+    for package in ("matplotlib", "safetensors", "sklearn", "tqdm"):
+        pytest.importorskip(package)
+
+    def run_quickly(name):
+        text = run(f"{name}.py", "--quick", "--folder", str(tmp_path))
+        for picture in (f"{name}.png", f"{name}_loss.png"):
+            assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
+        assert f"wrote {tmp_path / name}.safetensors; read again, it differs by 0.0\n" in text
+        return text
+
+    return run_quickly
+
+
+def test_vae_digits(quick):
+    text = quick("vae_digits")
+    first, last = re.search(r"loss: (\S+) in the first step, (\S+) in the last", text).groups()
+    assert float(last) < 0.6 * float(first)
+    vae, pca = map(float, re.findall(r"^  (?:this VAE|PCA) +(0\.\d+)$", text, re.MULTILINE))
+    assert pca == pytest.approx(0.0102, abs=1e-4)
+    assert pca < vae < 0.06  # three epochs are not enough to beat it
+
+
+def test_dcgan_digits(quick):
+    text = quick("dcgan_digits")
+    rows = re.findall(r"confidence (0\.\d+), nearest image at (\S+)$", text, re.MULTILINE)
+    (real_confidence, real_distance), (_, distance) = [tuple(map(float, row)) for row in rows]
+    assert real_confidence > 0.9
+    assert real_distance < distance < 4  # before training: about 7
+    counts = re.search(r"samples of the digits 0 to 9: ([\d ]+)$", text, re.MULTILINE)[1].split()
+    assert (len(counts), sum(map(int, counts))) == (10, 1000)
+
+
+@pytest.mark.parametrize("name", ["vae_digits", "dcgan_digits"])
+def test_digits_train_as_in_torch(name):
+    for package in ("sklearn", "torch"):
+        pytest.importorskip(package)
+    text = run(f"{name}.py", "--quick", "--compare")
+    assert float(re.search(r"at most (\S+) from torch's", text)[1]) < 1e-4
+    times = re.findall(r"a step takes (\S+) ms, in torch (\S+) ms: (\S+) times", text)
+    assert len(times) == 2
+    assert all(float(number) > 0 for row in times for number in row)
