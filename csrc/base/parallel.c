@@ -6,8 +6,6 @@
  * notes in the child that it must stay on one thread. */
 #include "base/parallel.h"
 
-#include <stdatomic.h>
-
 #if defined(_OPENMP)
 #include <omp.h>
 #endif
@@ -15,9 +13,30 @@
 #include <pthread.h>
 #endif
 
-static void run_serially(ptrdiff_t tasks, tc_task run, const void *context)
+/* Its address tells threads apart. */
+static _Thread_local char this_thread;
+
+void tc_watch_init(struct tc_watch *watch, bool (*stop)(struct tc_watch *watch))
 {
-    for (ptrdiff_t task = 0; task < tasks; task++) {
+    watch->stop = stop;
+    watch->owner = &this_thread;
+    atomic_init(&watch->stopped, false);
+}
+
+bool tc_is_stopped(struct tc_watch *watch)
+{
+    if (watch == NULL) {
+        return false;
+    }
+    if (watch->owner == &this_thread && !atomic_load(&watch->stopped) && watch->stop(watch)) {
+        atomic_store(&watch->stopped, true);
+    }
+    return atomic_load(&watch->stopped);
+}
+
+static void run_serially(ptrdiff_t tasks, tc_task run, const void *context, struct tc_watch *watch)
+{
+    for (ptrdiff_t task = 0; task < tasks && !tc_is_stopped(watch); task++) {
         run(context, task, 0);
     }
 }
@@ -36,12 +55,12 @@ struct queue {
 };
 
 static void run_queues(struct queue *queues, int threads, int thread, tc_task run,
-                       const void *context)
+                       const void *context, struct tc_watch *watch)
 {
     for (int i = 0; i < threads; i++) {
         struct queue *const queue = &queues[(thread + i) % threads];
         ptrdiff_t task;
-        while ((task = atomic_fetch_add(&queue->next, 1)) < queue->end) {
+        while (!tc_is_stopped(watch) && (task = atomic_fetch_add(&queue->next, 1)) < queue->end) {
             run(context, task, thread);
         }
     }
@@ -56,14 +75,76 @@ static void note_fork(void)
 }
 #endif
 
+/* ---- how many threads ---- */
+
+/* The threads that OpenMP would take by itself, when it was first asked; it may be told to take
+ * fewer later on, as threadpoolctl does. */
+static atomic_int usual_threads;
+
+static int within_limit(int threads)
+{
+    const int now = omp_get_max_threads();
+    return now < atomic_load(&usual_threads) && now < threads ? now : threads;
+}
+
+#if !defined(_WIN32)
+
+static void *pass_gate(void *gate)
+{
+    pthread_mutex_lock(gate);
+    pthread_mutex_unlock(gate);
+    return NULL;
+}
+
+/* How many of so many threads the system lets start. */
+static int count_startable(int wanted)
+{
+    pthread_t thread[MOST_THREADS];
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    int count = 0;
+    pthread_mutex_lock(&gate);
+    while (count < wanted && pthread_create(&thread[count], NULL, pass_gate, &gate) == 0) {
+        count++;
+    }
+    pthread_mutex_unlock(&gate);
+    for (int i = 0; i < count; i++) {
+        pthread_join(thread[i], NULL);
+    }
+    return count;
+}
+
+/* libgomp ends the process when it cannot start a worker. It keeps those of the last region, for
+ * each thread that opens regions; before it has to start more, see whether that works. */
+static int startable_threads(int threads)
+{
+    static _Thread_local int team = 1;
+    if (threads > team) {
+        threads = team + count_startable(threads - team);
+    }
+    team = threads;
+    return threads;
+}
+
+#else
+
+static int startable_threads(int threads)
+{
+    return threads;
+}
+
+#endif
+
 void tc_parallel_init(void)
 {
+    int unknown = 0;
+    atomic_compare_exchange_strong(&usual_threads, &unknown, omp_get_max_threads());
 #if !defined(_WIN32)
     pthread_atfork(NULL, NULL, note_fork);
 #endif
 }
 
-void tc_parallel(ptrdiff_t tasks, int threads, tc_task run, const void *context)
+void tc_parallel(ptrdiff_t tasks, int threads, tc_task run, const void *context,
+                 struct tc_watch *watch)
 {
     struct queue queues[MOST_THREADS];
     if (threads > tasks) {
@@ -72,8 +153,9 @@ void tc_parallel(ptrdiff_t tasks, int threads, tc_task run, const void *context)
     if (threads > MOST_THREADS) {
         threads = MOST_THREADS;
     }
-    if (threads < 2 || atomic_load(&workers_lost) || omp_in_parallel()) {
-        run_serially(tasks, run, context);
+    if (threads < 2 || atomic_load(&workers_lost) || omp_in_parallel() ||
+        (threads = startable_threads(within_limit(threads))) < 2) {
+        run_serially(tasks, run, context, watch);
         return;
     }
     for (int thread = 0; thread < threads; thread++) {
@@ -82,7 +164,7 @@ void tc_parallel(ptrdiff_t tasks, int threads, tc_task run, const void *context)
     }
     atomic_store(&workers_started, true);
 #pragma omp parallel num_threads(threads)
-    run_queues(queues, threads, omp_get_thread_num(), run, context);
+    run_queues(queues, threads, omp_get_thread_num(), run, context, watch);
 }
 
 bool tc_parallel_available(void)
@@ -96,10 +178,11 @@ void tc_parallel_init(void)
 {
 }
 
-void tc_parallel(ptrdiff_t tasks, int threads, tc_task run, const void *context)
+void tc_parallel(ptrdiff_t tasks, int threads, tc_task run, const void *context,
+                 struct tc_watch *watch)
 {
     (void)threads;
-    run_serially(tasks, run, context);
+    run_serially(tasks, run, context, watch);
 }
 
 bool tc_parallel_available(void)

@@ -468,7 +468,7 @@ static void run(const struct tc_job *job, void *scratch)
     for (int thread = 0; thread < job->threads && packs_for_threads(job); thread++) {
         own_of(job, scratch, thread)->packed = false;
     }
-    tc_parallel(job->tasks, job->threads, run_block, &context);
+    tc_parallel(job->tasks, job->threads, run_block, &context, job->watch);
 }
 
 static void describe(const struct tc_job *job, struct tc_status *text)

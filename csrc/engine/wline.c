@@ -302,7 +302,7 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
     const struct tc_job *const job = run->job;
     struct state s = state_of(job, task, run->scratch + thread * job->thread_bytes);
     set_masks(&s);
-    for (ptrdiff_t n = 0; n < job->problem->n; n++) {
+    for (ptrdiff_t n = 0; n < job->problem->n && !tc_is_stopped(job->watch); n++) {
         add_image(&s, n);
     }
     write_sums(&s);
@@ -311,7 +311,7 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
 static void run(const struct tc_job *job, void *scratch)
 {
     const struct run context = {job, scratch};
-    tc_parallel(job->tasks, job->threads, run_task, &context);
+    tc_parallel(job->tasks, job->threads, run_task, &context, job->watch);
 }
 
 static void describe(const struct tc_job *job, struct tc_status *text)

@@ -56,7 +56,7 @@ PyObject *convert_half(PyObject *module, PyObject *args)
     const struct pieces pieces = {tc_kernels_find(state->isa, TC_F32, &state->cpu), widens,
                                   PyArray_DATA(dst), PyArray_DATA(src), PyArray_SIZE(src)};
     Py_BEGIN_ALLOW_THREADS;
-    tc_parallel(tc_ceil_div(pieces.count, PIECE), threads, convert_piece, &pieces);
+    tc_parallel(tc_ceil_div(pieces.count, PIECE), threads, convert_piece, &pieces, NULL);
     Py_END_ALLOW_THREADS;
     Py_RETURN_NONE;
 }

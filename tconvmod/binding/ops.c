@@ -6,6 +6,7 @@
 #include "ndarray.h"
 
 #include <stdatomic.h>
+#include <time.h>
 
 /* Less work than this is done before another thread could take the GIL. */
 static const double GIL_MACS = 20e3;
@@ -53,6 +54,44 @@ int raise_status(const char *function, const struct tc_status *status)
                  status->text);
     return -1;
 }
+
+/* ---- signals ---- */
+
+/* Not so often that taking the GIL would show, and not so seldom that Ctrl-C would seem lost. */
+enum { SIGNALS_EVERY_NS = 50000000 };
+
+static bool find_signals(struct tc_watch *base)
+{
+    struct watch *const watch = (struct watch *)base;
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    const double ns = 1e9 * difftime(now.tv_sec, watch->last.tv_sec) +
+                      (double)(now.tv_nsec - watch->last.tv_nsec);
+    if (ns >= 0 && ns < SIGNALS_EVERY_NS) {
+        return false;
+    }
+    watch->last = now;
+    PyEval_RestoreThread(watch->thread);
+    const bool raised = PyErr_CheckSignals() != 0;
+    watch->thread = PyEval_SaveThread();
+    return raised;
+}
+
+struct tc_watch *watch_begin(const struct module_state *state, struct watch *watch)
+{
+    tc_watch_init(&watch->base, find_signals);
+    timespec_get(&watch->last, TIME_UTC);
+    watch->thread = PyEval_SaveThread();
+    return PyThread_get_thread_ident() == state->main_thread ? &watch->base : NULL;
+}
+
+int watch_end(struct watch *watch)
+{
+    PyEval_RestoreThread(watch->thread);
+    return atomic_load(&watch->base.stopped) ? -1 : 0;
+}
+
+/* ---- memory ---- */
 
 struct memory {
     ptrdiff_t bytes; /* behind the alignment */
@@ -121,15 +160,17 @@ int compute(struct module_state *state, const char *function, const struct tc_or
         return -1;
     }
     plan.job.packed = packed;
+    int failed = 0;
     if (plan.job.macs < GIL_MACS) {
         tc_plan_run(&plan, scratch.data);
     } else {
-        Py_BEGIN_ALLOW_THREADS;
+        struct watch watch;
+        plan.job.watch = watch_begin(state, &watch);
         tc_plan_run(&plan, scratch.data);
-        Py_END_ALLOW_THREADS;
+        failed = watch_end(&watch);
     }
     scratch_give(state, &scratch);
-    return 0;
+    return failed;
 }
 
 PyObject *finish(const struct module_state *state, struct output *out,
