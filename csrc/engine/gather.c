@@ -453,7 +453,7 @@ static void run_block(const void *context, ptrdiff_t task, int thread)
     }
     const ptrdiff_t parts = tc_part_count(job->kernels, tc_group_co(problem));
     const struct tc_range mine = tc_share_of(parts, s.block.share, job->blocking.shares);
-    for (ptrdiff_t part = mine.begin; part < mine.end; part++) {
+    for (ptrdiff_t part = mine.begin; part < mine.end && !tc_is_stopped(job->watch); part++) {
         s.part = tc_part_at(job->kernels, tc_group_co(problem), part);
         if (problem->bias) {
             load_bias(&s);

@@ -220,7 +220,7 @@ static void add_plane(const struct state *s, const void *x, const void *y)
     const ptrdiff_t begin = tc_max(tc_ceil_div(-first, h->out_step), 0);
     const ptrdiff_t end =
         tc_min(tc_ceil_div(h->out - first, h->out_step), h->in + (s->lines - 1) * step);
-    for (ptrdiff_t q = begin; q < end; q++) {
+    for (ptrdiff_t q = begin; q < end && !tc_is_stopped(job->watch); q++) {
         const ptrdiff_t at = (first + q * h->out_step) * job->y.axis[TC_H];
         copy_line(s, tc_at(y, at, bytes));
         if (job->y.axis[TC_W] == 1 && q + 1 < end) {
@@ -302,7 +302,7 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
     const struct tc_job *const job = run->job;
     struct state s = state_of(job, task, run->scratch + thread * job->thread_bytes);
     set_masks(&s);
-    for (ptrdiff_t n = 0; n < job->problem->n && !tc_is_stopped(job->watch); n++) {
+    for (ptrdiff_t n = 0; n < job->problem->n; n++) {
         add_image(&s, n);
     }
     write_sums(&s);
