@@ -22,6 +22,9 @@
 
 #include <string.h>
 
+/* A copied line stays in the cache, and scratch does not grow with the input. */
+enum { MOST_BYTES = 1 << 20 };
+
 /* Bytes of the parts of a thread's scratch. */
 struct scratch {
     ptrdiff_t line, sums, masks;
@@ -101,6 +104,10 @@ static const char *refuse(const struct tc_job *job)
     }
     if (!job->forced && 2 * tc_max(tc_group_ci(p), tc_group_co(p)) > lanes) {
         return "the channels of a side fill vectors better";
+    }
+    const struct scratch scratch = scratch_of(job);
+    if (!job->forced && (scratch.line > MOST_BYTES || scratch.masks > MOST_BYTES)) {
+        return "the lines are too long to be copied whole";
     }
     return NULL;
 }

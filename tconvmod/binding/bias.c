@@ -55,7 +55,8 @@ PyObject *bias(PyObject *module, PyObject *const *args, Py_ssize_t given, PyObje
         read_string(name, "layout", slots[ARG_LAYOUT], &layout) ||
         read_threads(name, slots[ARG_THREADS], &threads) ||
         read_flag(slots[ARG_ACCUMULATE], &out.accumulate) ||
-        !(grad = take_array(name, "grad_output", slots[ARG_GRAD_OUTPUT]))) {
+        !(grad = read_array(name, "grad_output", slots[ARG_GRAD_OUTPUT])) ||
+        make_usable(name, "grad_output", slots[ARG_GRAD_OUTPUT], &grad)) {
         goto done;
     }
     if (tc_sums_check(&sums, shape_of(grad), layout, &status)) {
