@@ -11,15 +11,19 @@
 #endif
 #if defined(_OPENMP) && !defined(_WIN32)
 #include <pthread.h>
+#include <stdint.h>
 #endif
 
-/* Its address tells threads apart. */
-static _Thread_local char this_thread;
+#if !defined(_OPENMP)
+static int omp_get_thread_num(void)
+{
+    return 0;
+}
+#endif
 
 void tc_watch_init(struct tc_watch *watch, bool (*stop)(struct tc_watch *watch))
 {
     watch->stop = stop;
-    watch->owner = &this_thread;
     atomic_init(&watch->stopped, false);
 }
 
@@ -28,7 +32,7 @@ bool tc_is_stopped(struct tc_watch *watch)
     if (watch == NULL) {
         return false;
     }
-    if (watch->owner == &this_thread && !atomic_load(&watch->stopped) && watch->stop(watch)) {
+    if (omp_get_thread_num() == 0 && !atomic_load(&watch->stopped) && watch->stop(watch)) {
         atomic_store(&watch->stopped, true);
     }
     return atomic_load(&watch->stopped);
@@ -114,14 +118,22 @@ static int count_startable(int wanted)
 }
 
 /* libgomp ends the process when it cannot start a worker. It keeps those of the last region, for
- * each thread that opens regions; before it has to start more, see whether that works. */
+ * each thread that opens regions; before it has to start more, see whether that works. How many it
+ * keeps is noted by pthreads, which can say that there is no memory for it; a variable of the
+ * thread would end the process then. */
+static pthread_key_t kept_key;
+static atomic_bool has_kept_key;
+
 static int startable_threads(int threads)
 {
-    static _Thread_local int team = 1;
-    if (threads > team) {
-        threads = team + count_startable(threads - team);
+    const bool known = atomic_load(&has_kept_key);
+    const int kept = known ? (int)(intptr_t)pthread_getspecific(kept_key) : 0;
+    if (threads - 1 > kept) {
+        threads = 1 + kept + count_startable(threads - 1 - kept);
     }
-    team = threads;
+    if (known) {
+        pthread_setspecific(kept_key, (void *)(intptr_t)(threads - 1));
+    }
     return threads;
 }
 
@@ -134,13 +146,21 @@ static int startable_threads(int threads)
 
 #endif
 
-void tc_parallel_init(void)
+static void init_once(void)
 {
-    int unknown = 0;
-    atomic_compare_exchange_strong(&usual_threads, &unknown, omp_get_max_threads());
+    atomic_store(&usual_threads, omp_get_max_threads());
 #if !defined(_WIN32)
+    atomic_store(&has_kept_key, pthread_key_create(&kept_key, NULL) == 0);
     pthread_atfork(NULL, NULL, note_fork);
 #endif
+}
+
+void tc_parallel_init(void)
+{
+    static atomic_flag done = ATOMIC_FLAG_INIT;
+    if (!atomic_flag_test_and_set(&done)) {
+        init_once();
+    }
 }
 
 void tc_parallel(ptrdiff_t tasks, int threads, tc_task run, const void *context,

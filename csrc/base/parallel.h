@@ -6,12 +6,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* By which a caller ends its work early. The thread that made the watch asks `stop` now and then
+/* By which a caller ends its work early. The thread that called asks `stop` now and then
  * while it works; once that has said true, all threads leave undone what is left of the work, in
  * this tc_parallel and in later ones with the same watch. */
 struct tc_watch {
     bool (*stop)(struct tc_watch *watch);
-    const void *owner; /* the thread that asks */
     atomic_bool stopped;
 };
 

@@ -86,16 +86,6 @@ static int read_environment(struct module_state *state)
     return 0;
 }
 
-/* NumPy works in the main interpreter alone, and so do the atfork handler and the threads here. */
-static int refuse_subinterpreter(void)
-{
-    if (PyInterpreterState_Get() == PyInterpreterState_Main()) {
-        return 0;
-    }
-    PyErr_SetString(PyExc_ImportError, "tconv cannot be imported in a subinterpreter");
-    return -1;
-}
-
 static int find_main_thread(struct module_state *state)
 {
     PyObject *const threading = PyImport_ImportModule("threading");
@@ -111,9 +101,6 @@ static int find_main_thread(struct module_state *state)
 static int exec_module(PyObject *module)
 {
     struct module_state *const state = state_of(module);
-    if (refuse_subinterpreter()) {
-        return -1;
-    }
     import_array1(-1);
     state->cpu = tc_cpu_detect();
     tc_parallel_init();
