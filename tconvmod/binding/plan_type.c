@@ -338,10 +338,11 @@ static PyObject *reduce_plan(PyObject *object, PyObject *unused)
     const plan_object *const self = (plan_object *)object;
     PyObject *const functools = PyImport_ImportModule("functools");
     PyObject *const partial = functools ? PyObject_GetAttrString(functools, "partial") : NULL;
-    PyObject *const plan = PyObject_GetAttrString(PyType_GetModule(Py_TYPE(object)), "plan");
+    PyObject *const plan =
+        partial ? PyObject_GetAttrString(PyType_GetModule(Py_TYPE(object)), "plan") : NULL;
     PyObject *args = NULL, *call = NULL;
     (void)unused;
-    if (partial && plan) {
+    if (plan) {
         args = Py_BuildValue("OsOO", plan, self->request.operation->name, self->weight,
                              self->bias ? (PyObject *)self->bias : Py_None);
     }
@@ -385,12 +386,13 @@ static PyObject *explain_plan(PyObject *object, PyObject *args, PyObject *keywor
     }
     PyObject *const package = PyImport_ImportModule("tconv");
     PyObject *const function = package ? PyObject_GetAttrString(package, "explain") : NULL;
-    PyObject *const weight = PyObject_GetAttrString((PyObject *)self->weight, "shape");
-    PyObject *const options = explained_options(self, keywords);
-    PyObject *const given = weight ? Py_BuildValue("sOOO", self->request.operation->name, shape,
-                                                   weight, (PyObject *)PyArray_DESCR(self->weight))
-                                   : NULL;
-    if (function && options && given) {
+    PyObject *const weight =
+        function ? PyObject_GetAttrString((PyObject *)self->weight, "shape") : NULL;
+    PyObject *const options = weight ? explained_options(self, keywords) : NULL;
+    PyObject *const given = options ? Py_BuildValue("sOOO", self->request.operation->name, shape,
+                                                    weight, (PyObject *)PyArray_DESCR(self->weight))
+                                    : NULL;
+    if (given) {
         result = PyObject_Call(function, given, options);
     }
     Py_XDECREF(package);
