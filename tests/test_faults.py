@@ -1,0 +1,213 @@
+"""Memory and threads that the system refuses: a MemoryError or a right result, nothing leaked, and
+the next call right."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import run_python
+
+CC = shutil.which(os.environ.get("CC", "cc"))
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux")
+
+
+@pytest.fixture(scope="module")
+def faults(tmp_path_factory):
+    """The library that makes allocations fail, as variables of the environment."""
+    if CC is None or "LD_PRELOAD" in os.environ:
+        pytest.skip("needs a C compiler, and to be the only library that is preloaded")
+    library = tmp_path_factory.mktemp("faults") / "faults.so"
+    source = Path(__file__).parent / "c" / "faults.c"
+    command = [CC, "-O1", "-shared", "-fPIC", source, "-o", library, "-ldl"]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    if built.returncode != 0:
+        pytest.skip(f"needs glibc: {built.stderr[-200:]}")
+    return {"LD_PRELOAD": str(library), "PYTHONMALLOC": "malloc"}
+
+
+# ---- memory ----
+
+# Every allocation of the process, those of Python objects too, is a malloc then. Without the
+# repetitions at each point a cache that is filled would look like a leak.
+POINTS = """
+import ctypes, gc
+import numpy as np, tconv
+from tconv import _core
+
+library = ctypes.PyDLL(None)
+call, asked, blocks = library.faults_call, library.faults_asked, library.faults_blocks
+call.restype, call.argtypes = ctypes.py_object, [ctypes.py_object, ctypes.c_long, ctypes.c_long]
+asked.restype = blocks.restype = ctypes.c_long
+REPEATS = 20
+
+def ones(*shape, dtype="f"):
+    return np.ones(shape, dtype)
+
+x, w, b, gy = ones(2, 4, 9, 8), ones(4, 6, 3, 3), ones(6), ones(2, 6, 19, 17)
+big_w = ones(40, 64, 3, 3)
+unaligned = np.zeros(x.nbytes + 1, "u1")[1:].view("f").reshape(x.shape)
+swapped = w.astype(">f4")
+integers, halves = [a.astype("i4") for a in (x, w)], [a.astype("e") for a in (x, w)]
+out = np.zeros((2, 6, 19, 17), "f")
+crossing = np.lib.stride_tricks.as_strided(np.zeros(9, "f"), (1, 2, 4), (4, 4, 8))
+plan = tconv.plan("conv_transpose2d", w, b, stride=2, threads=1)
+relu = {"out": out, "accumulate": True, "activation": "relu"}
+
+def transpose(x, w, *arrays, **options):
+    return tconv.conv_transpose2d(x, w, *arrays, stride=2, threads=1, **options)
+
+calls = {
+    "function": lambda: transpose(x, w, b),
+    "much scratch": lambda: transpose(ones(1, 40, 9, 9), big_w),
+    "out": lambda: transpose(x, w, out=out),
+    "out that may overlap itself": lambda: tconv.conv_transpose1d(
+        x[:1, :1, 0, :3], w[:1, :2, 0, :2], threads=1, out=crossing),
+    "accumulate": lambda: transpose(x, w, out=out, accumulate=True),
+    "activation of a sum": lambda: transpose(x, w, **relu),
+    "copies": lambda: transpose(unaligned, swapped),
+    "convolution": lambda: tconv.conv2d(gy, w, padding=1, threads=2),
+    "input gradient": lambda: tconv.grad.conv_transpose2d_input(None, w, gy, stride=2, threads=1),
+    "weight gradient": lambda: tconv.grad.conv_transpose2d_weight(
+        x, w.shape, gy, stride=2, threads=2),
+    "bias gradient": lambda: tconv.grad.bias(gy, threads=1),
+    "plan": lambda: tconv.plan("conv_transpose2d", w, b, stride=[2, 1], threads=1, engine="direct"),
+    "call of a plan": lambda: plan(x),
+    "explain": lambda: _core.explain("conv1d", (1, 2, 9), (3, 2, 3)),
+    "refusal": lambda: transpose(x, w, groups=3),
+    "int32": lambda: transpose(*integers),
+    "float16": lambda: transpose(*halves, activation="relu"),
+    "circular": lambda: transpose(x, w, padding=1, padding_mode="circular"),
+}
+# In CPython, a failure to make a closure leaks, and so does NumPy's own MemoryError.
+by_python = {"int32", "float16", "circular"}
+
+def value(result):
+    return result.tolist() if isinstance(result, np.ndarray) else str(result)
+
+def outcome(function, first, last):
+    try:
+        return value(call(function, first, last))
+    except Exception as error:
+        return f"{type(error).__module__}.{type(error).__name__}"
+
+def look(name, function, last, expected):
+    n = 1
+    while True:
+        before = 0
+        for repeat in range(2 * REPEATS):
+            if repeat == REPEATS:
+                gc.collect()
+                before = blocks()
+            out[...] = 0
+            got = outcome(function, n, last(n))
+            done = asked() < n
+            if got != expected:
+                assert got.endswith("MemoryError"), (name, n, got)
+        gc.collect()
+        leaked = blocks() - before
+        if name not in by_python:
+            numpys = REPEATS if got.startswith("numpy") else 0
+            assert leaked < numpys + REPEATS // 2, (name, n, leaked, got)
+        if done:
+            return n - 1
+        n += 1
+
+for name, function in calls.items():
+    for _ in range(3):
+        out[...] = 0
+        expected = outcome(function, 0, 0)
+    once = look(name, function, lambda n: n, expected)
+    always = look(name, function, lambda n: 2**40, expected)
+    out[...] = 0
+    assert outcome(function, 0, 0) == expected, name
+    print(name, once, always)
+"""
+
+
+def test_every_allocation_fails(faults):
+    """The first, the second and so on, it alone and with all that follow."""
+    lines = run_python(POINTS, **faults).splitlines()
+    assert len(lines) == 18
+    points = sum(int(line.split()[-2]) + int(line.split()[-1]) for line in lines)
+    print("\n".join(lines), f"{points} points of failure", sep="\n")
+    assert points > 400
+
+
+SCARCE = """
+import resource, numpy as np, tconv
+x, w = np.ones((8, 64, 32, 32), "f"), np.ones((64, 64, 4, 4), "f")
+def total():
+    return tconv.conv_transpose2d(x, w, stride=2, threads=4).sum()
+def limit(more):
+    now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + more, resource.RLIM_INFINITY))
+expected = tconv.conv_transpose2d(x, w, stride=2, threads=1).sum()
+failed = 0
+for more in (1 << 16, 1 << 20, 9 << 20, 17 << 20, 30 << 20, 60 << 20, 90 << 20):
+    limit(more)
+    try:
+        assert total() == expected
+    except MemoryError:
+        failed += 1
+limit(1 << 30)
+assert total() == expected
+print(failed)
+"""
+
+
+def test_scarce_address_space():
+    """Too little for the result, for threads and their stacks, for all: and then enough."""
+    assert 2 <= int(run_python(SCARCE)) < 7
+
+
+# ---- threads ----
+
+STARTS = """
+import ctypes, os
+import numpy as np, tconv
+allow = ctypes.PyDLL(None).faults_allow_threads
+allow.argtypes = [ctypes.c_long]
+x, w = np.ones((4, 32, 16, 16), "f"), np.ones((32, 32, 4, 4), "f")
+def call(threads):
+    return tconv.conv_transpose2d(x, w, stride=2, threads=threads)
+expected = call(1)
+before = len(os.listdir("/proc/self/task"))
+for allowed in (0, 1, 2, 3, 2**30, 0):
+    allow(allowed)
+    for threads in (2, 5):
+        assert np.array_equal(call(threads), expected)
+    allow(0)
+    used = len(os.listdir("/proc/self/task")) - before
+    assert used <= 4
+    assert np.array_equal(tconv.grad.bias(x, threads=5), tconv.grad.bias(x, threads=1))
+    allow(2**30)
+assert np.array_equal(call(5), expected)
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+def test_threads_that_do_not_start(faults):
+    """A call makes do with those that do."""
+    assert run_python(STARTS, **faults) == "4\n"
+
+
+NOBODY = """
+import os, resource, sys
+import numpy as np, tconv
+if os.getuid() == 0:
+    os.setuid(12345)  # the limit is not for the superuser
+resource.setrlimit(resource.RLIMIT_NPROC, (3, 3))
+x, w = np.ones((4, 32, 16, 16), "f"), np.ones((32, 32, 4, 4), "f")
+expected = tconv.conv_transpose2d(x, w, stride=2, threads=1)
+for threads in (2, 3, 4, 8, 2, 8) * 5:
+    assert np.array_equal(tconv.conv_transpose2d(x, w, stride=2, threads=threads), expected)
+print("right")
+"""
+
+
+def test_a_limit_on_processes():
+    assert run_python(NOBODY) == "right\n"
