@@ -35,6 +35,7 @@ def faults(tmp_path_factory):
 # repetitions at each point a cache that is filled would look like a leak.
 POINTS = """
 import ctypes, gc
+from functools import partial
 import numpy as np, tconv
 from tconv import _core
 
@@ -42,51 +43,54 @@ library = ctypes.PyDLL(None)
 call, asked, blocks = library.faults_call, library.faults_asked, library.faults_blocks
 call.restype, call.argtypes = ctypes.py_object, [ctypes.py_object, ctypes.c_long, ctypes.c_long]
 asked.restype = blocks.restype = ctypes.c_long
-REPEATS = 20
+REPEATS = 8
 
 def ones(*shape, dtype="f"):
     return np.ones(shape, dtype)
 
 x, w, b, gy = ones(2, 4, 9, 8), ones(4, 6, 3, 3), ones(6), ones(2, 6, 19, 17)
-big_w = ones(40, 64, 3, 3)
 unaligned = np.zeros(x.nbytes + 1, "u1")[1:].view("f").reshape(x.shape)
 swapped = w.astype(">f4")
 integers, halves = [a.astype("i4") for a in (x, w)], [a.astype("e") for a in (x, w)]
 out = np.zeros((2, 6, 19, 17), "f")
 crossing = np.lib.stride_tricks.as_strided(np.zeros(9, "f"), (1, 2, 4), (4, 4, 8))
 plan = tconv.plan("conv_transpose2d", w, b, stride=2, threads=1)
-relu = {"out": out, "accumulate": True, "activation": "relu"}
 
-def transpose(x, w, *arrays, **options):
-    return tconv.conv_transpose2d(x, w, *arrays, stride=2, threads=1, **options)
-
+# No frames of Python, which cannot always be unwound without memory.
+transpose = partial(tconv.conv_transpose2d, stride=2, threads=1)
 calls = {
-    "function": lambda: transpose(x, w, b),
-    "much scratch": lambda: transpose(ones(1, 40, 9, 9), big_w),
-    "out": lambda: transpose(x, w, out=out),
-    "out that may overlap itself": lambda: tconv.conv_transpose1d(
-        x[:1, :1, 0, :3], w[:1, :2, 0, :2], threads=1, out=crossing),
-    "accumulate": lambda: transpose(x, w, out=out, accumulate=True),
-    "activation of a sum": lambda: transpose(x, w, **relu),
-    "copies": lambda: transpose(unaligned, swapped),
-    "convolution": lambda: tconv.conv2d(gy, w, padding=1, threads=2),
-    "input gradient": lambda: tconv.grad.conv_transpose2d_input(None, w, gy, stride=2, threads=1),
-    "weight gradient": lambda: tconv.grad.conv_transpose2d_weight(
-        x, w.shape, gy, stride=2, threads=2),
-    "bias gradient": lambda: tconv.grad.bias(gy, threads=1),
-    "plan": lambda: tconv.plan("conv_transpose2d", w, b, stride=[2, 1], threads=1, engine="direct"),
-    "call of a plan": lambda: plan(x),
-    "explain": lambda: _core.explain("conv1d", (1, 2, 9), (3, 2, 3)),
-    "refusal": lambda: transpose(x, w, groups=3),
-    "int32": lambda: transpose(*integers),
-    "float16": lambda: transpose(*halves, activation="relu"),
-    "circular": lambda: transpose(x, w, padding=1, padding_mode="circular"),
+    "function": partial(transpose, x, w, b),
+    "much scratch": partial(transpose, ones(1, 40, 9, 9), ones(40, 64, 3, 3)),
+    "out": partial(transpose, x, w, out=out),
+    "out that may overlap itself": partial(
+        tconv.conv_transpose1d, x[:1, :1, 0, :3], w[:1, :2, 0, :2], threads=1, out=crossing),
+    "accumulate": partial(transpose, x, w, out=out, accumulate=True),
+    "activation of a sum": partial(
+        transpose, x, w, out=out, accumulate=True, activation="relu"),
+    "copies": partial(transpose, unaligned, swapped),
+    "lists": partial(tconv.conv1d, [[[1., 2]]], [[[3.]]]),
+    "convolution": partial(tconv.conv2d, gy, w, padding=1, threads=2),
+    "input gradient": partial(
+        tconv.grad.conv_transpose2d_input, None, w, gy, stride=2, threads=1),
+    "weight gradient": partial(
+        tconv.grad.conv_transpose2d_weight, x, w.shape, gy, stride=2, threads=2),
+    "bias gradient": partial(tconv.grad.bias, gy, threads=1),
+    "plan": partial(
+        tconv.plan, "conv_transpose2d", w, b, stride=[2, 1], threads=1, engine="direct"),
+    "call of a plan": partial(plan, x),
+    "pickled plan": plan.__reduce__,
+    "explain": partial(_core.explain, "conv1d", (1, 2, 9), (3, 2, 3)),
+    "refusal": partial(transpose, x, w, groups=3),
+    "int32": partial(transpose, *integers),
+    "float16": partial(transpose, *halves, activation="relu"),
+    "circular": partial(transpose, x, w, padding=1, padding_mode="circular"),
 }
-# In CPython, a failure to make a closure leaks, and so does NumPy's own MemoryError.
-by_python = {"int32", "float16", "circular"}
+# A failed closure leaks in CPython, a failed np.asarray and each MemoryError in NumPy, and what is
+# made of many small objects fills CPython's own lists of free ones.
+unmeasured = {"lists", "pickled plan", "int32", "float16", "circular"}
 
 def value(result):
-    return result.tolist() if isinstance(result, np.ndarray) else str(result)
+    return str(result.tolist() if isinstance(result, np.ndarray) else result)
 
 def outcome(function, first, last):
     try:
@@ -109,7 +113,7 @@ def look(name, function, last, expected):
                 assert got.endswith("MemoryError"), (name, n, got)
         gc.collect()
         leaked = blocks() - before
-        if name not in by_python:
+        if name not in unmeasured:
             numpys = REPEATS if got.startswith("numpy") else 0
             assert leaked < numpys + REPEATS // 2, (name, n, leaked, got)
         if done:
@@ -131,7 +135,7 @@ for name, function in calls.items():
 def test_every_allocation_fails(faults):
     """The first, the second and so on, it alone and with all that follow."""
     lines = run_python(POINTS, **faults).splitlines()
-    assert len(lines) == 18
+    assert len(lines) == 20
     points = sum(int(line.split()[-2]) + int(line.split()[-1]) for line in lines)
     print("\n".join(lines), f"{points} points of failure", sep="\n")
     assert points > 400
@@ -176,23 +180,21 @@ def call(threads):
     return tconv.conv_transpose2d(x, w, stride=2, threads=threads)
 expected = call(1)
 before = len(os.listdir("/proc/self/task"))
-for allowed in (0, 1, 2, 3, 2**30, 0):
+used = []
+for allowed in (0, 1, 2, 3, 9, 3, 0):
     allow(allowed)
-    for threads in (2, 5):
+    for threads in (2, 5, 3):
         assert np.array_equal(call(threads), expected)
-    allow(0)
-    used = len(os.listdir("/proc/self/task")) - before
-    assert used <= 4
-    assert np.array_equal(tconv.grad.bias(x, threads=5), tconv.grad.bias(x, threads=1))
-    allow(2**30)
-assert np.array_equal(call(5), expected)
-print(len(os.listdir("/proc/self/task")) - before)
+        assert np.array_equal(tconv.grad.bias(x, threads=threads), tconv.grad.bias(x, threads=1))
+    call(5)
+    used.append(len(os.listdir("/proc/self/task")) - before)
+print(*used)
 """
 
 
 def test_threads_that_do_not_start(faults):
     """A call makes do with those that do."""
-    assert run_python(STARTS, **faults) == "4\n"
+    assert run_python(STARTS, OPENBLAS_NUM_THREADS="1", **faults) == "0 1 2 3 4 3 2\n"
 
 
 NOBODY = """

@@ -326,7 +326,9 @@ PLACES = {
     "weight": lambda x, o: tconv.conv_transpose1d(x, o(W)),
     "bias": lambda x, o: tconv.conv_transpose1d(x, W, o(np.ones(3, F32))),
     "out_dtype": lambda x, o: tconv.conv_transpose1d(x, W, out_dtype=o(np.dtype("f"))),
-    "grad_output": lambda x, o: tconv.grad.conv1d_weight(x, (2, 4, 3), o(np.ones((2, 2, 898), F32))),
+    "grad_output": lambda x, o: tconv.grad.conv1d_weight(
+        x, (2, 4, 3), o(np.ones((2, 2, 898), F32))
+    ),
     "weight_size": lambda x, o: tconv.grad.conv1d_weight(
         x, (2, 4, o(3)), np.ones((2, 2, 898), F32)
     ),

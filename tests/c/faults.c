@@ -20,7 +20,7 @@ void *PyObject_CallNoArgs(void *callable);
 
 static _Thread_local bool counting;
 static _Thread_local long asked, first_failure, last_failure;
-static atomic_long blocks, threads_left = 1L << 30;
+static atomic_long blocks, threads, most_threads = 1L << 30;
 
 /* Calls a Python object, whose allocations number `first` to `last` fail. */
 void *faults_call(void *callable, long first, long last)
@@ -46,10 +46,10 @@ long faults_blocks(void)
     return blocks;
 }
 
-/* From now on so many threads can be started. */
+/* From now on a thread starts only while fewer than so many others run. */
 void faults_allow_threads(long count)
 {
-    threads_left = count;
+    most_threads = count;
 }
 
 static bool fails(void)
@@ -104,10 +104,34 @@ void free(void *block)
     __libc_free(block);
 }
 
+/* ---- threads ---- */
+
+struct start {
+    void *(*run)(void *);
+    void *argument;
+};
+
+static void *run_counted(void *start)
+{
+    const struct start given = *(struct start *)start;
+    free(start);
+    void *const result = given.run(given.argument);
+    threads--;
+    return result;
+}
+
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
                    void *argument)
 {
     static int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+    struct start *const start = malloc(sizeof *start);
     *(void **)&create = dlsym(RTLD_NEXT, "pthread_create");
-    return threads_left-- > 0 ? create(thread, attributes, run, argument) : EAGAIN;
+    *start = (struct start){run, argument};
+    const int failed =
+        threads++ < most_threads ? create(thread, attributes, run_counted, start) : EAGAIN;
+    if (failed) {
+        threads--;
+        free(start);
+    }
+    return failed;
 }
