@@ -43,7 +43,7 @@ calls = {
         ones(1000, 1, 999, 999), (1, 1, 63, 63), ones(1000, 1, 937, 937)),
     "bias gradient": lambda: tconv.grad.bias(ones(1, 3, 2**36)),
     "other dtypes": lambda: tconv.conv2d(
-        ones(128, 256, 64, 64, dtype="i4"), w.astype("i4"), threads=1),
+        ones(8, 256, 64, 64, dtype="i4"), ones(2048, 256, 4, 4, dtype="i4"), threads=1),
     "other borders": lambda: tconv.conv2d(
         ones(256, 256, 64, 64), w, padding=1, padding_mode="circular"),
 }
@@ -81,7 +81,7 @@ import numpy as np, tconv
 
 seen = []
 signal.signal(signal.SIGALRM, lambda *_: seen.append(tconv.conv1d([[[1., 2]]], [[[3.]]])))
-x, w = np.ones((16, 128, 64, 64), "f"), np.ones((128, 128, 4, 4), "f")
+x, w = np.ones((3, 128, 64, 64), "f"), np.ones((128, 128, 4, 4), "f")
 expected = tconv.conv_transpose2d(x, w, stride=2)
 signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
 while len(seen) < 5:
@@ -102,32 +102,31 @@ def test_handlers_that_raise_nothing_run_during_a_call():
 
 
 def test_other_threads_at_the_arrays():
-    """They are held during a call: no resize, and other shapes and strides of the same object do
-    not reach what is running. Values may be any that were there."""
-    x, w = np.zeros((4, 32, 64, 64), F32), np.ones((32, 32, 3, 3), F32)
-    refused, stop = [], threading.Event()
+    """They are held during a call, so that none is resized; where values change meanwhile, the
+    result is of some that were there."""
+    arrays, w = [np.zeros((8, 64, 64, 64), F32)], np.ones((64, 64, 3, 3), F32)
+    results, refused = [], 0
 
-    def disturb():
-        while not stop.is_set():
-            try:
-                x.resize((1, 1, 2, 2))
-            except ValueError:
-                refused.append(True)
-            x[...] = 1 - x[0, 0, 0, 0]
-            time.sleep(0.0002)
+    def work():
+        for _ in range(5):
+            results.append(tconv.conv2d(arrays[0], w, threads=2))
 
-    other = threading.Thread(target=disturb)
-    other.start()
-    try:
-        for _ in range(20):
-            y = tconv.conv2d(x, w, threads=2)
-            assert y.shape == (4, 32, 62, 62)
-            assert 0 <= y.min() <= y.max() <= 288
-    finally:
-        stop.set()
-        other.join()
+    worker = threading.Thread(target=work)
+    worker.start()
+    while worker.is_alive():
+        arrays[0][...] = 1 - arrays[0][0, 0, 0, 0]
+        try:
+            arrays[0].resize((17 - len(arrays[0]), 64, 64, 64))
+        except ValueError:
+            refused += 1
+        time.sleep(0.001)
+    worker.join()
     assert refused
-    assert_same(tconv.conv2d(x, w), tconv.conv2d(x.copy(), w))
+    assert len(results) == 5
+    for y in results:
+        assert y.shape in ((8, 64, 62, 62), (9, 64, 62, 62))
+        assert 0 <= y.min() <= y.max() <= 576
+    assert_same(tconv.conv2d(arrays[0], w), tconv.conv2d(arrays[0].copy(), w))
 
 
 def test_arrays_deleted_during_a_call():
@@ -225,7 +224,7 @@ def job(backend_threads):
     return tconv.get_num_threads(), float(tconv.conv_transpose2d(x, w, stride=2).sum())
 if __name__ == "__main__":
     want = job(0)[1]
-    for backend in ("loky", "threading", "multiprocessing"):
+    for backend in ("loky", "threading"):
         with joblib.parallel_config(backend, n_jobs=2, inner_max_num_threads=(
                 1 if backend == "loky" else None)):
             results = joblib.Parallel()(joblib.delayed(job)(0) for _ in range(6))
@@ -241,7 +240,7 @@ def test_joblib(tmp_path):
     pytest.importorskip("joblib")
     script = tmp_path / "script.py"
     script.write_text(JOBLIB)
-    assert run_python(script).split() == ["loky", "threading", "multiprocessing"]
+    assert run_python(script).split() == ["loky", "threading"]
 
 
 # ---- subinterpreters ----
@@ -429,5 +428,5 @@ def test_operators_of_out_are_not_asked():
             out = np.zeros(expected.shape, dtype).view(Own)
             result = tconv.conv_transpose1d(x.astype(dtype), w.astype(dtype), out=out, **more)
             assert result is out
-            plain = out.view(np.ndarray).astype(F32)
+            plain = out.view(np.ndarray).real.astype(F32)
             assert_same(plain, expected.clip(0) if "activation" in more else expected)
