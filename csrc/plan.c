@@ -103,7 +103,8 @@ enum tc_code tc_plan_make(struct tc_plan *plan, const struct tc_order *order,
                 .b = order->b,
                 .activation = order->activation,
                 .macs = nominal_macs(order->problem),
-                .ahead = order->ahead},
+                .ahead = order->ahead,
+                .watch = order->watch},
     };
     const double worth = 1 + job->macs / THREAD_MACS;
     job->threads = worth < order->threads ? (int)worth : order->threads;

@@ -20,6 +20,7 @@ struct tc_order {
     const char *isa, *engine;        /* NULL: the best */
     int threads;                     /* at most so many */
     bool ahead;                      /* the weights will come packed by tc_plan_pack */
+    struct tc_watch *watch;          /* ends tc_plan_run early; may be NULL */
 };
 
 struct tc_plan {
@@ -40,7 +41,8 @@ bool tc_plan_is_possible(const struct tc_order *order);
  * pack and the weights are read as they lie at every run. */
 void tc_plan_pack(const struct tc_plan *plan, void *packed);
 
-/* Computes y. The views of plan->job hold the data by now; so does job.packed if `ahead`. */
+/* Computes y, or some of it if the watch was stopped. The views of plan->job hold the data by now;
+ * so does job.packed if `ahead`. */
 void tc_plan_run(const struct tc_plan *plan, void *scratch);
 
 #endif

@@ -151,6 +151,7 @@ struct run {
     ptrdiff_t group; /* channels of a task */
     int halvings;    /* that make tasks */
     ptrdiff_t thread_bytes;
+    struct tc_watch *watch;
     char *partial; /* [part][channel] */
     char *scratch;
 };
@@ -237,6 +238,9 @@ static void sum_leaf(const struct run *run, const struct box *box, ptrdiff_t cha
 static void sum_box(const struct run *run, const struct box *box, ptrdiff_t channels, char *sums,
                     char *copy)
 {
+    if (tc_is_stopped(run->watch)) {
+        return;
+    }
     if (is_leaf(run, box)) {
         sum_leaf(run, box, channels, sums, copy);
         return;
@@ -307,14 +311,15 @@ ptrdiff_t tc_sums_scratch(const struct tc_sums *sums, const struct tc_kernels *k
 }
 
 void tc_sums_run(const struct tc_sums *sums, const struct tc_kernels *kernels, int threads, void *y,
-                 ptrdiff_t step, void *scratch)
+                 ptrdiff_t step, void *scratch, struct tc_watch *watch)
 {
     struct run run = book(sums, kernels);
     const ptrdiff_t channels = sums->channels, groups = tc_ceil_div(channels, run.group);
+    run.watch = watch;
     run.partial = scratch;
     run.scratch = run.partial + partial_bytes(&run);
     if (sums->volume > 0) {
-        tc_parallel(groups << run.halvings, threads, run_task, &run);
+        tc_parallel(groups << run.halvings, threads, run_task, &run, watch);
     } else {
         memset(run.partial, 0, (size_t)(channels * kernels->bytes));
     }

@@ -4,6 +4,7 @@
 
 /* Sums over everything but the channels: the gradient of a bias. */
 
+#include "base/parallel.h"
 #include "kernels/kernels.h"
 #include "problem.h"
 
@@ -32,8 +33,9 @@ void tc_sums_set(struct tc_sums *sums, struct tc_shape shape, const void *data,
 ptrdiff_t tc_sums_scratch(const struct tc_sums *sums, const struct tc_kernels *kernels,
                           int threads);
 
-/* Writes the channels' sums to y, `step` elements apart. */
+/* Writes the channels' sums to y, `step` elements apart, unless the watch, which may be NULL, was
+ * stopped: then y is anything. */
 void tc_sums_run(const struct tc_sums *sums, const struct tc_kernels *kernels, int threads, void *y,
-                 ptrdiff_t step, void *scratch);
+                 ptrdiff_t step, void *scratch, struct tc_watch *watch);
 
 #endif

@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from unittest import mock
 
@@ -134,3 +136,18 @@ def assert_same(result, expected):
     assert result.shape == expected.shape
     wrong = np.argwhere(result != expected)
     assert not len(wrong), f"{len(wrong)} of {result.size} differ, first at {tuple(wrong[0])}"
+
+
+def run_python(program, **environment):
+    """What a program, text or a file, prints in a process of its own, which must end well."""
+    command = [sys.executable, *(["-c", program] if isinstance(program, str) else [program])]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}{done.stderr}"
+    return done.stdout

@@ -101,3 +101,30 @@ def test_a_call_takes_its_result_and_its_scratch(name, of):
         tracemalloc.stop()
     assert result.nbytes + booked <= peak + 64  # tracemalloc does see both
     assert peak <= result.nbytes + booked + (64 << 10)
+
+
+@pytest.mark.parametrize("mode", ["circular", "reflect", "replicate"])
+@pytest.mark.parametrize("axis", [2, 3])
+def test_borders_copy_no_whole_image(mode, axis, rng):
+    """Thin pieces of it alone, whatever its strides."""
+    x = np.moveaxis(rng.standard_normal((64, 65, 2, 3), np.float32), (0, 1), (2, 3))
+    w = rng.standard_normal((1, 3, 3, 3), np.float32)
+    padding = [(0, 0), (0, 0)]
+    padding[axis - 2] = (1, 1)
+    options = {"padding": padding, "padding_mode": mode, "threads": 1}
+    result = tconv.conv2d(x, w, **options)
+    tracemalloc.start()
+    try:
+        tconv.conv2d(x, w, **options)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < result.nbytes + x.nbytes / 2
+
+
+@pytest.mark.parametrize("length", [10**5, 10**8])
+def test_scratch_of_gradients_does_not_grow_with_the_lines(length):
+    """A weight gradient that copies lines whole takes no long ones."""
+    for op in ("conv1d_weight", "conv_transpose1d_weight"):
+        facts = tconv.explain(op, (1, 1, length), (1, 1, 64), stride=8, threads=1).facts
+        assert facts["scratch_bytes"] <= A_THREAD, facts["engine"]

@@ -6,18 +6,41 @@
  * notes in the child that it must stay on one thread. */
 #include "base/parallel.h"
 
-#include <stdatomic.h>
-
 #if defined(_OPENMP)
 #include <omp.h>
 #endif
 #if defined(_OPENMP) && !defined(_WIN32)
 #include <pthread.h>
+#include <stdint.h>
 #endif
 
-static void run_serially(ptrdiff_t tasks, tc_task run, const void *context)
+#if !defined(_OPENMP)
+static int omp_get_thread_num(void)
 {
-    for (ptrdiff_t task = 0; task < tasks; task++) {
+    return 0;
+}
+#endif
+
+void tc_watch_init(struct tc_watch *watch, bool (*stop)(struct tc_watch *watch))
+{
+    watch->stop = stop;
+    atomic_init(&watch->stopped, false);
+}
+
+bool tc_is_stopped(struct tc_watch *watch)
+{
+    if (watch == NULL) {
+        return false;
+    }
+    if (omp_get_thread_num() == 0 && !atomic_load(&watch->stopped) && watch->stop(watch)) {
+        atomic_store(&watch->stopped, true);
+    }
+    return atomic_load(&watch->stopped);
+}
+
+static void run_serially(ptrdiff_t tasks, tc_task run, const void *context, struct tc_watch *watch)
+{
+    for (ptrdiff_t task = 0; task < tasks && !tc_is_stopped(watch); task++) {
         run(context, task, 0);
     }
 }
@@ -36,12 +59,12 @@ struct queue {
 };
 
 static void run_queues(struct queue *queues, int threads, int thread, tc_task run,
-                       const void *context)
+                       const void *context, struct tc_watch *watch)
 {
     for (int i = 0; i < threads; i++) {
         struct queue *const queue = &queues[(thread + i) % threads];
         ptrdiff_t task;
-        while ((task = atomic_fetch_add(&queue->next, 1)) < queue->end) {
+        while (!tc_is_stopped(watch) && (task = atomic_fetch_add(&queue->next, 1)) < queue->end) {
             run(context, task, thread);
         }
     }
@@ -56,14 +79,92 @@ static void note_fork(void)
 }
 #endif
 
-void tc_parallel_init(void)
+/* ---- how many threads ---- */
+
+/* The threads that OpenMP would take by itself, when it was first asked; it may be told to take
+ * fewer later on, as threadpoolctl does. */
+static atomic_int usual_threads;
+
+static int within_limit(int threads)
 {
+    const int now = omp_get_max_threads();
+    return now < atomic_load(&usual_threads) && now < threads ? now : threads;
+}
+
 #if !defined(_WIN32)
+
+static void *pass_gate(void *gate)
+{
+    pthread_mutex_lock(gate);
+    pthread_mutex_unlock(gate);
+    return NULL;
+}
+
+/* How many of so many threads the system lets start. */
+static int count_startable(int wanted)
+{
+    pthread_t thread[MOST_THREADS];
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    int count = 0;
+    pthread_mutex_lock(&gate);
+    while (count < wanted && pthread_create(&thread[count], NULL, pass_gate, &gate) == 0) {
+        count++;
+    }
+    pthread_mutex_unlock(&gate);
+    for (int i = 0; i < count; i++) {
+        pthread_join(thread[i], NULL);
+    }
+    return count;
+}
+
+/* libgomp ends the process when it cannot start a worker. It keeps those of the last region, for
+ * each thread that opens regions; before it has to start more, see whether that works. How many it
+ * keeps is noted by pthreads, which can say that there is no memory for it; a variable of the
+ * thread would end the process then. */
+static pthread_key_t kept_key;
+static atomic_bool has_kept_key;
+
+static int startable_threads(int threads)
+{
+    const bool known = atomic_load(&has_kept_key);
+    const int kept = known ? (int)(intptr_t)pthread_getspecific(kept_key) : 0;
+    if (threads - 1 > kept) {
+        threads = 1 + kept + count_startable(threads - 1 - kept);
+    }
+    if (known) {
+        pthread_setspecific(kept_key, (void *)(intptr_t)(threads - 1));
+    }
+    return threads;
+}
+
+#else
+
+static int startable_threads(int threads)
+{
+    return threads;
+}
+
+#endif
+
+static void init_once(void)
+{
+    atomic_store(&usual_threads, omp_get_max_threads());
+#if !defined(_WIN32)
+    atomic_store(&has_kept_key, pthread_key_create(&kept_key, NULL) == 0);
     pthread_atfork(NULL, NULL, note_fork);
 #endif
 }
 
-void tc_parallel(ptrdiff_t tasks, int threads, tc_task run, const void *context)
+void tc_parallel_init(void)
+{
+    static atomic_flag done = ATOMIC_FLAG_INIT;
+    if (!atomic_flag_test_and_set(&done)) {
+        init_once();
+    }
+}
+
+void tc_parallel(ptrdiff_t tasks, int threads, tc_task run, const void *context,
+                 struct tc_watch *watch)
 {
     struct queue queues[MOST_THREADS];
     if (threads > tasks) {
@@ -72,8 +173,9 @@ void tc_parallel(ptrdiff_t tasks, int threads, tc_task run, const void *context)
     if (threads > MOST_THREADS) {
         threads = MOST_THREADS;
     }
-    if (threads < 2 || atomic_load(&workers_lost) || omp_in_parallel()) {
-        run_serially(tasks, run, context);
+    if (threads < 2 || atomic_load(&workers_lost) || omp_in_parallel() ||
+        (threads = startable_threads(within_limit(threads))) < 2) {
+        run_serially(tasks, run, context, watch);
         return;
     }
     for (int thread = 0; thread < threads; thread++) {
@@ -82,7 +184,7 @@ void tc_parallel(ptrdiff_t tasks, int threads, tc_task run, const void *context)
     }
     atomic_store(&workers_started, true);
 #pragma omp parallel num_threads(threads)
-    run_queues(queues, threads, omp_get_thread_num(), run, context);
+    run_queues(queues, threads, omp_get_thread_num(), run, context, watch);
 }
 
 bool tc_parallel_available(void)
@@ -96,10 +198,11 @@ void tc_parallel_init(void)
 {
 }
 
-void tc_parallel(ptrdiff_t tasks, int threads, tc_task run, const void *context)
+void tc_parallel(ptrdiff_t tasks, int threads, tc_task run, const void *context,
+                 struct tc_watch *watch)
 {
     (void)threads;
-    run_serially(tasks, run, context);
+    run_serially(tasks, run, context, watch);
 }
 
 bool tc_parallel_available(void)

@@ -589,7 +589,7 @@ static void pack(const struct tc_job *job, void *packed)
     packing.packed = packed;
     packing.steps = tc_ceil_div(tc_group_ci(job->problem), STEP_CI);
     tc_parallel(job->problem->g * packing.layout.parts * packing.steps, job->threads, pack_step,
-                &packing);
+                &packing, job->watch);
 }
 
 /* ---- the product ---- */
@@ -977,7 +977,7 @@ static void run_parts(struct state *s, struct tc_range mine)
     const struct tc_job *const job = s->job;
     const ptrdiff_t ci = tc_group_ci(job->problem), bytes = job->kernels->bytes;
     const ptrdiff_t parts = s->layout->parts;
-    for (ptrdiff_t part = mine.begin; part < mine.end; part++) {
+    for (ptrdiff_t part = mine.begin; part < mine.end && !tc_is_stopped(job->watch); part++) {
         if (part == mine.begin || part % parts == 0) {
             struct tc_image x = job->x;
             s->group = part / parts;
@@ -1041,7 +1041,7 @@ static void run(const struct tc_job *job, void *scratch)
     context.job = job;
     context.scratch = scratch;
     set_bounds(job, &context.layout);
-    tc_parallel(job->tasks, job->threads, run_block, &context);
+    tc_parallel(job->tasks, job->threads, run_block, &context, job->watch);
 }
 
 static void describe(const struct tc_job *job, struct tc_status *text)

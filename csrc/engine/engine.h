@@ -6,6 +6,7 @@
  * accepts a job gets it. An engine decides on the geometry of one image, on strides and on the
  * machine, never on the batch or the number of threads: those must not change a bit. */
 
+#include "base/parallel.h"
 #include "kernels/kernels.h"
 #include "lattice.h"
 
@@ -29,11 +30,12 @@ struct tc_job {
     struct tc_weight w;
     struct tc_bias b;
     struct tc_activation activation;
-    double macs;        /* multiply-adds, those that padding crops included */
-    int threads;        /* at most so many */
-    bool forced;        /* the caller asked for this engine: refuse only what cannot be done */
-    bool ahead;         /* the weights are packed ahead and cost this call nothing */
-    const void *packed; /* those weights, at run */
+    double macs;            /* multiply-adds, those that padding crops included */
+    int threads;            /* at most so many */
+    bool forced;            /* the caller asked for this engine: refuse only what cannot be done */
+    bool ahead;             /* the weights are packed ahead and cost this call nothing */
+    const void *packed;     /* those weights, at run */
+    struct tc_watch *watch; /* ends a run early; may be NULL */
     /* ---- */
     struct tc_blocking blocking;
     ptrdiff_t tasks;

@@ -453,7 +453,7 @@ static void run_block(const void *context, ptrdiff_t task, int thread)
     }
     const ptrdiff_t parts = tc_part_count(job->kernels, tc_group_co(problem));
     const struct tc_range mine = tc_share_of(parts, s.block.share, job->blocking.shares);
-    for (ptrdiff_t part = mine.begin; part < mine.end; part++) {
+    for (ptrdiff_t part = mine.begin; part < mine.end && !tc_is_stopped(job->watch); part++) {
         s.part = tc_part_at(job->kernels, tc_group_co(problem), part);
         if (problem->bias) {
             load_bias(&s);
@@ -468,7 +468,7 @@ static void run(const struct tc_job *job, void *scratch)
     for (int thread = 0; thread < job->threads && packs_for_threads(job); thread++) {
         own_of(job, scratch, thread)->packed = false;
     }
-    tc_parallel(job->tasks, job->threads, run_block, &context);
+    tc_parallel(job->tasks, job->threads, run_block, &context, job->watch);
 }
 
 static void describe(const struct tc_job *job, struct tc_status *text)

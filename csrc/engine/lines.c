@@ -591,7 +591,7 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
 static void run(const struct tc_job *job, void *scratch)
 {
     const struct run context = {job, layout_of(job), scratch};
-    tc_parallel(job->tasks, job->threads, run_task, &context);
+    tc_parallel(job->tasks, job->threads, run_task, &context, job->watch);
 }
 
 static void describe(const struct tc_job *job, struct tc_status *text)

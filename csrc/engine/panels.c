@@ -275,5 +275,5 @@ void tc_panels_pack(const struct tc_job *job, void *packed)
         .packed = packed,
         .steps = tc_ceil_div(tc_group_ci(job->problem), STEP_CI),
     };
-    tc_parallel(job->problem->g * packing.steps, job->threads, pack_step, &packing);
+    tc_parallel(job->problem->g * packing.steps, job->threads, pack_step, &packing, job->watch);
 }

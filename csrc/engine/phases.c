@@ -197,7 +197,7 @@ static void run_piece(const void *context, ptrdiff_t task, int thread)
 static void run(const struct tc_job *job, void *scratch)
 {
     const struct running running = {job, count_pieces(job), scratch};
-    tc_parallel(job->tasks, job->threads, run_piece, &running);
+    tc_parallel(job->tasks, job->threads, run_piece, &running, job->watch);
 }
 
 static void describe(const struct tc_job *job, struct tc_status *text)

@@ -54,7 +54,7 @@ static void run_row(const void *context, ptrdiff_t task, int thread)
         .y = n * job->y.n + channel * job->y.c,
     };
     (void)thread;
-    for (ptrdiff_t ow = 0; ow < p->o[TC_W]; ow++) {
+    for (ptrdiff_t ow = 0; ow < p->o[TC_W] && !tc_is_stopped(job->watch); ow++) {
         struct point at = row;
         add_axis(job, TC_D, od, &at);
         add_axis(job, TC_H, oh, &at);
@@ -115,7 +115,8 @@ static bool computes_weight(const struct tc_job *job)
 static void run(const struct tc_job *job, void *scratch)
 {
     (void)scratch;
-    tc_parallel(job->tasks, job->threads, computes_weight(job) ? run_kernel_row : run_row, job);
+    tc_parallel(job->tasks, job->threads, computes_weight(job) ? run_kernel_row : run_row, job,
+                job->watch);
 }
 
 static const char *accept(struct tc_job *job)

@@ -38,7 +38,7 @@ static void T(store_weight)(const struct tc_job *job, const struct element *at)
     const REAL *const x = job->x.data, *const y = job->y.data;
     const struct tc_range *const v = at->joined;
     REAL sum = 0;
-    for (ptrdiff_t n = 0; n < job->problem->n; n++) {
+    for (ptrdiff_t n = 0; n < job->problem->n && !tc_is_stopped(job->watch); n++) {
         for (ptrdiff_t d = v[TC_D].begin; d < v[TC_D].end; d++) {
             for (ptrdiff_t h = v[TC_H].begin; h < v[TC_H].end; h++) {
                 const ptrdiff_t from =

@@ -541,7 +541,8 @@ static struct tc_range chunk_axis(const struct tc_job *job, int g, ptrdiff_t num
 static void run_chunks(struct state *s, struct tc_range chunks, bool writes)
 {
     const ptrdiff_t *const count = s->job->blocking.count;
-    for (ptrdiff_t chunk = chunks.begin; chunk < chunks.end; chunk++) {
+    for (ptrdiff_t chunk = chunks.begin; chunk < chunks.end && !tc_is_stopped(s->job->watch);
+         chunk++) {
         ptrdiff_t number = chunk;
         for (int g = TC_GRID - 1; g >= 0; g--) {
             s->chunk[g] = chunk_axis(s->job, g, number % count[g]);
@@ -599,9 +600,10 @@ static void run(const struct tc_job *job, void *scratch)
     context.parts = part_count(job, &context.roles);
     context.slabs = slab_count(job, &context.roles);
     context.scratch = context.shared + job->shared_bytes;
-    tc_parallel(job->tasks, job->threads, run_task, &context);
+    tc_parallel(job->tasks, job->threads, run_task, &context, job->watch);
     if (context.slabs > 1) {
-        tc_parallel(context.roles.sets * context.parts, job->threads, add_slabs, &context);
+        tc_parallel(context.roles.sets * context.parts, job->threads, add_slabs, &context,
+                    job->watch);
     }
 }
 

@@ -22,6 +22,9 @@
 
 #include <string.h>
 
+/* A copied line stays in the cache, and scratch does not grow with the input. */
+enum { MOST_BYTES = 1 << 20 };
+
 /* Bytes of the parts of a thread's scratch. */
 struct scratch {
     ptrdiff_t line, sums, masks;
@@ -101,6 +104,10 @@ static const char *refuse(const struct tc_job *job)
     }
     if (!job->forced && 2 * tc_max(tc_group_ci(p), tc_group_co(p)) > lanes) {
         return "the channels of a side fill vectors better";
+    }
+    const struct scratch scratch = scratch_of(job);
+    if (!job->forced && (scratch.line > MOST_BYTES || scratch.masks > MOST_BYTES)) {
+        return "the lines are too long to be copied whole";
     }
     return NULL;
 }
@@ -220,7 +227,7 @@ static void add_plane(const struct state *s, const void *x, const void *y)
     const ptrdiff_t begin = tc_max(tc_ceil_div(-first, h->out_step), 0);
     const ptrdiff_t end =
         tc_min(tc_ceil_div(h->out - first, h->out_step), h->in + (s->lines - 1) * step);
-    for (ptrdiff_t q = begin; q < end; q++) {
+    for (ptrdiff_t q = begin; q < end && !tc_is_stopped(job->watch); q++) {
         const ptrdiff_t at = (first + q * h->out_step) * job->y.axis[TC_H];
         copy_line(s, tc_at(y, at, bytes));
         if (job->y.axis[TC_W] == 1 && q + 1 < end) {
@@ -311,7 +318,7 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
 static void run(const struct tc_job *job, void *scratch)
 {
     const struct run context = {job, scratch};
-    tc_parallel(job->tasks, job->threads, run_task, &context);
+    tc_parallel(job->tasks, job->threads, run_task, &context, job->watch);
 }
 
 static void describe(const struct tc_job *job, struct tc_status *text)

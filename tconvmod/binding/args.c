@@ -322,16 +322,18 @@ int read_options(const char *function, PyObject *const slots[ARG_COUNT], struct 
                                                                                                : 0;
 }
 
-int read_out_dtype(const char *function, PyObject *object, enum tc_dtype input,
-                   enum tc_dtype *result)
+int read_dtype(PyObject *object, PyArray_Descr **descr)
 {
-    PyArray_Descr *descr = NULL;
+    *descr = NULL;
+    return object == NULL || object == Py_None || PyArray_DescrConverter(object, descr) ? 0 : -1;
+}
+
+int set_out_dtype(const char *function, PyArray_Descr *descr, enum tc_dtype input,
+                  enum tc_dtype *result)
+{
     *result = input;
-    if (object == NULL || object == Py_None) {
+    if (descr == NULL) {
         return 0;
-    }
-    if (!PyArray_DescrConverter(object, &descr)) {
-        return -1;
     }
     const int found = find_dtype(descr);
     const bool fits =
@@ -350,7 +352,6 @@ int read_out_dtype(const char *function, PyObject *object, enum tc_dtype input,
                                                 : "the same",
                      tc_dtype_rows[input].name, descr);
     }
-    Py_DECREF(descr);
     return fits ? 0 : -1;
 }
 

@@ -9,6 +9,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include "ndarray.h"
 #include "plan.h"
 
 enum arg {
@@ -64,10 +65,13 @@ int bind_args(const struct arg_names *names, const struct signature *signature,
 int read_options(const char *function, PyObject *const slots[ARG_COUNT],
                  struct tc_request *request);
 
-/* A dtype for the result of inputs of this one: the same; any integer for integers; float32 for
- * half precision. */
-int read_out_dtype(const char *function, PyObject *object, enum tc_dtype input,
-                   enum tc_dtype *result);
+/* A new reference to a dtype, or NULL if absent or None. */
+int read_dtype(PyObject *object, PyArray_Descr **descr);
+
+/* A dtype for the result of inputs of this one: the same, also if it is NULL; any integer for
+ * integers; float32 for half precision. */
+int set_out_dtype(const char *function, PyArray_Descr *descr, enum tc_dtype input,
+                  enum tc_dtype *result);
 
 /* output_size alone. */
 int read_output_size(const char *function, PyObject *const slots[ARG_COUNT],

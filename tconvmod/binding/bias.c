@@ -24,15 +24,17 @@ static int compute_sums(struct module_state *state, struct tc_sums *sums, PyArra
     if (scratch_take(state, &scratch, tc_sums_scratch(sums, kernels, threads))) {
         return -1;
     }
+    int failed = 0;
     if (elements < GIL_ELEMENTS) {
-        tc_sums_run(sums, kernels, threads, PyArray_DATA(y), to.c, scratch.data);
+        tc_sums_run(sums, kernels, threads, PyArray_DATA(y), to.c, scratch.data, NULL);
     } else {
-        Py_BEGIN_ALLOW_THREADS;
-        tc_sums_run(sums, kernels, threads, PyArray_DATA(y), to.c, scratch.data);
-        Py_END_ALLOW_THREADS;
+        struct watch watch;
+        struct tc_watch *const base = watch_begin(state, &watch);
+        tc_sums_run(sums, kernels, threads, PyArray_DATA(y), to.c, scratch.data, base);
+        failed = watch_end(&watch);
     }
     scratch_give(state, &scratch);
-    return 0;
+    return failed;
 }
 
 PyObject *bias(PyObject *module, PyObject *const *args, Py_ssize_t given, PyObject *keywords)
@@ -53,7 +55,8 @@ PyObject *bias(PyObject *module, PyObject *const *args, Py_ssize_t given, PyObje
         read_string(name, "layout", slots[ARG_LAYOUT], &layout) ||
         read_threads(name, slots[ARG_THREADS], &threads) ||
         read_flag(slots[ARG_ACCUMULATE], &out.accumulate) ||
-        !(grad = take_array(name, "grad_output", slots[ARG_GRAD_OUTPUT]))) {
+        !(grad = read_array(name, "grad_output", slots[ARG_GRAD_OUTPUT])) ||
+        make_usable(name, "grad_output", slots[ARG_GRAD_OUTPUT], &grad)) {
         goto done;
     }
     if (tc_sums_check(&sums, shape_of(grad), layout, &status)) {

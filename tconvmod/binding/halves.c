@@ -62,7 +62,7 @@ PyObject *convert_half(PyObject *module, PyObject *args)
                                   PyArray_DATA(src),
                                   PyArray_SIZE(src)};
     Py_BEGIN_ALLOW_THREADS;
-    tc_parallel(tc_ceil_div(pieces.count, PIECE), threads, convert_piece, &pieces);
+    tc_parallel(tc_ceil_div(pieces.count, PIECE), threads, convert_piece, &pieces, NULL);
     Py_END_ALLOW_THREADS;
     Py_RETURN_NONE;
 }

@@ -86,13 +86,25 @@ static int read_environment(struct module_state *state)
     return 0;
 }
 
+static int find_main_thread(struct module_state *state)
+{
+    PyObject *const threading = PyImport_ImportModule("threading");
+    PyObject *const thread = threading ? PyObject_CallMethod(threading, "main_thread", NULL) : NULL;
+    PyObject *const ident = thread ? PyObject_GetAttrString(thread, "ident") : NULL;
+    state->main_thread = ident ? PyLong_AsUnsignedLong(ident) : 0;
+    Py_XDECREF(threading);
+    Py_XDECREF(thread);
+    Py_XDECREF(ident);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
 static int exec_module(PyObject *module)
 {
     struct module_state *const state = state_of(module);
     import_array1(-1);
     state->cpu = tc_cpu_detect();
     tc_parallel_init();
-    if (arg_names_init(&state->names) || read_environment(state) ||
+    if (arg_names_init(&state->names) || find_main_thread(state) || read_environment(state) ||
         PyModule_AddFunctions(module, operation_methods)) {
         return -1;
     }

@@ -9,6 +9,7 @@
 #include "plan.h"
 
 #include <stdatomic.h>
+#include <time.h>
 
 /* Memory whose data is aligned to TC_ALIGN; zeroed, it is empty. */
 struct block {
@@ -19,7 +20,8 @@ struct block {
 struct module_state {
     struct arg_names names;
     struct tc_cpu cpu;
-    const char *isa; /* TCONV_ISA, or NULL: the best */
+    unsigned long main_thread; /* the one that Python runs handlers of signals in */
+    const char *isa;           /* TCONV_ISA, or NULL: the best */
     PyTypeObject *plan_type;
     _Atomic(struct memory *) kept; /* scratch of the last call, for the next */
 };
@@ -31,6 +33,19 @@ void block_free(struct block *block);
 /* The same for scratch: what one call gives back, if it is not too big, the next may get. */
 int scratch_take(struct module_state *state, struct block *block, ptrdiff_t bytes);
 void scratch_give(struct module_state *state, struct block *block);
+
+/* Work without the GIL, which a signal may end. */
+struct watch {
+    struct tc_watch base;
+    PyThreadState *thread;
+    struct timespec last; /* when signals were last looked for */
+};
+
+/* Lets the GIL go; what to give to the core: on the main thread the watch, elsewhere NULL. */
+struct tc_watch *watch_begin(const struct module_state *state, struct watch *watch);
+
+/* Takes the GIL again; -1 if the handler of a signal raised an exception, which then is set. */
+int watch_end(struct watch *watch);
 
 static inline struct module_state *state_of(PyObject *module)
 {

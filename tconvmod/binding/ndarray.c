@@ -121,7 +121,7 @@ static bool has_whole_strides(PyArrayObject *array)
     return true;
 }
 
-static PyArrayObject *as_array(const char *function, const char *argument, PyObject *object)
+PyArrayObject *read_array(const char *function, const char *argument, PyObject *object)
 {
     if (object == NULL || object == Py_None) {
         PyErr_Format(PyExc_TypeError, "%s: %s must be an array, got None", function, argument);
@@ -134,34 +134,34 @@ static PyArrayObject *as_array(const char *function, const char *argument, PyObj
     return read_foreign(function, argument, object);
 }
 
-PyArrayObject *take_array(const char *function, const char *argument, PyObject *object)
-{
-    PyArrayObject *const array = as_array(function, argument, object);
-    if (array == NULL) {
-        return NULL;
-    }
-    if (find_dtype(PyArray_DESCR(array)) < 0) {
-        refuse_dtype(function, argument, object, (PyObject *)PyArray_DESCR(array));
-        Py_DECREF(array);
-        return NULL;
-    }
-    if (PyArray_ISALIGNED(array) && PyArray_ISNOTSWAPPED(array) && has_whole_strides(array)) {
-        return array;
-    }
-    PyArrayObject *const copy = (PyArrayObject *)PyArray_FromArray(
-        array, descr_of(dtype_of(array)), NPY_ARRAY_CARRAY | NPY_ARRAY_ENSURECOPY);
-    Py_DECREF(array);
-    return copy;
-}
-
-int take_optional(const char *function, const char *argument, PyObject *object,
+int read_optional(const char *function, const char *argument, PyObject *object,
                   PyArrayObject **array)
 {
     *array = NULL;
     if (object == NULL || object == Py_None) {
         return 0;
     }
-    *array = take_array(function, argument, object);
+    *array = read_array(function, argument, object);
+    return *array ? 0 : -1;
+}
+
+int make_usable(const char *function, const char *argument, PyObject *object, PyArrayObject **array)
+{
+    PyArrayObject *const given = *array;
+    if (find_dtype(PyArray_DESCR(given)) < 0) {
+        refuse_dtype(function, argument, object, (PyObject *)PyArray_DESCR(given));
+        return -1;
+    }
+    if (PyArray_ISALIGNED(given) && PyArray_ISNOTSWAPPED(given) && has_whole_strides(given)) {
+        return 0;
+    }
+    PyArray_Descr *const descr = descr_of(dtype_of(given));
+    if (descr == NULL) {
+        return -1;
+    }
+    *array = (PyArrayObject *)PyArray_FromArray(
+        given, descr, NPY_ARRAY_CARRAY | NPY_ARRAY_ENSURECOPY | NPY_ARRAY_ENSUREARRAY);
+    Py_DECREF(given);
     return *array ? 0 : -1;
 }
 
@@ -344,17 +344,25 @@ PyArrayObject *start_output(const char *function, const struct output *out,
                  : NULL;
 }
 
+int add_array(PyArrayObject *array, PyArrayObject *addend)
+{
+    PyObject *const sum = PyArray_View(array, NULL, &PyArray_Type);
+    PyObject *const plain = PyArray_View(addend, NULL, &PyArray_Type);
+    PyObject *const done = sum && plain ? PyNumber_InPlaceAdd(sum, plain) : NULL;
+    Py_XDECREF(sum);
+    Py_XDECREF(plain);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
 PyObject *finish_output(const struct output *out, PyArrayObject *y)
 {
-    PyObject *const object = out->object, *result;
+    PyObject *const object = out->object;
     if (object == NULL || object == Py_None || object == (PyObject *)y) {
         return (PyObject *)y;
     }
-    if (out->accumulate) {
-        result = PyNumber_InPlaceAdd(object, (PyObject *)y);
-    } else {
-        result = PyArray_CopyInto((PyArrayObject *)object, y) ? NULL : Py_NewRef(object);
-    }
+    PyArrayObject *const array = (PyArrayObject *)object;
+    const int failed = out->accumulate ? add_array(array, y) : PyArray_CopyInto(array, y);
     Py_DECREF(y);
-    return result;
+    return failed ? NULL : Py_NewRef(object);
 }

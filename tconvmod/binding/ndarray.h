@@ -18,14 +18,19 @@
 #endif
 #include <numpy/arrayobject.h>
 
-/* A new reference to `object` as an array of a supported dtype in native byte order, aligned, with
- * strides of whole elements. An array that is so already is not copied, nor is the memory of a
- * tensor on the CPU. */
-PyArrayObject *take_array(const char *function, const char *argument, PyObject *object);
+/* A new reference to `object` as an array. An array is not copied, nor is the memory of a tensor on
+ * the CPU. This may run the caller's code (__array__), which may do anything to the arrays that
+ * have been read before: so it comes before any of them is looked at. */
+PyArrayObject *read_array(const char *function, const char *argument, PyObject *object);
 
 /* The same for an optional argument: None and NULL give *array = NULL. */
-int take_optional(const char *function, const char *argument, PyObject *object,
+int read_optional(const char *function, const char *argument, PyObject *object,
                   PyArrayObject **array);
+
+/* Copies an array, unless it is of native byte order already, aligned and with strides of whole
+ * elements; TypeError unless its dtype is supported. `object` is what it was read from. */
+int make_usable(const char *function, const char *argument, PyObject *object,
+                PyArrayObject **array);
 
 enum tc_dtype dtype_of(PyArrayObject *array);
 
@@ -81,6 +86,9 @@ struct result result_of(const struct tc_problem *problem);
  * wanted shape and dtype, is read-only, or overlaps itself. */
 PyArrayObject *start_output(const char *function, const struct output *out,
                             const struct result *wanted, PyArrayObject *const inputs[], int count);
+
+/* array += addend, elementwise, whatever operators of its own a subclass of ndarray has. */
+int add_array(PyArrayObject *array, PyArrayObject *addend);
 
 /* The result to return, a new reference: y, or the object after y was copied into it or added to
  * it if need be. Takes over the reference to y. */

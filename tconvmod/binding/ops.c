@@ -6,6 +6,7 @@
 #include "ndarray.h"
 
 #include <stdatomic.h>
+#include <time.h>
 
 /* Less work than this is done before another thread could take the GIL. */
 static const double GIL_MACS = 20e3;
@@ -53,6 +54,44 @@ int raise_status(const char *function, const struct tc_status *status)
                  status->text);
     return -1;
 }
+
+/* ---- signals ---- */
+
+/* Not so often that taking the GIL would show, and not so seldom that Ctrl-C would seem lost. */
+enum { SIGNALS_EVERY_NS = 50000000 };
+
+static bool find_signals(struct tc_watch *base)
+{
+    struct watch *const watch = (struct watch *)base;
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    const double ns = 1e9 * difftime(now.tv_sec, watch->last.tv_sec) +
+                      (double)(now.tv_nsec - watch->last.tv_nsec);
+    if (ns >= 0 && ns < SIGNALS_EVERY_NS) {
+        return false;
+    }
+    watch->last = now;
+    PyEval_RestoreThread(watch->thread);
+    const bool raised = PyErr_CheckSignals() != 0;
+    watch->thread = PyEval_SaveThread();
+    return raised;
+}
+
+struct tc_watch *watch_begin(const struct module_state *state, struct watch *watch)
+{
+    tc_watch_init(&watch->base, find_signals);
+    timespec_get(&watch->last, TIME_UTC);
+    watch->thread = PyEval_SaveThread();
+    return PyThread_get_thread_ident() == state->main_thread ? &watch->base : NULL;
+}
+
+int watch_end(struct watch *watch)
+{
+    PyEval_RestoreThread(watch->thread);
+    return atomic_load(&watch->base.stopped) ? -1 : 0;
+}
+
+/* ---- memory ---- */
 
 struct memory {
     ptrdiff_t bytes; /* behind the alignment */
@@ -121,25 +160,25 @@ int compute(struct module_state *state, const char *function, const struct tc_or
         return -1;
     }
     plan.job.packed = packed;
+    int failed = 0;
     if (plan.job.macs < GIL_MACS) {
         tc_plan_run(&plan, scratch.data);
     } else {
-        Py_BEGIN_ALLOW_THREADS;
+        struct watch watch;
+        plan.job.watch = watch_begin(state, &watch);
         tc_plan_run(&plan, scratch.data);
-        Py_END_ALLOW_THREADS;
+        failed = watch_end(&watch);
     }
     scratch_give(state, &scratch);
-    return 0;
+    return failed;
 }
 
 PyObject *finish(const struct module_state *state, struct output *out,
                  const struct tc_activation *activation, PyArrayObject *y)
 {
     if ((out->accumulate || out->late) && activation->kind != TC_NO_ACTIVATION) {
-        if (out->accumulate) {
-            Py_SETREF(y, (PyArrayObject *)PyNumber_InPlaceAdd((PyObject *)y, out->object));
-        }
-        if (y == NULL) {
+        if (out->accumulate && add_array(y, (PyArrayObject *)out->object)) {
+            Py_DECREF(y);
             return NULL;
         }
         const struct tc_rows all = {.rows = 1, .columns = PyArray_SIZE(y), .dst = PyArray_DATA(y)};
@@ -149,30 +188,31 @@ PyObject *finish(const struct module_state *state, struct output *out,
     return finish_output(out, y);
 }
 
-static const enum arg array_args[] = {ARG_INPUT, ARG_WEIGHT, ARG_GRAD_OUTPUT};
-static const char *const array_names[] = {"input", "weight", "grad_output"};
+static const enum arg array_args[] = {ARG_INPUT, ARG_WEIGHT, ARG_GRAD_OUTPUT, ARG_BIAS};
+static const char *const array_names[] = {"input", "weight", "grad_output", "bias"};
 
 static int take_arrays(const char *name, PyObject *const slots[ARG_COUNT], struct arrays *arrays)
 {
-    PyArrayObject *first = NULL;
-    const char *first_name = NULL;
-    for (int i = 0; i <= TC_OUTPUT; i++) {
+    int first = -1;
+    for (int i = 0; i < ARRAYS; i++) {
         PyObject *const slot = slots[array_args[i]];
-        if (slot == NULL) {
-            continue;
-        }
-        arrays->of[i] = take_array(name, array_names[i], slot);
-        if (arrays->of[i] == NULL ||
-            (first && check_same_dtype(name, first_name, first, array_names[i], arrays->of[i]))) {
+        if (slot && (i == BIAS ? read_optional(name, array_names[i], slot, &arrays->of[i])
+                               : !(arrays->of[i] = read_array(name, array_names[i], slot)))) {
             return -1;
         }
-        first_name = first ? first_name : array_names[i];
-        first = first ? first : arrays->of[i];
     }
-    return take_optional(name, "bias", slots[ARG_BIAS], &arrays->of[BIAS]) ||
-                   check_same_dtype(name, first_name, first, "bias", arrays->of[BIAS])
-               ? -1
-               : 0;
+    for (int i = 0; i < ARRAYS; i++) {
+        PyArrayObject **const array = &arrays->of[i];
+        if (*array == NULL) {
+            continue;
+        }
+        first = first < 0 ? i : first;
+        if (make_usable(name, array_names[i], slots[array_args[i]], array) ||
+            check_same_dtype(name, array_names[first], arrays->of[first], array_names[i], *array)) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 /* The shape of what the call computes, where the caller says it; left alone where not. */
@@ -255,13 +295,15 @@ PyObject *run_op(PyObject *module, const struct signature *signature, PyObject *
     struct tc_activation activation;
     PyObject *slots[ARG_COUNT], *result = NULL;
     PyArrayObject *y = NULL;
+    PyArray_Descr *out_descr = NULL;
     int threads;
 
     if (bind_args(&state->names, signature, args, given, keywords, slots) ||
         read_options(name, slots, &request) || read_sizes(slots, &size, &request) ||
         read_threads(name, slots[ARG_THREADS], &threads) ||
         read_activation(name, slots[ARG_ACTIVATION], &activation) ||
-        read_flag(slots[ARG_ACCUMULATE], &out.accumulate) || take_arrays(name, slots, &arrays)) {
+        read_flag(slots[ARG_ACCUMULATE], &out.accumulate) ||
+        read_dtype(slots[ARG_OUT_DTYPE], &out_descr) || take_arrays(name, slots, &arrays)) {
         goto done;
     }
     out.object = slots[ARG_OUT];
@@ -269,7 +311,7 @@ PyObject *run_op(PyObject *module, const struct signature *signature, PyObject *
         goto done;
     }
     struct result wanted = result_of(&problem);
-    if (read_out_dtype(name, slots[ARG_OUT_DTYPE], problem.dtype, &wanted.dtype)) {
+    if (set_out_dtype(name, out_descr, problem.dtype, &wanted.dtype)) {
         goto done;
     }
     threads = threads ? threads : default_threads();
@@ -299,6 +341,7 @@ done:
     for (int i = 0; i < ARRAYS; i++) {
         Py_XDECREF(arrays.of[i]);
     }
+    Py_XDECREF(out_descr);
     Py_XDECREF(y);
     return result;
 }

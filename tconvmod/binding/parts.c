@@ -93,13 +93,12 @@ static int fill(const char *where, const struct parts *parts, PyArrayObject *y, 
     };
     PyObject *const module = PyImport_ImportModule(where);
     PyObject *const function =
-        PyObject_GetAttrString(parts->module, parts->problem->operation->name);
-    PyObject *const options = options_of(parts);
+        module ? PyObject_GetAttrString(parts->module, parts->problem->operation->name) : NULL;
+    PyObject *const options = function ? options_of(parts) : NULL;
     PyObject *const done =
-        module && function && options
-            ? PyObject_CallMethod(module, "fill", "OO(OOOO)OO", function, (PyObject *)y, array[0],
-                                  array[1], array[2], array[3], options, more)
-            : NULL;
+        options ? PyObject_CallMethod(module, "fill", "OO(OOOO)OO", function, (PyObject *)y,
+                                      array[0], array[1], array[2], array[3], options, more)
+                : NULL;
     Py_XDECREF(module);
     Py_XDECREF(function);
     Py_XDECREF(options);

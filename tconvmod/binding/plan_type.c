@@ -90,7 +90,8 @@ static PyObject *call_plan(PyObject *object, PyObject *const *args, size_t flags
         read_output_size(name, slots, &request) ||
         read_threads(name, slots[ARG_THREADS], &threads) ||
         read_flag(slots[ARG_ACCUMULATE], &out.accumulate) ||
-        !(input = take_array(name, "input", slots[ARG_INPUT])) ||
+        !(input = read_array(name, "input", slots[ARG_INPUT])) ||
+        make_usable(name, "input", slots[ARG_INPUT], &input) ||
         check_dtype(name, "input", input, request.dtype)) {
         goto done;
     }
@@ -197,6 +198,7 @@ static int fill(plan_object *self, const struct module_state *state,
     struct tc_status status;
     const char *name;
     PyArrayObject *weight = NULL, *bias = NULL;
+    PyArray_Descr *out_descr = NULL;
     int failed = -1;
 
     request->operation = read_operation("plan", slots[ARG_OP]);
@@ -213,13 +215,16 @@ static int fill(plan_object *self, const struct module_state *state,
         read_activation(name, slots[ARG_ACTIVATION], &self->activation) ||
         read_string("plan", "isa", slots[ARG_ISA], &self->isa) ||
         read_string("plan", "engine", slots[ARG_ENGINE], &self->engine) ||
-        !(weight = take_array(name, "weight", slots[ARG_WEIGHT])) ||
-        take_optional(name, "bias", slots[ARG_BIAS], &bias) ||
+        read_dtype(slots[ARG_OUT_DTYPE], &out_descr) ||
+        !(weight = read_array(name, "weight", slots[ARG_WEIGHT])) ||
+        read_optional(name, "bias", slots[ARG_BIAS], &bias) ||
+        make_usable(name, "weight", slots[ARG_WEIGHT], &weight) ||
+        (bias && make_usable(name, "bias", slots[ARG_BIAS], &bias)) ||
         check_same_dtype(name, "weight", weight, "bias", bias)) {
         goto done;
     }
     request->dtype = dtype_of(weight);
-    if (read_out_dtype(name, slots[ARG_OUT_DTYPE], request->dtype, &self->out_dtype)) {
+    if (set_out_dtype(name, out_descr, request->dtype, &self->out_dtype)) {
         goto done;
     }
     request->w = shape_of(weight);
@@ -231,6 +236,7 @@ static int fill(plan_object *self, const struct module_state *state,
     keep_shapes(self, weight, bias);
     failed = prepare(self, state, weight, bias);
 done:
+    Py_XDECREF(out_descr);
     Py_XDECREF(weight);
     Py_XDECREF(bias);
     return failed;
@@ -332,10 +338,11 @@ static PyObject *reduce_plan(PyObject *object, PyObject *unused)
     const plan_object *const self = (plan_object *)object;
     PyObject *const functools = PyImport_ImportModule("functools");
     PyObject *const partial = functools ? PyObject_GetAttrString(functools, "partial") : NULL;
-    PyObject *const plan = PyObject_GetAttrString(PyType_GetModule(Py_TYPE(object)), "plan");
+    PyObject *const plan =
+        partial ? PyObject_GetAttrString(PyType_GetModule(Py_TYPE(object)), "plan") : NULL;
     PyObject *args = NULL, *call = NULL;
     (void)unused;
-    if (partial && plan) {
+    if (plan) {
         args = Py_BuildValue("OsOO", plan, self->request.operation->name, self->weight,
                              self->bias ? (PyObject *)self->bias : Py_None);
     }
@@ -379,12 +386,13 @@ static PyObject *explain_plan(PyObject *object, PyObject *args, PyObject *keywor
     }
     PyObject *const package = PyImport_ImportModule("tconv");
     PyObject *const function = package ? PyObject_GetAttrString(package, "explain") : NULL;
-    PyObject *const weight = PyObject_GetAttrString((PyObject *)self->weight, "shape");
-    PyObject *const options = explained_options(self, keywords);
-    PyObject *const given = weight ? Py_BuildValue("sOOO", self->request.operation->name, shape,
-                                                   weight, (PyObject *)PyArray_DESCR(self->weight))
-                                   : NULL;
-    if (function && options && given) {
+    PyObject *const weight =
+        function ? PyObject_GetAttrString((PyObject *)self->weight, "shape") : NULL;
+    PyObject *const options = weight ? explained_options(self, keywords) : NULL;
+    PyObject *const given = options ? Py_BuildValue("sOOO", self->request.operation->name, shape,
+                                                    weight, (PyObject *)PyArray_DESCR(self->weight))
+                                    : NULL;
+    if (given) {
         result = PyObject_Call(function, given, options);
     }
     Py_XDECREF(package);

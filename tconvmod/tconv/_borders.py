@@ -166,7 +166,8 @@ class _Job:
         length, at = self.lengths(self.large)[axis], array.ndim - self.rank + axis
         if positions[0] >= 0 and positions[-1] < length:
             return array[(slice(None),) * at + (slice(positions.start, positions.stop),)]
-        return np.take(array, found(self.padding_mode, positions, length), at)
+        # np.take would copy all of an array that is not contiguous
+        return array[(slice(None),) * at + (found(self.padding_mode, positions, length),)]
 
     # ---- the padding in regions ----
 
