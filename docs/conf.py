@@ -1,0 +1,51 @@
+"""Sphinx builds these pages with ``python -m sphinx -W docs build/docs``."""
+
+import tconv
+
+project = "tconv"
+author = "the tconv authors"
+copyright = author
+version = release = tconv.__version__
+
+extensions = [
+    "myst_nb",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["_templates"]
+templates_path = ["_templates"]
+suppress_warnings = ["toc.empty_glob"]
+
+# ---- pages ----
+
+myst_heading_anchors = 3
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 60
+
+# ---- docstrings ----
+
+default_role = "py:obj"
+autosummary_ignore_module_all = False
+numpydoc_show_class_members = False
+numpydoc_validation_checks = {
+    *("GL03", "GL05", "GL06", "GL07", "GL08", "GL09", "GL10"),
+    *("SS01", "SS02", "SS03", "SS04", "SS06"),
+    *("PR01", "PR02", "PR05", "PR06", "PR08", "PR10", "RT01", "YD01"),
+}
+numpydoc_validation_exclude = {  # what functions make, and callers do not
+    r"\.__init__$",
+    r"^tconv\.Explanation$",
+    r"^tconv\.problems\.Problem$",
+}
+
+# ---- what they look like ----
+
+html_theme = "furo"
+html_title = f"tconv {release}"
+html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
+copybutton_exclude = ".linenos, .gp, .go"
