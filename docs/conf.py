@@ -28,7 +28,6 @@ nb_execution_timeout = 60
 # ---- docstrings ----
 
 default_role = "py:obj"
-autosummary_ignore_module_all = False
 numpydoc_show_class_members = False
 numpydoc_validation_checks = {
     *("GL03", "GL05", "GL06", "GL07", "GL08", "GL09", "GL10"),

@@ -418,7 +418,17 @@ def conv_transpose_spaced(
 ):
     """Transposed convolution as a convolution of the spaced-out input with the flipped kernel.
 
-    Parameters and result are those of `conv_transpose`. `tconv.functional` builds it up slowly.
+    `tconv.functional` builds it up slowly.
+
+    Parameters
+    ----------
+    input, weight, bias, stride, padding, output_padding, groups, dilation
+        As for `conv_transpose`.
+
+    Returns
+    -------
+    ndarray
+        As of `conv_transpose`.
 
     Examples
     --------
