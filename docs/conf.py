@@ -16,7 +16,6 @@ extensions = [
 ]
 exclude_patterns = ["_templates"]
 templates_path = ["_templates"]
-suppress_warnings = ["toc.empty_glob"]
 
 # ---- pages ----
 
