@@ -1,5 +1,7 @@
 """Sphinx builds these pages with ``python -m sphinx -W docs build/docs``."""
 
+import inspect
+
 import tconv
 
 project = "tconv"
@@ -45,5 +47,18 @@ html_theme = "furo"
 html_title = f"tconv {release}"
 html_show_copyright = False
 html_static_path = ["_static"]
-html_css_files = ["tables.css"]
+html_css_files = ["style.css"]
 copybutton_exclude = ".linenos, .gp, .go"
+
+
+# ---- signatures ----
+
+
+def compiled_signature(app, what, name, obj, options, signature, return_annotation):
+    """That of a compiled function as Python reads it; numpydoc would leave `$module`'s slash in."""
+    return (str(inspect.signature(obj)), None) if inspect.isbuiltin(obj) else None
+
+
+def setup(app):
+    """Come before numpydoc, whose priority is 500."""
+    app.connect("autodoc-process-signature", compiled_signature, priority=400)
