@@ -22,7 +22,7 @@ templates_path = ["_templates"]
 # ---- pages ----
 
 myst_heading_anchors = 3
-nb_execution_mode = "force"
+nb_execution_mode = "auto"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 60
 

@@ -87,7 +87,7 @@ def copies(title: str, x: np.ndarray, w: np.ndarray, **options: int) -> Picture:
 
 
 @picture
-def scatter() -> Picture:
+def scatter_gather() -> Picture:
     return viz.animate(X, THREE, stride=2)
 
 
