@@ -30,19 +30,30 @@ def run_examples(test):
         pytest.fail("".join(report))
 
 
-@pytest.mark.parametrize("page", ("README.md", "docs/gradient.md"))
-def test_examples_of_the_pages(page):
-    blocks = BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
+def examples_of(page):
+    """The doctest of all Python on a page."""
+    blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
     text = "\n".join(text for kind, text in blocks if kind == "python")
-    test = doctest.DocTestParser().get_doctest(text, {}, page, page, 0)
-    assert len(test.examples) > 5
-    run_examples(test)
+    return doctest.DocTestParser().get_doctest(text, {}, page.name, page.name, 0)
+
+
+PAGES = {page.name: examples_of(page) for page in (ROOT / "README.md", *ROOT.glob("docs/*.md"))}
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_examples_of_the_pages(page):
+    run_examples(PAGES[page])
+
+
+def test_pages_have_examples():
+    found = {page for page, test in PAGES.items() if len(test.examples) > 5}
+    assert {"README.md", "gradient.md", "shapes.md"} <= found
 
 
 def docstrings():
     """The doctests of the installed package, those of the compiled functions included."""
-    names = [module.name for module in pkgutil.iter_modules(tconv.__path__)]
-    modules = [importlib.import_module(f"tconv.{n}") for n in names if not n.startswith("_")]
+    names = {m.name for m in pkgutil.iter_modules(tconv.__path__)} - {"_core", "__main__"}
+    modules = [importlib.import_module(f"tconv.{n}") for n in sorted(names)]
     tests = [test for module in (tconv, *modules) for test in FINDER.find(module)]
     for name, function in vars(_core).items():
         tests += FINDER.find(function, f"tconv._core.{name}", module=False)
@@ -61,7 +72,16 @@ def test_examples_of_docstrings(test):
 def test_docstrings_were_found():
     names = {test.name.rpartition(".")[2] for test in DOCSTRINGS}
     compiled = {"conv_transpose1d", "conv2d", "conv2d_weight", "conv_transpose3d_input", "plan"}
-    assert {"tconv", "grad", "explain", "conv_matrix", "pad1d", "parse", *compiled} <= names
+    assert {
+        "tconv",
+        "grad",
+        "explain",
+        "reach",
+        "conv_matrix",
+        "pad1d",
+        "parse",
+        *compiled,
+    } <= names
 
 
 # ---- commands ----
