@@ -29,6 +29,7 @@ nb_execution_timeout = 60
 # ---- docstrings ----
 
 default_role = "py:obj"
+autodoc_typehints = "none"  # numpydoc has them in words
 numpydoc_show_class_members = False
 numpydoc_validation_checks = {
     *("GL03", "GL05", "GL06", "GL07", "GL08", "GL09", "GL10"),

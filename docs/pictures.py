@@ -92,6 +92,14 @@ def scatter_gather() -> Picture:
 
 
 @picture
+def overlap() -> Picture:
+    return beside(
+        viz.overlap((6, 6), 3, stride=2, padding=1),
+        viz.overlap((6, 6), 4, stride=2, padding=1),
+    )
+
+
+@picture
 def stride() -> Picture:
     return beside(copies("stride 1", X, TWO), copies("stride 2", X, TWO, stride=2))
 
