@@ -42,12 +42,15 @@ PAGES = {page.name: examples_of(page) for page in (ROOT / "README.md", *ROOT.glo
 
 @pytest.mark.parametrize("page", sorted(PAGES))
 def test_examples_of_the_pages(page):
+    for example in PAGES[page].examples:
+        if imported := re.match(r"(?:import|from) (\w+)", example.source):
+            pytest.importorskip(imported[1])
     run_examples(PAGES[page])
 
 
 def test_pages_have_examples():
     found = {page for page, test in PAGES.items() if len(test.examples) > 5}
-    assert {"README.md", "gradient.md", "shapes.md"} <= found
+    assert {"README.md", "arguments.md", "coming_from.md", "gradient.md", "shapes.md"} <= found
 
 
 def docstrings():

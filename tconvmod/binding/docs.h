@@ -263,12 +263,12 @@
 
 #define CONV_GRADIENT_PARAMETERS                                                                   \
     "stride, padding, dilation, groups\n"                                                          \
-    "    As in the forward call.\n" LAYOUT_PARAMETER OUT_PARAMETERS
+    "    As in the forward call.\n" LAYOUT_PARAMETER MODE_PARAMETER OUT_PARAMETERS
 
 #define TRANSPOSE_GRADIENT_PARAMETERS                                                              \
     "stride, padding, output_padding, groups, dilation\n"                                          \
     "    As in the forward call; `output_padding` is what its output has, also if\n"               \
-    "    `output_size` picked it.\n" LAYOUT_PARAMETER OUT_PARAMETERS
+    "    `output_size` picked it.\n" LAYOUT_PARAMETER TRANSPOSED_MODE_PARAMETER OUT_PARAMETERS
 
 #define INPUT_GRADIENT_NOTES                                                                       \
     "    The shape of the forward call's input.\n"                                                 \
@@ -581,7 +581,7 @@
     "Parameters\n"                                                                                 \
     "----------\n"                                                                                 \
     "grad_output : array_like\n"                                                                   \
-    "    The gradient with respect to the output, (N, C, *spatial).\n"                             \
+    "    The gradient with respect to the output, ``(N, C, *spatial)``.\n"                         \
     "layout : str, optional\n"                                                                     \
     "    The axes of `grad_output`, a letter each, such as ``\"NHWC\"``, or ``\"CHW\"`` for a\n"   \
     "    single sample. By default (C, L) in two dimensions, else (N, C, L), (N, C, H, W) or\n"    \
@@ -619,10 +619,13 @@
     "----------\n"                                                                                 \
     "op : str\n"                                                                                   \
     "    The name of the operation, such as \"conv_transpose2d\".\n"                               \
-    "weight, bias, stride, padding, output_padding, groups, dilation, layout, activation,\n"       \
-    "padding_mode, out_dtype, threads\n"                                                           \
-    "    As for the operation. The plan keeps a snapshot of weight and bias: later\n"              \
-    "    changes of the arrays do not reach it.\n"                                                 \
+    "weight, bias : array_like\n"                                                                  \
+    "    As for the operation. The plan keeps a snapshot: later changes of the arrays do\n"        \
+    "    not reach it.\n"                                                                          \
+    "stride, padding, output_padding, groups, dilation\n"                                          \
+    "    As for the operation.\n"                                                                  \
+    "layout, activation, threads, padding_mode, out_dtype\n"                                       \
+    "    As for the operation.\n"                                                                  \
     "isa : str, optional\n"                                                                        \
     "    The instruction set to use, of those that `tconv.show_config` lists.\n"                   \
     "engine : str, optional\n"                                                                     \
@@ -647,8 +650,19 @@
 
 #define plan_explain_doc                                                                           \
     "explain($self, input_shape, /, **options)\n--\n\n"                                            \
-    "What `tconv.explain` says of a call with an input of that shape; `options` are\n"             \
-    "`output_size` and `threads`."
+    "Tell what a call with an input of that shape would do.\n"                                     \
+    "\n"                                                                                           \
+    "Parameters\n"                                                                                 \
+    "----------\n"                                                                                 \
+    "input_shape : sequence of int\n"                                                              \
+    "    The shape of the input.\n"                                                                \
+    "**options\n"                                                                                  \
+    "    `output_size` and `threads`, as for the call.\n"                                          \
+    "\n"                                                                                           \
+    "Returns\n"                                                                                    \
+    "-------\n"                                                                                    \
+    "Explanation\n"                                                                                \
+    "    As of `tconv.explain`.\n"
 
 #define plan_doc                                                                                   \
     "An operation with its weights, ready for inputs of any size; made by `tconv.plan`."
@@ -669,10 +683,20 @@
 
 #define set_num_threads_doc                                                                        \
     "set_num_threads($module, threads, /)\n--\n\n"                                                 \
-    "Set how many threads a call may use that does not say; returns the former number.\n"          \
+    "Set how many threads a call may use that does not say.\n"                                     \
     "\n"                                                                                           \
     "At import it is the number of processors that this process may use (its affinity,\n"          \
     "and the quota of its control group), or TCONV_NUM_THREADS, or OMP_NUM_THREADS.\n"             \
+    "\n"                                                                                           \
+    "Parameters\n"                                                                                 \
+    "----------\n"                                                                                 \
+    "threads : int\n"                                                                              \
+    "    At least 1.\n"                                                                            \
+    "\n"                                                                                           \
+    "Returns\n"                                                                                    \
+    "-------\n"                                                                                    \
+    "int\n"                                                                                        \
+    "    The number so far.\n"                                                                     \
     "\n"                                                                                           \
     "Examples\n"                                                                                   \
     "--------\n"                                                                                   \
@@ -683,6 +707,11 @@
 
 #define get_num_threads_doc                                                                        \
     "get_num_threads($module, /)\n--\n\n"                                                          \
-    "How many threads a call may use that does not say."
+    "Tell how many threads a call may use that does not say.\n"                                    \
+    "\n"                                                                                           \
+    "Returns\n"                                                                                    \
+    "-------\n"                                                                                    \
+    "int\n"                                                                                        \
+    "    As `tconv.set_num_threads` set it.\n"
 
 #endif

@@ -21,6 +21,11 @@ def available_threads() -> int:
 
     ``TCONV_NUM_THREADS``, else ``OMP_NUM_THREADS``, else the number of processors that this
     process may use: its affinity, and the quota of its control group (Linux).
+
+    Returns
+    -------
+    int
+        At least 1.
     """
     for name in ("TCONV_NUM_THREADS", "OMP_NUM_THREADS"):
         value = os.environ.get(name, "").split(",")[0].strip()
@@ -56,6 +61,11 @@ def threads(count: int) -> Iterator[None]:
     ----------
     count : int
         At least 1.
+
+    Yields
+    ------
+    None
+        The block runs with it; afterwards the former number holds again.
 
     Examples
     --------

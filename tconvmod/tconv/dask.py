@@ -70,7 +70,7 @@ _DOC = """`tconv.{name}` of a Dask array, computed by chunks when the result is.
         result are one chunk.
     threads : int
         The threads of a task. With 1 the scheduler alone spreads the work.
-    **options
+    *arguments, **options
         The other arguments of `tconv.{name}`, by their positions there or by their names; all but
         `out` and `accumulate`.
 

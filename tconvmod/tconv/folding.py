@@ -49,7 +49,7 @@ def unfold(
     Parameters
     ----------
     input : array_like
-        (N, C, *spatial), or (C, *spatial); of any dtype.
+        ``(N, C, *spatial)``, or ``(C, *spatial)``; of any dtype.
     kernel_size : int or sequence of int
         A sequence has an int for each spatial axis, and its length says how many there are. With
         an int they are all axes of `input` but the first two: `input` has a batch, unless `layout`
@@ -164,7 +164,7 @@ def fold(
     Returns
     -------
     ndarray
-        (N, C, *output_size) in the order of `layout`, without N if the input is.
+        ``(N, C, *output_size)`` in the order of `layout`, without N if the input is.
 
     Raises
     ------

@@ -209,7 +209,7 @@ def windows(
     Parameters
     ----------
     x : array_like
-        (..., *spatial), with as many spatial axes as `kernel` has numbers.
+        ``(..., *spatial)``, with as many spatial axes as `kernel` has numbers.
     kernel : sequence of int
         The window's lengths.
     stride, dilation : int or sequence of int
@@ -217,7 +217,7 @@ def windows(
     Returns
     -------
     ndarray
-        (..., *positions, *kernel), read-only.
+        ``(..., *positions, *kernel)``, read-only.
 
     Raises
     ------
@@ -345,7 +345,7 @@ def _kernel(weight: ArrayLike, rank: int) -> NDArray[Any]:
 
 
 def reverse_kernel(weight: NDArray[Any]) -> NDArray[Any]:
-    """The kernel backwards, the channel axes swapped: (in, out, *kernel) to (out, in, *kernel)."""
+    """The kernel backwards, its channel axes swapped: from (in, out, ...) to (out, in, ...)."""
     return np.flip(weight, tuple(range(2, weight.ndim))).swapaxes(0, 1)
 
 
@@ -391,14 +391,14 @@ def space_out(x: ArrayLike, stride: Any) -> NDArray[Any]:
     Parameters
     ----------
     x : array_like
-        (..., *spatial)
+        ``(..., *spatial)``.
     stride : int or sequence of int
         A number for each of the last axes; a single one for all axes but the first two.
 
     Returns
     -------
     ndarray
-        (..., *lengths), a length L having become (L - 1)*stride + 1.
+        ``(..., *lengths)``, a length L having become (L - 1)*stride + 1.
 
     Raises
     ------

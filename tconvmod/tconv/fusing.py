@@ -35,8 +35,8 @@ def fuse_conv_bn(
     Parameters
     ----------
     weight : array_like
-        Of a convolution (Co, Ci/groups, *kernel), of a transposed one
-        (Ci, Co/groups, *kernel); float32 or float64.
+        Of a convolution ``(Co, Ci/groups, *kernel)``, of a transposed one
+        ``(Ci, Co/groups, *kernel)``; float32 or float64.
     bias : array_like or None
         (Co,); None stands for zeros.
     mean, var : array_like

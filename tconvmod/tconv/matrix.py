@@ -66,11 +66,11 @@ def conv_matrix(
     Parameters
     ----------
     weight : array_like
-        (out, in/groups, *kernel), as the convolution has it, with one to three axes of a kernel.
-        The transposed convolution reads the same array as (in, out/groups, *kernel).
+        ``(out, in/groups, *kernel)``, as the convolution has it, with one to three axes of a
+        kernel. The transposed convolution reads the same array as ``(in, out/groups, *kernel)``.
     input_shape : sequence of int
-        (in, *spatial): one sample of the convolution's input, or of the transposed convolution's
-        output.
+        ``(in, *spatial)``: one sample of the convolution's input, or of the transposed
+        convolution's output.
     stride, padding, dilation, groups
         As for `tconv.conv2d`: `padding` may be a number, one for each axis, a pair for each axis,
         ``"valid"``, ``"same"`` or ``"same_lower"``.

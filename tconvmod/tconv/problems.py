@@ -46,11 +46,10 @@ class Problem:
         The problem string.
     op : str
         The function's name, such as ``"conv_transpose2d"`` or ``"conv2d_weight"``.
-    forward : str
-        The forward operation that it belongs to, such as ``"conv2d"``.
     input_shape, weight_shape : tuple of int
         Of the forward operation.
     dtype : str
+        Of all arrays.
     options : dict
         Keyword arguments of the function that are not at their defaults.
     """
@@ -64,14 +63,17 @@ class Problem:
 
     @property
     def rank(self) -> int:
+        """How many spatial axes there are."""
         return len(self.input_shape) - 2
 
     @property
     def forward(self) -> str:
+        """The forward operation that it belongs to, such as ``"conv2d"``."""
         return self.op.removesuffix("_input").removesuffix("_weight")
 
     @property
     def output_channels(self) -> int:
+        """Those of the forward operation."""
         if self.forward.startswith("conv_transpose"):
             return self.weight_shape[1] * int(self.options.get("groups", 1))
         return self.weight_shape[0]
@@ -79,6 +81,21 @@ class Problem:
 
 def parse(string: str) -> Problem:
     """Read a problem string.
+
+    Parameters
+    ----------
+    string : str
+        As this module's docstring describes it.
+
+    Returns
+    -------
+    Problem
+        What it says, in the terms of the function that solves it.
+
+    Raises
+    ------
+    ValueError
+        If it is not one.
 
     Examples
     --------
@@ -139,7 +156,18 @@ def parse(string: str) -> Problem:
 
 
 def read_file(path: str | os.PathLike[str]) -> dict[str, Problem]:
-    """Read a file of lines ``name problem-string remark``; ``#`` begins a comment."""
+    """Read a file of problems.
+
+    Parameters
+    ----------
+    path : path_like
+        A text file of lines ``name problem-string remark``; ``#`` begins a comment.
+
+    Returns
+    -------
+    dict of str to Problem
+        By their names, in the order of the file.
+    """
     problems = {}
     with open(path, encoding="utf-8") as lines:
         for line in lines:

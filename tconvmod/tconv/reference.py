@@ -8,16 +8,16 @@ element ``k`` of the kernel joins position ``v`` of the small side with position
 `joined` walks this relation. All operations are sums of products over it, and differ in which of
 the three arrays is computed from the other two:
 
-=====================================  ==========  ======================================
-functions                              compute     from
-=====================================  ==========  ======================================
-`conv`, `conv_transpose_input`         small side  large side, weight: they **gather**
-`conv_transpose`, `conv_input`         large side  small side, weight: they **scatter**
-`conv_weight`, `conv_transpose_weight` weight      both sides: they **multiply**
-=====================================  ==========  ======================================
+======================================  ==========  ======================================
+functions                               compute     from
+======================================  ==========  ======================================
+`conv`, `conv_transpose_input`          small side  large side, weight: they **gather**
+`conv_transpose`, `conv_input`          large side  small side, weight: they **scatter**
+`conv_weight`, `conv_transpose_weight`  weight      both sides: they **multiply**
+======================================  ==========  ======================================
 
-These are the definitions, and the oracle of the tests. A weight always has the axes (small side's
-channels, large side's channels / groups, *kernel).
+These are the definitions, and the oracle of the tests. A weight always has the axes
+``(small side's channels, large side's channels / groups, *kernel)``.
 
 The transposed convolution is there twice more:
 
@@ -100,17 +100,20 @@ def joined(
     Parameters
     ----------
     large, small : ndarray
-        (N, C, *spatial), or (C, *spatial).
+        ``(N, C, *spatial)``, or ``(C, *spatial)``.
     weight : ndarray
-        (channels of small, channels of large / groups, *kernel).
+        ``(channels of small, channels of large / groups, *kernel)``.
+    stride, padding, dilation : int or sequence of int
+    groups : int
 
     Yields
     ------
     tuple of ndarray
-        For one group and one element: the places of the large side, (N, Cl/groups, *spatial), and
-        those of the small side that it joins with them, (N, Cs/groups, *spatial), equally many;
-        and the element's weights, (Cs/groups, Cl/groups). Places in the padding are left out, so
-        that no product with a padding zero is ever formed.
+        For one group and one element: the places of the large side,
+        ``(N, Cl/groups, *spatial)``, and those of the small side that it joins with them,
+        ``(N, Cs/groups, *spatial)``, equally many; and the element's weights,
+        (Cs/groups, Cl/groups). Places in the padding are left out, so that no product with a
+        padding zero is ever formed.
 
     Examples
     --------
@@ -233,9 +236,9 @@ def conv(
     Parameters
     ----------
     input : array_like
-        (N, Ci, *spatial), or (Ci, *spatial).
+        ``(N, Ci, *spatial)``, or ``(Ci, *spatial)``.
     weight : array_like
-        (Co, Ci/groups, *kernel).
+        ``(Co, Ci/groups, *kernel)``.
     bias : array_like, optional
         (Co,).
     stride, padding, dilation : int or sequence of int
@@ -244,7 +247,7 @@ def conv(
     Returns
     -------
     ndarray
-        (N, Co, *spatial), or (Co, *spatial).
+        ``(N, Co, *spatial)``, or ``(Co, *spatial)``.
 
     Examples
     --------
@@ -276,9 +279,9 @@ def conv_input(
     Parameters
     ----------
     input_size : sequence of int
-        The input's shape, (N, Ci, *spatial) or (Ci, *spatial).
+        The input's shape, ``(N, Ci, *spatial)`` or ``(Ci, *spatial)``.
     weight : array_like
-        (Co, Ci/groups, *kernel).
+        ``(Co, Ci/groups, *kernel)``.
     grad_output : array_like
         The gradient with respect to the output, of its shape.
     stride, padding, dilation, groups
@@ -315,9 +318,9 @@ def conv_weight(
     Parameters
     ----------
     input : array_like
-        (N, Ci, *spatial), or (Ci, *spatial).
+        ``(N, Ci, *spatial)``, or ``(Ci, *spatial)``.
     weight_size : sequence of int
-        The weight's shape, (Co, Ci/groups, *kernel).
+        The weight's shape, ``(Co, Ci/groups, *kernel)``.
     grad_output : array_like
         The gradient with respect to the output, of its shape.
     stride, padding, dilation, groups
@@ -356,9 +359,9 @@ def conv_transpose(
     Parameters
     ----------
     input : array_like
-        (N, Ci, *spatial), or (Ci, *spatial).
+        ``(N, Ci, *spatial)``, or ``(Ci, *spatial)``.
     weight : array_like
-        (Ci, Co/groups, *kernel).
+        ``(Ci, Co/groups, *kernel)``.
     bias : array_like, optional
         (Co,).
     stride, padding, output_padding, dilation : int or sequence of int
@@ -367,7 +370,7 @@ def conv_transpose(
     Returns
     -------
     ndarray
-        (N, Co, *spatial), or (Co, *spatial).
+        ``(N, Co, *spatial)``, or ``(Co, *spatial)``.
 
     Examples
     --------
@@ -398,10 +401,10 @@ def conv_transpose_input(
     Parameters
     ----------
     input_size : sequence of int or None
-        The input's shape, (N, Ci, *spatial) or (Ci, *spatial). None: the shape that leads to
-        an output of `grad_output`'s.
+        The input's shape, ``(N, Ci, *spatial)`` or ``(Ci, *spatial)``. None: the shape that leads
+        to an output of `grad_output`'s.
     weight : array_like
-        (Ci, Co/groups, *kernel).
+        ``(Ci, Co/groups, *kernel)``.
     grad_output : array_like
         The gradient with respect to the output, of its shape.
     stride, padding, output_padding, groups, dilation
@@ -443,9 +446,9 @@ def conv_transpose_weight(
     Parameters
     ----------
     input : array_like
-        (N, Ci, *spatial), or (Ci, *spatial).
+        ``(N, Ci, *spatial)``, or ``(Ci, *spatial)``.
     weight_size : sequence of int
-        The weight's shape, (Ci, Co/groups, *kernel).
+        The weight's shape, ``(Ci, Co/groups, *kernel)``.
     grad_output : array_like
         The gradient with respect to the output, of its shape.
     stride, padding, output_padding, groups, dilation
@@ -480,7 +483,17 @@ def conv_transpose_spaced(
 ) -> NDArray[Any]:
     """Transposed convolution as a convolution of the spaced-out input with the flipped kernel.
 
-    Parameters and result are those of `conv_transpose`. `tconv.functional` builds it up slowly.
+    `tconv.functional` builds it up slowly.
+
+    Parameters
+    ----------
+    input, weight, bias, stride, padding, output_padding, groups, dilation
+        As for `conv_transpose`.
+
+    Returns
+    -------
+    ndarray
+        As of `conv_transpose`.
 
     Examples
     --------
@@ -511,9 +524,11 @@ def conv_matrix(
     Parameters
     ----------
     weight : array_like
-        (out, in/groups, *kernel), as a convolution has it.
+        ``(out, in/groups, *kernel)``, as a convolution has it.
     input_shape : tuple of int
-        (in, *spatial), of one sample.
+        ``(in, *spatial)``, of one sample.
+    stride, padding, dilation : int or sequence of int
+    groups : int
 
     Returns
     -------
@@ -558,8 +573,18 @@ def conv_transpose_matrix(
 ) -> NDArray[Any]:
     """Transposed convolution as the transpose of a convolution's matrix.
 
-    Parameters and result are those of `conv_transpose`. The weight of the one, (in, out/groups,
-    *kernel), is the weight of the other, whose outputs are the inputs here.
+    The weight of the one, ``(in, out/groups, *kernel)``, is the weight of the other, whose outputs
+    are the inputs here.
+
+    Parameters
+    ----------
+    input, weight, bias, stride, padding, output_padding, groups, dilation
+        As for `conv_transpose`.
+
+    Returns
+    -------
+    ndarray
+        As of `conv_transpose`.
 
     Examples
     --------
