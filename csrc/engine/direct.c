@@ -10,7 +10,7 @@
  * and no shift: this is the pixel shuffle.
  *
  *     for block of cells (a task), for image, for group
- *       copy the inputs to a sheet [ci][lane]
+ *       copy the inputs, or a chunk of their channels, to a sheet [ci][lane]
  *       for some lines of places (co, rd, rh), all of rw in each
  *         for lanes of a tile, for rows of a tile         registers
  *         interleave the rows of each line into a row of y
@@ -48,6 +48,8 @@ enum {
     MANY_ROWS = 256,     /* to each input: tasks may copy it more than once */
     MANY_CHANNELS = 512, /* in: packing their weights costs more than gather's storing */
     STEP_CI = 64,        /* input channels packed in one task */
+    CHUNK_CI = 32,       /* input channels on a sheet, if */
+    CHUNK_ROWS = 48,     /* there are no more rows than this */
     TASKS_PER_THREAD = 4,
     TASK_MACS = 2000000, /* a task is worth starting for so many multiply-adds */
     BOXES = 1 << TC_SPATIAL,
@@ -74,6 +76,8 @@ struct layout {
     ptrdiff_t volume;               /* kernel elements */
     ptrdiff_t lines, lines_at_once; /* of a group */
     ptrdiff_t parts;                /* of a group, of so many lines each */
+    ptrdiff_t chunk;                /* input channels on a sheet: all, or a piece of them */
+    ptrdiff_t held;                 /* parts in the buffer: one, or all */
     ptrdiff_t shift;                /* most cells between a phase's place and its outputs */
     ptrdiff_t zip;                  /* rows of a line, if tiles can store whole lines; else 0 */
     ptrdiff_t sheet_pitch, lanes;   /* at most */
@@ -107,9 +111,11 @@ struct state {
     struct tc_sheet sheet;
     struct tc_range out; /* columns j of the block */
     ptrdiff_t n, group;
-    ptrdiff_t pitch; /* of the buffer */
-    bool stream;     /* y is too big for the caches */
+    struct tc_range ci; /* on the sheet */
+    ptrdiff_t pitch;    /* of the buffer */
+    bool stream;        /* y is too big for the caches */
     void *data, *buffer, *bias;
+    void *rows; /* of the buffer: a part's */
     ptrdiff_t *a_row, *c_row;
     unsigned char *masks;
 };
@@ -135,13 +141,18 @@ static ptrdiff_t inputs_of_cell(const struct layout *layout, int axis)
     return tc_min(tc_cells_reach(cells) + 1, cells->in);
 }
 
+static ptrdiff_t rows_held(const struct layout *layout)
+{
+    return layout->held * layout->lines_at_once * layout->cells[TC_W].s;
+}
+
 /* Sizes of a block: as many cells as the sheet and the buffer hold, the width first; the axes that
  * follow need room for one cell at least. Sheet, buffer and the weights of a tile share the L2
  * cache. */
 static void set_block(struct tc_job *job, struct layout *layout)
 {
-    const ptrdiff_t bytes = job->kernels->bytes, ci = tc_group_ci(job->problem);
-    const ptrdiff_t rows = layout->lines_at_once * layout->cells[TC_W].s;
+    const ptrdiff_t bytes = job->kernels->bytes, ci = layout->chunk;
+    const ptrdiff_t rows = rows_held(layout);
     const ptrdiff_t lanes = tc_clamp(BUFFER_BYTES / bytes / rows, 1, MOST_LANES);
     const ptrdiff_t weights = layout->box[0].shape.rows * layout->box[0].count * ci * bytes;
     const ptrdiff_t cache = job->cpu->l2_bytes, room = cache / 4 * 3 - BUFFER_BYTES - weights;
@@ -304,6 +315,16 @@ static void set_boxes(const struct tc_job *job, struct layout *layout)
     }
 }
 
+/* With few rows, inputs of all channels would come from the L2 cache or from beyond it too often: a
+ * chunk of the channels at a time stays near, and all rows are held while they are summed. */
+static void set_chunk(const struct tc_job *job, struct layout *layout)
+{
+    const ptrdiff_t ci = tc_group_ci(job->problem), rows = layout->lines * layout->cells[TC_W].s;
+    const bool chunks = rows <= CHUNK_ROWS && layout->zip == 0;
+    layout->chunk = chunks ? tc_ceil_div(ci, tc_ceil_div(ci, CHUNK_CI)) : ci;
+    layout->held = layout->chunk < ci ? layout->parts : 1;
+}
+
 /* What does not depend on the blocks; set_bounds adds the rest. The boxes that do not exist are
  * left alone: small problems notice each kilobyte that is cleared. */
 static void init_layout(struct layout *layout, const struct tc_job *job)
@@ -324,6 +345,7 @@ static void init_layout(struct layout *layout, const struct tc_job *job)
     layout->zip = zip_of(layout);
     layout->boxes = 0;
     set_boxes(job, layout);
+    set_chunk(job, layout);
 }
 
 static void set_bounds(const struct tc_job *job, struct layout *layout)
@@ -341,14 +363,13 @@ static void set_bounds(const struct tc_job *job, struct layout *layout)
 
 static struct scratch scratch_of(const struct tc_job *job, const struct layout *layout)
 {
-    const ptrdiff_t bytes = job->kernels->bytes, ci = tc_group_ci(job->problem);
-    const ptrdiff_t rows = layout->lines_at_once * layout->cells[TC_W].s;
+    const ptrdiff_t bytes = job->kernels->bytes, rows = rows_held(layout);
     ptrdiff_t taps = 1;
     for (int a = 0; a < TC_SPATIAL; a++) {
         taps *= layout->cells[a].taps;
     }
     return (struct scratch){
-        .sheet = layout->sheet_pitch * ci * bytes,
+        .sheet = layout->sheet_pitch * layout->chunk * bytes,
         .buffer = tc_odd_lines(job->kernels, layout->lanes + layout->shift) * rows * bytes,
         .bias = tc_round_up(rows * bytes, TC_ALIGN),
         .rows = tc_round_up(2 * rows * (ptrdiff_t)sizeof(ptrdiff_t), TC_ALIGN),
@@ -357,14 +378,15 @@ static struct scratch scratch_of(const struct tc_job *job, const struct layout *
 }
 
 /* Whether gather is faster: where vectors of output channels are four fifths full, and inputs are
- * used more than once or are many. Where one tap is all there is, both sum in the same order, so
- * that strides may decide: a half is enough where y's channels are contiguous, since every row of
- * this engine's outputs would have to be transposed. */
-static bool fills_vectors(const struct tc_job *job, bool shuffles)
+ * used more than once or are many. Half full is enough if some places are `bare` of taps, on which
+ * this engine wastes its rows. Where one tap is all there is, both sum in the same order, so that
+ * strides may decide: a half is enough where y's channels are contiguous, since every row of this
+ * engine's outputs would have to be transposed. */
+static bool fills_vectors(const struct tc_job *job, bool shuffles, bool bare)
 {
     const ptrdiff_t co = tc_group_co(job->problem);
     const ptrdiff_t vectors = tc_round_up(co, job->kernels->lanes);
-    if (shuffles && job->y.c == 1) {
+    if (bare || (shuffles && job->y.c == 1)) {
         return vectors <= 2 * co;
     }
     return 4 * vectors <= 5 * co && (!shuffles || tc_group_ci(job->problem) >= MANY_CHANNELS);
@@ -376,11 +398,12 @@ static const char *refuse(const struct tc_job *job)
     const struct tc_problem *const problem = job->problem;
     double inputs = (double)tc_group_ci(problem), taps = 1;
     ptrdiff_t places = 1;
-    bool fits = true, shuffles = true;
+    bool fits = true, shuffles = true, bare = false;
     for (int a = 0; a < TC_SPATIAL; a++) {
         const struct tc_cells cells = tc_cells_of(problem, a);
         fits = fits && tc_cells_fit(problem, a);
         shuffles = shuffles && cells.taps == 1;
+        bare = bare || cells.common == 0;
         inputs *= 1 + 2 * (double)tc_cells_reach(&cells);
         taps *= (double)cells.taps;
         places = tc_max(places, cells.s);
@@ -392,7 +415,7 @@ static const char *refuse(const struct tc_job *job)
         inputs * job->kernels->bytes > (double)job->cpu->l2_bytes) {
         return "what one cell reads and gives does not fit the cache";
     }
-    if (!job->forced && fills_vectors(job, shuffles)) {
+    if (!job->forced && fills_vectors(job, shuffles, bare)) {
         return "the output channels fill vectors";
     }
     return NULL;
@@ -629,20 +652,21 @@ static struct tc_tile tile_of(const struct state *s, const struct box *box, ptrd
                               ptrdiff_t rows, const void *packed)
 {
     const ptrdiff_t ci = tc_group_ci(s->job->problem), bytes = s->job->kernels->bytes;
+    const bool start = box->bits == 0 && s->ci.begin == 0;
     ptrdiff_t from = s->sheet.first, a_tap = ci * rows, mask_tap = s->layout->mask_bytes;
     struct tc_tile tile = {
         .rows = rows,
-        .k = ci,
-        .a = tc_at(packed, first * box->count * ci, bytes),
+        .k = tc_range_length(s->ci),
+        .a = tc_at(packed, first * box->count * ci + s->ci.begin * rows, bytes),
         .a_row = s->a_row,
         .a_k = rows,
         .b_k = s->layout->sheet_pitch,
         .bias_by_row = true,
-        .add = box->bits != 0,
+        .add = !start,
         .mask = s->masks + s->layout->mask_bytes,
         .c_row = s->c_row + first,
     };
-    if (box->bits == 0 && s->job->problem->bias) {
+    if (start && s->job->problem->bias) {
         tile.bias = tc_at(s->bias, first, bytes);
     }
     for (int a = TC_SPATIAL - 1; a >= 0; a--) {
@@ -676,7 +700,7 @@ static void multiply_box(const struct state *s, const struct box *box, ptrdiff_t
             tile.mask_at = begin * kernels->lanes;
             tile.lanes = tc_min(end * kernels->lanes, lanes) - tile.mask_at;
             tile.b = tc_at(b, tile.mask_at, kernels->bytes);
-            tile.c = tc_at(s->buffer, tile.mask_at, kernels->bytes);
+            tile.c = tc_at(s->rows, tile.mask_at, kernels->bytes);
             const bool whole =
                 s->layout->mask_bytes == 0 || all_set(s->masks, tile.mask_at, tile.lanes);
             tile.mask = whole ? NULL : mask;
@@ -887,7 +911,7 @@ static void store(const struct state *s, const struct rows *rows)
         for (ptrdiff_t q = qd.begin; q < qd.end; q++) {
             const ptrdiff_t od = q * d->s + line.r[0] - d->p;
             const ptrdiff_t lane = from + tc_sheet_row(&s->sheet, q, qh.begin);
-            store_rows(s, qh.end - qh.begin, tc_at(s->buffer, lane, bytes), s->sheet.step[TC_H],
+            store_rows(s, qh.end - qh.begin, tc_at(s->rows, lane, bytes), s->sheet.step[TC_H],
                        tc_at(y->data, to + od * y->axis[TC_D], bytes), h->s * y->axis[TC_H]);
         }
     }
@@ -932,7 +956,7 @@ static void set_block_cells(struct state *s, const struct task *task)
     const ptrdiff_t size = s->job->blocking.size[TC_W + 1], begin = task->block[TC_W] * size;
     s->out = (struct tc_range){begin, tc_min(begin + size, grid_length(s->layout, TC_W))};
     set_sheet(s->job, s->layout, task, &s->sheet);
-    tc_sheet_clear(&s->sheet, tc_group_ci(s->job->problem), s->layout->sheet_pitch, s->data,
+    tc_sheet_clear(&s->sheet, s->layout->chunk, s->layout->sheet_pitch, s->data,
                    s->job->kernels->bytes);
     if (s->layout->mask_bytes) {
         tc_sheet_masks(&s->sheet, s->layout->cells, s->masks, s->layout->mask_bytes);
@@ -966,32 +990,80 @@ static void look_ahead(struct state *s, ptrdiff_t number, bool last)
         tiles += tc_ceil_div(box->rows, box->shape.rows) *
                  tc_ceil_div(s->sheet.lanes, box->shape.vectors * job->kernels->lanes);
     }
-    tiles *= s->layout->parts;
+    tiles *= s->layout->parts * tc_ceil_div(p->ci, s->layout->chunk);
     x.data = tc_at(x.data, n * x.n, bytes);
     ahead->each = tc_ceil_div(tc_fetch_init(&ahead->fetch, &sheet, x, p->ci, bytes), tiles);
+}
+
+/* Copies the inputs of a group, from this channel on, to the sheet. */
+static void copy_chunk(struct state *s, ptrdiff_t group, ptrdiff_t first)
+{
+    const struct tc_job *const job = s->job;
+    const ptrdiff_t ci = tc_group_ci(job->problem), bytes = job->kernels->bytes;
+    struct tc_image x = job->x;
+    s->group = group;
+    s->ci = (struct tc_range){first, tc_min(first + s->layout->chunk, ci)};
+    x.data = tc_at(x.data, s->n * x.n + (group * ci + first) * x.c, bytes);
+    tc_sheet_copy(&s->sheet, job->kernels, x, tc_range_length(s->ci), s->layout->sheet_pitch,
+                  s->data);
+}
+
+/* Writes complete sums to y. */
+static void finish(const struct state *s, const struct rows *rows)
+{
+    tc_activate(s->job, s->rows, rows->lines * s->layout->cells[TC_W].s,
+                s->layout->lanes + s->layout->shift, s->pitch);
+    store(s, rows);
+}
+
+/* The part with this number, and where it lies in a buffer that begins with the part `first`. */
+static struct rows select_part(struct state *s, ptrdiff_t part, ptrdiff_t first)
+{
+    const ptrdiff_t parts = s->layout->parts;
+    const ptrdiff_t rows = s->layout->lines_at_once * s->layout->cells[TC_W].s;
+    s->rows = tc_at(s->buffer, (part - first) * rows * s->pitch, s->job->kernels->bytes);
+    return rows_at(s->job, s->layout, part / parts, part % parts, s->job->packed);
+}
+
+/* Some parts of a group's lines, of one image, chunk by chunk of the input channels. */
+static void run_chunks(struct state *s, struct tc_range part)
+{
+    const ptrdiff_t ci = tc_group_ci(s->job->problem);
+    for (ptrdiff_t first = 0; first < ci && !tc_is_stopped(s->job->watch);
+         first += s->layout->chunk) {
+        copy_chunk(s, part.begin / s->layout->parts, first);
+        for (ptrdiff_t p = part.begin; p < part.end; p++) {
+            const struct rows rows = select_part(s, p, part.begin);
+            multiply(s, &rows);
+        }
+    }
+    for (ptrdiff_t p = part.begin; p < part.end; p++) {
+        const struct rows rows = select_part(s, p, part.begin);
+        finish(s, &rows);
+    }
 }
 
 /* Some parts of all groups' lines, of one image. */
 static void run_parts(struct state *s, struct tc_range mine)
 {
-    const struct tc_job *const job = s->job;
-    const ptrdiff_t ci = tc_group_ci(job->problem), bytes = job->kernels->bytes;
     const ptrdiff_t parts = s->layout->parts;
-    for (ptrdiff_t part = mine.begin; part < mine.end && !tc_is_stopped(job->watch); part++) {
-        if (part == mine.begin || part % parts == 0) {
-            struct tc_image x = job->x;
-            s->group = part / parts;
-            x.data = tc_at(x.data, s->n * x.n + s->group * ci * x.c, bytes);
-            tc_sheet_copy(&s->sheet, job->kernels, x, ci, s->layout->sheet_pitch, s->data);
+    const bool chunks = s->layout->chunk < tc_group_ci(s->job->problem);
+    struct tc_range part = mine;
+    for (; part.begin < mine.end; part.begin = part.end) {
+        part.end = tc_min((part.begin / parts + 1) * parts, mine.end); /* a group's */
+        if (chunks) {
+            run_chunks(s, part);
+            continue;
         }
-        const struct rows rows = rows_at(job, s->layout, s->group, part % parts, job->packed);
-        if (stores_from_tiles(s)) {
-            multiply_into_y(s, &rows);
-        } else {
-            multiply(s, &rows);
-            tc_activate(job, s->buffer, rows.lines * s->layout->cells[TC_W].s,
-                        s->layout->lanes + s->layout->shift, s->pitch);
-            store(s, &rows);
+        copy_chunk(s, part.begin / parts, 0);
+        for (ptrdiff_t p = part.begin; p < part.end && !tc_is_stopped(s->job->watch); p++) {
+            const struct rows rows = select_part(s, p, p);
+            if (stores_from_tiles(s)) {
+                multiply_into_y(s, &rows);
+            } else {
+                multiply(s, &rows);
+                finish(s, &rows);
+            }
         }
     }
 }

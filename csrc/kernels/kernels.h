@@ -28,8 +28,8 @@
  *
  * With a mask, tap t counts for the lanes only whose bit mask_at + l is set in the bits at
  * mask + t0*mask_tap[0] + t1*mask_tap[1] + t2*mask_tap[2] (bytes); mask_at is a multiple of L. The
- * accumulators of the others do not change, whatever A and B hold there. There is no mask for A by
- * lane.
+ * accumulators of the others do not change (but -0 may become 0), whatever A and B hold there.
+ * There is no mask for A by lane.
  *
  * If zip is 2 or 4, rows come in whole groups of so many, interleaved: C[r][l] = c[c_row[r] +
  * l*zip], and c_row[r + 1] = c_row[r] + 1 within a group; a_row[r + 1] = a_row[r] + 1 throughout.

@@ -74,7 +74,7 @@ static INLINE __m256 mask_at_f32(const unsigned char *bits, ptrdiff_t at)
 
 static INLINE __m256 fma_masked_f32(__m256 mask, __m256 a, __m256 b, __m256 c)
 {
-    return _mm256_blendv_ps(c, _mm256_fmadd_ps(a, b, c), mask);
+    return _mm256_fmadd_ps(_mm256_and_ps(mask, a), _mm256_and_ps(mask, b), c);
 }
 
 static INLINE __m256 keep_f32(__m256 v)
@@ -236,7 +236,7 @@ static INLINE __m256d mask_at_f64(const unsigned char *bits, ptrdiff_t at)
 
 static INLINE __m256d fma_masked_f64(__m256d mask, __m256d a, __m256d b, __m256d c)
 {
-    return _mm256_blendv_pd(c, _mm256_fmadd_pd(a, b, c), mask);
+    return _mm256_fmadd_pd(_mm256_and_pd(mask, a), _mm256_and_pd(mask, b), c);
 }
 
 static INLINE __m256d keep_f64(__m256d v)

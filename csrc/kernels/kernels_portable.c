@@ -67,7 +67,7 @@ static INLINE mask_f32 mask_at_f32(const unsigned char *bits, ptrdiff_t at)
 
 static INLINE vector_f32 fma_masked_f32(mask_f32 mask, vector_f32 a, vector_f32 b, vector_f32 c)
 {
-    return (vector_f32)(((mask_f32)(a * b + c) & mask) | ((mask_f32)c & ~mask));
+    return (vector_f32)((mask_f32)a & mask) * (vector_f32)((mask_f32)b & mask) + c;
 }
 
 static INLINE vector_f32 keep_f32(vector_f32 v)
@@ -207,7 +207,7 @@ static INLINE mask_f64 mask_at_f64(const unsigned char *bits, ptrdiff_t at)
 
 static INLINE vector_f64 fma_masked_f64(mask_f64 mask, vector_f64 a, vector_f64 b, vector_f64 c)
 {
-    return (vector_f64)(((mask_f64)(a * b + c) & mask) | ((mask_f64)c & ~mask));
+    return (vector_f64)((mask_f64)a & mask) * (vector_f64)((mask_f64)b & mask) + c;
 }
 
 static INLINE vector_f64 keep_f64(vector_f64 v)

@@ -13,7 +13,7 @@
  *   load_part, store_part                      of the first 1 <= n <= LANES elements; the
  *                                              others are read as 0 and not written
  *   mask_at                                    the choice that LANES bits from bit `at` on make
- *   fma_masked                                 fma in the chosen lanes, c in the others
+ *   fma_masked                                 fma in the chosen lanes, c or c + 0 in the others
  *   keep                                       the vector, in a register: gcc would rather load it
  *                                              again for each use
  *   stream, finish_stream                      store past the caches, p being aligned; to be
