@@ -115,12 +115,12 @@ def bridge(name: str, kind: str, apply: Callable[..., Any]) -> Callable[..., Any
     def function(*arguments: Any, **keywords: Any) -> Any:
         given = signature.bind(*arguments, **keywords).arguments
         arrays = {r: given.pop(_ARGUMENTS[r]) for r in others(role)}
-        shapes = [
+        x_shape, w_shape = (
             np.shape(arrays[r]) if r in arrays else given.pop(f"{r}_size")
             for r in ("input", "weight")
-        ]
+        )
         bias, output_size = given.pop("bias", None), given.pop("output_size", None)
-        form = Trilinear(op, *shapes, given, output_size)
+        form = Trilinear(op, x_shape, w_shape, given, output_size)
         return apply(form, role, *arrays.values(), bias)
 
     function.__name__ = function.__qualname__ = name

@@ -26,9 +26,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import autograd.numpy as anp
+import autograd.numpy as anp  # type: ignore[import-untyped]
 import numpy as np
-from autograd.extend import def_linear, defjvp, defvjp, primitive
+from autograd.extend import (  # type: ignore[import-untyped]
+    def_linear,
+    defjvp,
+    defvjp,
+    primitive,
+)
 
 from . import _core
 from ._trilinear import Trilinear, bridge, others

@@ -100,7 +100,7 @@ class _Contract(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
-        return _tangent(ctx, ctx.role, *ctx.saved_tensors, *tangents[:2])
+        return _tangent(ctx, ctx.role, tangents[0], tangents[1])
 
 
 class _Affine(torch.autograd.Function):
@@ -132,7 +132,7 @@ class _Affine(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
         of_input, of_weight, of_bias, _ = tangents
-        result = _tangent(ctx, "output", *ctx.saved_tensors, of_input, of_weight)
+        result = _tangent(ctx, "output", of_input, of_weight)
         if of_bias is None:
             return result
         axes = [-1 if axis == ctx.channel else 1 for axis in range(len(ctx.shape))]
@@ -151,8 +151,9 @@ def _gradients(ctx: Any, arrays: dict[str, Any], role: str, grad_output: Any) ->
     ]
 
 
-def _tangent(ctx: Any, role: str, first: Any, second: Any, of_first: Any, of_second: Any) -> Any:
+def _tangent(ctx: Any, role: str, of_first: Any, of_second: Any) -> Any:
     """What changes of the two arrays make of the result; None for no change."""
+    first, second = ctx.saved_tensors
     parts = []
     if of_first is not None:
         parts.append(_Contract.apply(of_first, second, ctx.form, role))

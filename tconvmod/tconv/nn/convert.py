@@ -63,12 +63,13 @@ def convert_weight(
                 f"convert_weight: {name} must be one of {', '.join(_ORDERS)}, got {order!r}"
             )
     rank = w.ndim - 2
+    kernel = tuple(range(2, w.ndim))
     if source == "keras" or (source == "jax" and not transposed):
         w = w.transpose(rank + 1, rank, *range(rank))
     elif source == "jax":
-        w = np.flip(w.transpose(rank, rank + 1, *range(rank)), range(2, w.ndim))
+        w = np.flip(w.transpose(rank, rank + 1, *range(rank)), kernel)
     if target == "keras" or (target == "jax" and not transposed):
-        w = w.transpose(*range(2, w.ndim), 1, 0)
+        w = w.transpose(*kernel, 1, 0)
     elif target == "jax":
-        w = np.flip(w, range(2, w.ndim)).transpose(*range(2, w.ndim), 0, 1)
+        w = np.flip(w, kernel).transpose(*kernel, 0, 1)
     return w

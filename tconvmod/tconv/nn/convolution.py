@@ -185,8 +185,7 @@ class Convolution(Module):
         if plan is not None:
             more = {} if output_size is None else {"output_size": output_size}
             return plan(input, **more)
-        shapes = np.shape(input), self.weight.shape
-        form = Trilinear(self._op, *shapes, self._options(), output_size)
+        form = Trilinear(self._op, np.shape(input), self.weight.shape, self._options(), output_size)
         if self.training:
             self._kept = input, form
         return form.compute("output", input, self.weight, self.bias, activation=activation)

@@ -83,20 +83,19 @@ class _BatchNorm(Module):
 
     def forward(self, input: Array) -> Array:
         x = self._flat("input", input)
-        mean, var = self.running_mean, self.running_var
         m = x.size // self.num_features
         if self.training and m < 2:
             raise ValueError(
                 f"{type(self).__name__}: a channel must have more than one element in training, "
                 f"got input {np.shape(input)}"
             )
-        by_batch = self.training or mean is None or var is None
-        if by_batch:
+        if self.training or self.running_mean is None or self.running_var is None:
             mean = self._sum(x) / m
-        centred = x - self._vector(mean)
-        if by_batch:
+            centred = x - self._vector(mean)
             var = self._sum_of_products(centred, centred) / m
             self._track(mean, var * (m / max(m - 1, 1)))
+        else:
+            centred, var = x - self._vector(self.running_mean), self.running_var
         inverse = 1 / np.sqrt(var + self.eps)
         scale = inverse if self.weight is None else inverse * self.weight
         y = centred * self._vector(scale)
@@ -107,12 +106,13 @@ class _BatchNorm(Module):
         return y.reshape(np.shape(input))
 
     def _track(self, mean: Array, var: Array) -> None:
-        if not self.training or self.num_batches_tracked is None:
+        count = self.num_batches_tracked
+        if not self.training or count is None:
             return
-        self.num_batches_tracked += 1
-        share = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
+        count += 1
+        share = 1 / int(count) if self.momentum is None else self.momentum
         for running, new in ((self.running_mean, mean), (self.running_var, var)):
-            running += share * (new - running)
+            running += share * (new - running)  # type: ignore[operator]
 
     def backward(
         self, grad_output: Array, *, input: bool = True, parameters: bool = True

@@ -40,7 +40,7 @@ class _Optimizer:
             with np.nditer(
                 (parameter, gradient, *self._state[name]),
                 flags=["external_loop", "buffered"],
-                op_flags=flags,
+                op_flags=flags,  # type: ignore[arg-type]
                 buffersize=_PIECE,
             ) as pieces:
                 yield from pieces

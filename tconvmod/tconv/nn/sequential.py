@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from .activations import Activation
 from .convolution import Convolution
 from .module import Module
 
@@ -57,14 +58,13 @@ class Sequential(Module):
     def forward(self, input: Any) -> Any:
         number = 0
         while number < len(self.layers):
-            layer, *rest = self.layers[number : number + 2]
-            activation = getattr(rest[0], "in_store", None) if rest else None
-            if isinstance(layer, Convolution) and activation:
-                input = rest[0].keep(layer(input, activation=activation))
-                number += 2
+            layer, after = self.layers[number], (*self.layers[number + 1 :], None)[0]
+            number += 1
+            if isinstance(layer, Convolution) and isinstance(after, Activation) and after.in_store:
+                input = after.keep(layer(input, activation=after.in_store))
+                number += 1
             else:
                 input = layer(input)
-                number += 1
         return input
 
     def backward(self, grad_output: Any, *, input: bool = True, parameters: bool = True) -> Any:
