@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from . import _core
@@ -130,9 +130,13 @@ def explain(
     >>> e.output_shape
     (1, 4, 11, 11)
     """
-    return Explanation(
-        _core.explain(op, tuple(input_shape), tuple(weight_shape), str(dtype), **options)
-    )
+    shapes = map(_as_tuple, (input_shape, weight_shape))
+    return Explanation(_core.explain(op, *shapes, str(dtype), **options))
+
+
+def _as_tuple(shape: Any) -> Any:
+    """What is no sequence stays what it is: the compiled function says what it must be."""
+    return tuple(shape) if isinstance(shape, Iterable) else shape
 
 
 def output_size(
