@@ -359,6 +359,18 @@ static int first_axis(const struct tc_request *request)
     return TC_SPATIAL - request->operation->rank;
 }
 
+/* The length along an axis would not fit 64 bits: one of these numbers is too big. */
+static enum tc_code refuse_overflow(const struct tc_problem *problem,
+                                    const struct tc_request *request, int axis,
+                                    struct tc_status *status)
+{
+    return refuse(request, status,
+                  "output length overflows (axis %d): stride %td, padding %td and %td, dilation "
+                  "%td, output_padding %td",
+                  axis - first_axis(request), problem->s[axis], problem->p[axis], problem->pe[axis],
+                  problem->d[axis], problem->op[axis]);
+}
+
 /* What a kernel covers, d*(k - 1) + 1; false if it overflows. */
 static bool kernel_span(const struct tc_problem *problem, int axis, ptrdiff_t *span)
 {
@@ -395,7 +407,7 @@ static enum tc_code set_output_padding(struct tc_problem *problem, const struct 
             return refuse(request, status, "give output_size or output_padding, not both");
         }
         if (!base_length(problem, axis, &least) || !tc_add(least, choices - 1, &most)) {
-            return refuse(request, status, "output length overflows (axis %d)", axis - first);
+            return refuse_overflow(problem, request, axis, status);
         }
         if (wanted < least || wanted > most) {
             return refuse(request, status, "output_size must be from %td to %td (axis %d), got %td",
@@ -422,7 +434,7 @@ static enum tc_code set_large(struct tc_problem *problem, const struct tc_reques
                       number, op, s, d);
     }
     if (!base_length(problem, axis, o) || !tc_add(*o, op, o)) {
-        return refuse(request, status, "output length overflows (axis %d)", number);
+        return refuse_overflow(problem, request, axis, status);
     }
     if (*o < 1) {
         return refuse(request, status,
@@ -471,8 +483,7 @@ static enum tc_code set_same_large(struct tc_problem *problem, const struct tc_r
                           request->has_output_size ? "output_size" : "output_padding");
         }
         if (!kernel_span(problem, axis, &span)) {
-            return refuse(request, status, "output length overflows (axis %d)",
-                          axis - first_axis(request));
+            return refuse_overflow(problem, request, axis, status);
         }
         const ptrdiff_t beyond = span - problem->s[axis];
         split_padding(problem, request, axis, tc_max(beyond, 0));
@@ -490,7 +501,7 @@ static enum tc_code set_small(struct tc_problem *problem, const struct tc_reques
     ptrdiff_t span, padded;
     if (!kernel_span(problem, axis, &span) || !set_same_small(problem, request, axis, span) ||
         !tc_add(problem->p[axis], problem->pe[axis], &padded) || !tc_add(padded, i, &padded)) {
-        return refuse(request, status, "output length overflows (axis %d)", number);
+        return refuse_overflow(problem, request, axis, status);
     }
     if (padded < span) {
         return refuse(request, status,
@@ -543,8 +554,7 @@ static enum tc_code infer_input(struct tc_problem *problem, const struct tc_requ
     ptrdiff_t base;
     problem->i[axis] = 1;
     if (!base_length(problem, axis, &base) || !tc_add(base, problem->op[axis], &base)) {
-        return refuse(request, status, "output length overflows (axis %d)",
-                      axis - first_axis(request));
+        return refuse_overflow(problem, request, axis, status);
     }
     if (output < base || (output - base) % problem->s[axis] != 0) {
         return refuse(

@@ -86,6 +86,18 @@ def test_engines(problem, rng):
     assert done
 
 
+def channels_last(array):
+    return np.moveaxis(np.moveaxis(array, 1, -1).copy(), -1, 1) if array.ndim > 2 else array
+
+
+WAYS = (
+    ("before", np.asarray),
+    ("behind", np.asarray),
+    ("behind", channels_last),
+    ("before", np.asfortranarray),
+)
+
+
 @edge
 @pytest.mark.parametrize("dtype", ("float32", pytest.param("float64", marks=pytest.mark.campaign)))
 def test_operations(problem, dtype, rng):

@@ -122,11 +122,18 @@ int bind_args(const struct arg_names *names, const struct signature *signature,
 
 /* ---- reading ---- */
 
+/* NumPy lets every array have __index__, and refuses at last those that are no integer. */
+static bool is_no_integer(PyObject *object)
+{
+    PyArrayObject *const array = (PyArrayObject *)object;
+    return PyArray_Check(object) && !(PyArray_NDIM(array) == 0 && PyArray_ISINTEGER(array));
+}
+
 /* Anything with __index__ but bool. */
 static int read_index(const char *function, const char *argument, PyObject *object,
                       ptrdiff_t *value)
 {
-    if (!PyIndex_Check(object) || PyBool_Check(object)) {
+    if (!PyIndex_Check(object) || PyBool_Check(object) || is_no_integer(object)) {
         PyErr_Format(PyExc_TypeError, "%s: %s must be an int or a sequence of ints, got %s%s",
                      function, argument, PyUnicode_Check(object) ? "the string " : "",
                      Py_TYPE(object)->tp_name);
@@ -322,10 +329,16 @@ int read_options(const char *function, PyObject *const slots[ARG_COUNT], struct 
                                                                                                : 0;
 }
 
-int read_dtype(PyObject *object, PyArray_Descr **descr)
+int read_dtype(const char *function, PyObject *object, PyArray_Descr **descr)
 {
     *descr = NULL;
-    return object == NULL || object == Py_None || PyArray_DescrConverter(object, descr) ? 0 : -1;
+    if (object == NULL || object == Py_None || PyArray_DescrConverter(object, descr)) {
+        return 0;
+    }
+    if (PyErr_ExceptionMatches(PyExc_TypeError)) {
+        PyErr_Format(PyExc_TypeError, "%s: out_dtype must be a dtype, got %R", function, object);
+    }
+    return -1;
 }
 
 int set_out_dtype(const char *function, PyArray_Descr *descr, enum tc_dtype input,
@@ -404,6 +417,11 @@ int read_activation(const char *function, PyObject *object, struct tc_activation
                      "%s: activation must be None, 'relu', 'tanh', 'sigmoid' or "
                      "('leaky_relu', slope), got %R",
                      function, object);
+        return -1;
+    }
+    if (slope && !PyNumber_Check(slope)) {
+        PyErr_Format(PyExc_TypeError, "%s: the slope of activation must be a real number, got %s",
+                     function, Py_TYPE(slope)->tp_name);
         return -1;
     }
     activation->slope = slope ? PyFloat_AsDouble(slope) : activation->slope;

@@ -65,8 +65,8 @@ int bind_args(const struct arg_names *names, const struct signature *signature,
 int read_options(const char *function, PyObject *const slots[ARG_COUNT],
                  struct tc_request *request);
 
-/* A new reference to a dtype, or NULL if absent or None. */
-int read_dtype(PyObject *object, PyArray_Descr **descr);
+/* A new reference to out_dtype, or NULL if absent or None. */
+int read_dtype(const char *function, PyObject *object, PyArray_Descr **descr);
 
 /* A dtype for the result of inputs of this one: the same, also if it is NULL; any integer for
  * integers; float32 for half precision. */

@@ -303,7 +303,7 @@ PyObject *run_op(PyObject *module, const struct signature *signature, PyObject *
         read_threads(name, slots[ARG_THREADS], &threads) ||
         read_activation(name, slots[ARG_ACTIVATION], &activation) ||
         read_flag(slots[ARG_ACCUMULATE], &out.accumulate) ||
-        read_dtype(slots[ARG_OUT_DTYPE], &out_descr) || take_arrays(name, slots, &arrays)) {
+        read_dtype(name, slots[ARG_OUT_DTYPE], &out_descr) || take_arrays(name, slots, &arrays)) {
         goto done;
     }
     out.object = slots[ARG_OUT];

@@ -215,7 +215,7 @@ static int fill(plan_object *self, const struct module_state *state,
         read_activation(name, slots[ARG_ACTIVATION], &self->activation) ||
         read_string("plan", "isa", slots[ARG_ISA], &self->isa) ||
         read_string("plan", "engine", slots[ARG_ENGINE], &self->engine) ||
-        read_dtype(slots[ARG_OUT_DTYPE], &out_descr) ||
+        read_dtype(name, slots[ARG_OUT_DTYPE], &out_descr) ||
         !(weight = read_array(name, "weight", slots[ARG_WEIGHT])) ||
         read_optional(name, "bias", slots[ARG_BIAS], &bias) ||
         make_usable(name, "weight", slots[ARG_WEIGHT], &weight) ||

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import gcd
 from typing import Any, NamedTuple
 
@@ -269,9 +269,13 @@ def explain(
     >>> e.taps_per_output[0]
     array([1, 1, 2, 1, 2, 1, 2, 1, 2, 1, 1])
     """
-    return Explanation(
-        _core.explain(op, tuple(input_shape), tuple(weight_shape), str(dtype), **options)
-    )
+    shapes = map(_as_tuple, (input_shape, weight_shape))
+    return Explanation(_core.explain(op, *shapes, str(dtype), **options))
+
+
+def _as_tuple(shape: Any) -> Any:
+    """What is no sequence stays what it is: the compiled function says what it must be."""
+    return tuple(shape) if isinstance(shape, Iterable) else shape
 
 
 def output_size(
