@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from math import gcd
 from typing import Any, NamedTuple
@@ -37,6 +38,12 @@ class Explanation:
 
     def __repr__(self) -> str:
         return f"<tconv.Explanation {self.facts['problem']}>"
+
+    def _repr_html_(self) -> str:
+        """The text under a picture of the axes."""
+        from ._still import axes_picture
+
+        return f"{axes_picture(self)._repr_html_()}<pre>{html.escape(str(self))}</pre>"
 
     def __str__(self) -> str:
         facts = self.facts
