@@ -29,7 +29,7 @@ from .fusing import fuse_conv_bn
 from .matrix import conv_matrix
 
 if TYPE_CHECKING:
-    from . import functional, problems, reference
+    from . import functional, problems, reference, viz
 
 __version__ = "0.1.0"
 
@@ -59,9 +59,10 @@ __all__ = [
     "show_config",
     "threads",
     "unfold",
+    "viz",
 ]
 
-_SUBMODULES = frozenset({"functional", "problems", "reference"})
+_SUBMODULES = frozenset({"functional", "problems", "reference", "viz"})
 
 
 def __getattr__(name):
