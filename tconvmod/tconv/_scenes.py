@@ -460,7 +460,7 @@ class PlaneScene(Scene):
         self.side = min(36.0, 400 / high, 620 / columns)
         self.size = readable_size(call.digits, self.side, self.side)
         self.depth = self.side * high
-        self.top = top - (high - rows) / 2
+        self.top: float = top - (high - rows) / 2
         self.input_left = float(MARGIN)
         self.kernel_left = self.input_left + self.side * self.input_columns + BETWEEN
         self.output_left = self.kernel_left + self.side * call.w.shape[1] + BETWEEN
