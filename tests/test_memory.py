@@ -122,6 +122,13 @@ def test_borders_copy_no_whole_image(mode, axis, rng):
     assert peak < result.nbytes + x.nbytes / 2
 
 
+@pytest.mark.parametrize("stride", [100, 1000, 10**4, 10**7])
+def test_scratch_does_not_grow_with_the_stride(stride):
+    for op, length in (("conv1d", 600 * stride + 1), ("conv_transpose1d_input", 601)):
+        facts = tconv.explain(op, (1, 1, length), (1, 1, 5), stride=stride, threads=1).facts
+        assert facts["scratch_bytes"] <= A_THREAD, facts["engine"]
+
+
 @pytest.mark.parametrize("length", [10**5, 10**8])
 def test_scratch_of_gradients_does_not_grow_with_the_lines(length):
     """A weight gradient that copies lines whole takes no long ones."""

@@ -27,14 +27,15 @@
 #include "engine/pack.h"
 
 enum {
-    POINTS = 8192,           /* outputs of a task, about */
-    MOST_COLUMNS = 16384,    /* of a line, at once, */
-    LEAST_COLUMNS = 512,     /* but if the copied inputs are too much: so many */
-    SPAN_BYTES = 24 << 10,   /* of a strip's copied inputs, if one group does not need more; */
-    STRIP_BYTES = 256 << 10, /* if one line does not need more */
-    FETCH_BYTES = 2 << 10,   /* outputs of a channel that are fetched ahead, at least */
-    PAIRS = 24,              /* of input and output channel in a group of all channels, at most; */
-    LONE_PAIRS = 4           /* if kernel lines go one at a time */
+    POINTS = 8192,             /* outputs of a task, about */
+    MOST_COLUMNS = 16384,      /* of a line, at once, */
+    LEAST_COLUMNS = 512,       /* but if the copied inputs are too much: so many */
+    SPAN_BYTES = 24 << 10,     /* of a strip's copied inputs, if one group does not need more; */
+    STRIP_BYTES = 256 << 10,   /* if one line does not need more */
+    MOST_STEP_BYTES = 2 << 20, /* of the copied inputs of the fewest outputs */
+    FETCH_BYTES = 2 << 10,     /* outputs of a channel that are fetched ahead, at least */
+    PAIRS = 24,    /* of input and output channel in a group of all channels, at most; */
+    LONE_PAIRS = 4 /* if kernel lines go one at a time */
 };
 
 /* The taps of an axis in the order of their offsets: output j reads in_step*j + offset + i*step
@@ -221,6 +222,17 @@ static bool reaches_far(const struct tc_job *job)
            span > STRIP_BYTES;
 }
 
+/* Whether the inputs from one output to the next are many, for the fewest outputs of a line that
+ * are worth a strip. */
+static bool steps_far(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    ptrdiff_t span = job->kernels->bytes * tc_clamp(p->o[TC_W], 1, LEAST_COLUMNS);
+    return p->s[TC_W] > 1 &&
+           (!tc_mul(span, p->s[TC_W], &span) || !tc_mul(span, p->k[TC_D], &span) ||
+            !tc_mul(span, tc_group_ci(p), &span) || span > MOST_STEP_BYTES);
+}
+
 /* Whether a group has few enough channels: the kernel takes a vector of outputs for each weight,
  * gather's vectors are output channels, and direct reads an input once for all of them. */
 static bool few_channels(const struct tc_job *job)
@@ -246,6 +258,9 @@ static const char *refuse(const struct tc_job *job)
     }
     if (!job->forced && reaches_far(job)) {
         return "the kernel reaches too far along the width to copy what it covers";
+    }
+    if (!job->forced && steps_far(job)) {
+        return "the stride along the width is too long to copy all inputs";
     }
     if (!job->forced && !few_channels(job)) {
         return "other engines are faster for so many channels a group";
