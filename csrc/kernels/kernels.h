@@ -183,6 +183,7 @@ enum { TC_SUMS = 8 };
 extern const struct tc_kernels *const tc_kernels_portable[];
 extern const struct tc_kernels *const tc_kernels_avx2[];
 extern const struct tc_kernels *const tc_kernels_avx512[];
+extern const struct tc_kernels *const tc_kernels_neon[];
 
 /* The kernels of instruction set `isa`, or the best there are if NULL; NULL if this processor or
  * this build has none of that name. */
@@ -190,7 +191,7 @@ const struct tc_kernels *tc_kernels_find(const char *isa, enum tc_dtype dtype,
                                          const struct tc_cpu *cpu);
 
 /* The names of the instruction sets that can run here, best first, ended by NULL. */
-enum { TC_MAX_ISAS = 4 };
+enum { TC_MAX_ISAS = 5 };
 void tc_kernels_list(const struct tc_cpu *cpu, const char *names[TC_MAX_ISAS]);
 
 #endif

@@ -100,7 +100,7 @@ static INLINE void unzip_f32(vector_f32 *a, vector_f32 *b)
 
 static INLINE mask_f32 between_f32(ptrdiff_t begin, ptrdiff_t end)
 {
-    mask_f32 mask;
+    mask_f32 mask = {0};
     for (ptrdiff_t i = 0; i < 4; i++) {
         mask[i] = begin <= i && i < end ? -1 : 0;
     }
@@ -240,7 +240,7 @@ static INLINE void unzip_f64(vector_f64 *a, vector_f64 *b)
 
 static INLINE mask_f64 between_f64(ptrdiff_t begin, ptrdiff_t end)
 {
-    mask_f64 mask;
+    mask_f64 mask = {0};
     for (ptrdiff_t i = 0; i < 2; i++) {
         mask[i] = begin <= i && i < end ? -1 : 0;
     }

@@ -19,7 +19,7 @@ static bool has_avx512(const struct tc_cpu *cpu)
     return cpu->avx512;
 }
 
-/* Best first. */
+/* Best first; a set that was not compiled has no tables. */
 static const struct {
     const char *name;
     const struct tc_kernels *const *tables;
@@ -27,6 +27,7 @@ static const struct {
 } sets[] = {
     {"avx512", tc_kernels_avx512, has_avx512},
     {"avx2", tc_kernels_avx2, has_avx2},
+    {"neon", tc_kernels_neon, always},
     {"portable", tc_kernels_portable, always},
 };
 
