@@ -312,9 +312,11 @@ static void tc_tile_f64_6x8_neon(const struct tc_tile *tile)
     tile_up_to_f64(tile, ROWS_4, 4);
 }
 
+#include "kernels/bfloat.h"
+
 /* ---- half precision ---- */
 
-static void widen(float *dst, const uint16_t *src, ptrdiff_t count)
+static void widen_f16(float *dst, const uint16_t *src, ptrdiff_t count)
 {
     for (; count > 0; count -= 4, dst += 4, src += 4) {
         uint16_t half[4] = {0};
@@ -323,7 +325,7 @@ static void widen(float *dst, const uint16_t *src, ptrdiff_t count)
     }
 }
 
-static void narrow(uint16_t *dst, const float *src, ptrdiff_t count)
+static void narrow_f16(uint16_t *dst, const float *src, ptrdiff_t count)
 {
     for (; count > 0; count -= 4, dst += 4, src += 4) {
         uint16_t half[4];
@@ -350,8 +352,8 @@ static const struct tc_kernels kernels_f32 = {
     .lines_by_lane = lines_by_lane_f32,
     .activate = activate_rows_f32,
     .add = add_f32,
-    .widen = widen,
-    .narrow = narrow,
+    .widen = {widen_f16, widen_bf16},
+    .narrow = {narrow_f16, narrow_bf16},
     .sum_rows = sum_rows_f32,
     .sum_all = sum_all_f32,
 };
