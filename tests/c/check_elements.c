@@ -30,7 +30,7 @@ static double expected_activation(enum tc_activation_kind kind, double x, double
     case TC_TANH:
         return tanh(x);
     case TC_SIGMOID:
-        return 1 / (1 + exp(-x));
+        return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x));
     }
     return 0;
 }
