@@ -102,7 +102,7 @@ static ptrdiff_t table_bytes(const struct tc_job *job)
 {
     const ptrdiff_t sheet_bytes = (1 + MOST_MET) * (ptrdiff_t)sizeof(ptrdiff_t) +
                                   (ptrdiff_t)sizeof(struct tc_sheet_taps) + (ptrdiff_t)sizeof(bool);
-    ptrdiff_t sheets, taps;
+    ptrdiff_t sheets = 0, taps = 0;
     const bool fits = count_sheets(job, &sheets) && tc_mul(sheets, sheet_bytes, &sheets) &&
                       tc_mul(job->problem->k[TC_W], (ptrdiff_t)sizeof(struct tc_line_tap), &taps) &&
                       tc_add(sheets, taps, &taps);

@@ -71,7 +71,7 @@ static ptrdiff_t line_length(const struct tc_job *job)
 {
     const struct tc_axis *const axis = &job->lattice.axis[TC_W];
     const ptrdiff_t widest = job->kernels->widths * job->kernels->lanes;
-    ptrdiff_t length;
+    ptrdiff_t length = 0;
     const bool fits = tc_mul(tc_max(axis->in - 1, 0), axis->out_step, &length) &&
                       tc_add(length, axis->kernel, &length) && tc_add(length, widest, &length);
     return fits ? length : PTRDIFF_MAX;
