@@ -549,10 +549,9 @@ static enum tc_code infer_input(struct tc_problem *problem, const struct tc_requ
     if (output < base || (output - base) % problem->s[axis] != 0) {
         return refuse(
             request, status,
-            "grad_output length %td (axis %d) is none of %td, %td, %td ..., which "
-            "input lengths 1, 2, 3 ... lead to; is output_padding as in the forward call?",
-            output, axis - first_axis(request), base, base + problem->s[axis],
-            base + 2 * problem->s[axis]);
+            "grad_output length %td (axis %d) is none of %td + %td*m, m = 0, 1, 2 ..., "
+            "which input lengths m + 1 lead to; is output_padding as in the forward call?",
+            output, axis - first_axis(request), base, problem->s[axis]);
     }
     problem->i[axis] += (output - base) / problem->s[axis];
     return TC_OK;
@@ -727,7 +726,8 @@ enum tc_code tc_problem_init_weight(struct tc_problem *problem, const struct tc_
         if (request->operation->transposed) {
             problem->i[axis] = 1 + tc_max(tc_ceil_div(padded, s), 0);
         } else {
-            problem->i[axis] = kernel_span(problem, axis, &span) ? tc_max(span - padded, 1) : 1;
+            const bool fits = kernel_span(problem, axis, &span) && tc_add(span, -padded, &span);
+            problem->i[axis] = fits ? tc_max(span, 1) : 1;
         }
     }
     return finish(problem, request, status);

@@ -229,12 +229,15 @@ static inline void *new_block(ptrdiff_t bytes)
 
 static inline void run_plan(struct tc_plan *plan, bool ahead)
 {
+    struct tc_status text = {.text = ""};
     void *const packed = ahead ? new_block(plan->job.packed_bytes) : NULL;
     void *const scratch = new_block(plan->scratch_bytes);
     if (ahead && plan->job.packed_bytes > 0) {
         tc_plan_pack(plan, packed);
         plan->job.packed = packed;
     }
+    plan->engine->describe(&plan->job, &text);
+    check(text.text[0] != 0, "describes itself", plan->engine->name);
     tc_plan_run(plan, scratch);
     free(scratch), free(packed);
     for (int i = 0; tc_engines[i]; i++) {
