@@ -8,10 +8,11 @@ import cbuild
 import pytest
 
 FLAGS = [*cbuild.WARNINGS, "-g", "-O1"]
+THREADS = ["-fopenmp"]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 CC = shutil.which(os.environ.get("CC", "cc"))
 ARM_CC, ARM = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64")
-ARM_FLAGS = [*cbuild.WARNINGS, "-Og"]  # -O1 takes twice as long to compile
+ARM_FLAGS = [*cbuild.WARNINGS, *THREADS, "-Og"]  # -O1 takes twice as long to compile
 
 each_check = pytest.mark.parametrize("source", cbuild.CHECKS, ids=lambda path: path.stem)
 
@@ -20,7 +21,7 @@ each_check = pytest.mark.parametrize("source", cbuild.CHECKS, ids=lambda path: p
 def core(tmp_path_factory):
     """Flags and object files."""
     folder = tmp_path_factory.mktemp("core")
-    for flags in ([*FLAGS, *SANITIZE], FLAGS):
+    for flags in ([*FLAGS, *THREADS, *SANITIZE], FLAGS):
         try:
             return flags, cbuild.build_core(folder, CC, flags)
         except cbuild.BuildError as error:

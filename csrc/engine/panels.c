@@ -99,7 +99,7 @@ struct tc_panel tc_panel_at(const struct tc_job *job, const void *packed, ptrdif
         (group * padded_lanes(job) + part.first) * all + ci * lanes + panels * spare_elements(job);
     const ptrdiff_t end = tc_min(ci + chunk, all);
     return (struct tc_panel){
-        .data = tc_at(packed, before * kernel_volume(job), job->kernels->bytes),
+        .data = packed ? tc_at(packed, before * kernel_volume(job), job->kernels->bytes) : NULL,
         .group = group,
         .part = part,
         .lanes = lanes,

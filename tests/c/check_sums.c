@@ -97,7 +97,7 @@ int main(void)
 {
     static const ptrdiff_t shapes[][TC_MAX_VALUES] = {
         {0, 3, 2, 2},    {1, 1, 1, 1},  {3, 5, 4, 7},    {2, 70, 33, 9},
-        {5, 2, 1, 3000}, {40, 9, 3, 1}, {2, 3, 300, 200}};
+        {5, 2, 1, 3000}, {40, 9, 3, 1}, {2, 3, 150, 250}};
     const struct tc_cpu cpu = tc_cpu_detect();
     const char *isas[TC_MAX_ISAS];
     tc_kernels_list(&cpu, isas);
