@@ -56,20 +56,16 @@ static struct tc_job job_of(const struct tc_job *job, struct tc_problem *problem
 
 static const char *accept(struct tc_job *job)
 {
-    const struct tc_problem *const given = job->problem;
-    const struct tc_lattice lattice = job->lattice;
-    const struct tc_weight w = job->w;
-    const struct tc_image x = job->x;
     struct tc_problem problem;
-    const char *refusal = refuse(given);
+    const char *refusal = refuse(job->problem);
     if (refusal == NULL) {
         struct tc_job other = job_of(job, &problem);
         refusal = tc_engine_direct.accept(&other);
+        other.problem = job->problem;
+        other.lattice = job->lattice;
+        other.x = job->x;
+        other.w = job->w;
         *job = other; /* with what direct booked */
-        job->problem = given;
-        job->lattice = lattice;
-        job->x = x;
-        job->w = w;
     }
     return refusal;
 }
