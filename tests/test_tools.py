@@ -1,0 +1,209 @@
+"""The core under what finds faults that tests do not: a fuzzer, the sanitizers, valgrind, a checker
+of sources, a counter of lines. They take minutes and compilers of their own: -m tools runs them."""
+
+import os
+import shutil
+import sys
+import sysconfig
+
+import cbuild
+import core_coverage
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.tools
+
+SECONDS = 60
+GCC, CLANG = shutil.which("gcc"), shutil.which("clang")
+VALGRIND, CPPCHECK = shutil.which("valgrind"), shutil.which("cppcheck")
+SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1", "-g1"]
+# clang takes ten minutes for the unrolled kernels of one file where it optimises.
+FAST_KERNELS = ["-O0"]
+
+
+def check_named(name):
+    return cbuild.ROOT / "tests" / "c" / f"{name}.c"
+
+
+# ---- fuzzing ----
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    lines = (cbuild.ROOT / "tests" / "c" / "corpus.txt").read_text().split()
+    for number, line in enumerate(lines):
+        (folder / str(number)).write_bytes(bytes.fromhex(line))
+    return folder
+
+
+@pytest.mark.skipif(CLANG is None, reason="no clang, which has libFuzzer")
+def test_fuzz(tmp_path, corpus):
+    """Guided by the engines' coverage, under sanitizers; those of the kernels are in test_c.py."""
+    flags = ["-fsanitize=fuzzer-no-link", *SANITIZE]
+    objects = cbuild.build_core(tmp_path / "core", CLANG, flags, FAST_KERNELS)
+    program = cbuild.build_program(
+        tmp_path / "fuzz",
+        CLANG,
+        ["-fsanitize=fuzzer", *SANITIZE],
+        check_named("fuzz_engines"),
+        objects,
+    )
+    output, good = cbuild.run(
+        [
+            program,
+            f"-max_total_time={SECONDS}",
+            "-max_len=96",
+            f"-artifact_prefix={tmp_path}/",
+            corpus,
+        ]
+    )
+    print(output)
+    assert good, output[-4000:]
+    assert "INITED" in output
+
+
+@pytest.mark.skipif(GCC is None, reason="no gcc")
+def test_random_cases(tmp_path):
+    """The fuzzer's cases from drawn bytes, on the kernels as they are shipped."""
+    objects = cbuild.build_core(tmp_path / "core", GCC, ["-O2", "-fopenmp"], ["-O3"])
+    source, flags = check_named("check_engines"), ["-O2", "-fopenmp"]
+    program = cbuild.build_program(tmp_path / "random", GCC, flags, source, objects)
+    cbuild.assert_passes([program, SECONDS])
+
+
+# ---- threads ----
+
+RACE = """
+#include "base/parallel.h"
+static int sum;
+static void run(const void *context, ptrdiff_t task, int thread)
+{
+    (void)context, (void)task, (void)thread;
+    sum++;
+}
+int main(void)
+{
+    tc_parallel(1000, 3, run, 0);
+    return 0;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def racing_core(tmp_path_factory):
+    """Flags and objects for the thread sanitizer.
+
+    It sees nothing of how OpenMP's threads wait for each other, unless libomp's tool Archer tells
+    it: with gcc's libgomp, or without Archer, it reports races that are none.
+    """
+    if CLANG is None:
+        pytest.skip("no clang, whose libomp has Archer")
+    folder = tmp_path_factory.mktemp("tsan")
+    flags = ["-fopenmp", "-fsanitize=thread", "-O1", "-g1"]
+    kernels = ["-fopenmp", "-fsanitize=thread", *FAST_KERNELS]
+    source = folder / "race.c"
+    source.write_text(RACE)
+    environment = {
+        "TSAN_OPTIONS": "ignore_noninstrumented_modules=1",
+        "ARCHER_OPTIONS": "verbose=1",
+    }
+    try:
+        parallel = cbuild.ROOT / "csrc" / "base" / "parallel.c"
+        program = cbuild.build_program(folder / "race", CLANG, flags, source, [parallel])
+    except cbuild.BuildError:
+        pytest.skip("clang has no libomp or no thread sanitizer")
+    output, good = cbuild.run([program], **environment)
+    if "Archer detected OpenMP application with TSan" not in output:
+        pytest.skip("libomp has no Archer")
+    assert not good, output
+    assert "data race" in output
+    return flags, cbuild.build_core(folder / "core", CLANG, flags, kernels), environment
+
+
+@pytest.mark.parametrize("name", ["check_parallel", "check_sums", "check_engines"])
+def test_no_data_race(name, racing_core, tmp_path):
+    flags, objects, environment = racing_core
+    program = cbuild.build_program(tmp_path / name, CLANG, flags, check_named(name), objects)
+    cbuild.assert_passes([program], **environment)
+
+
+# ---- memory ----
+
+
+@pytest.mark.skipif(VALGRIND is None, reason="no valgrind")
+@pytest.mark.skipif(GCC is None, reason="no gcc")
+def test_valgrind(tmp_path):
+    """Nothing is read before it is written, nothing is lost."""
+    objects = cbuild.build_core(tmp_path / "core", GCC, ["-O1", "-g1"])
+    for source in cbuild.CHECKS:
+        program = cbuild.build_program(tmp_path / source.stem, GCC, ["-O1", "-g1"], source, objects)
+        command = [VALGRIND, "--quiet", "--error-exitcode=1", "--leak-check=full", program]
+        cbuild.assert_passes(command, timeout=1200)
+
+
+def build_extension(folder):
+    """The package with an extension under sanitizers, but for the kernels, which test_c.py has."""
+    binding = cbuild.ROOT / "tconvmod" / "binding"
+    headers = [sysconfig.get_path("include"), np.get_include()]
+    flags = [*SANITIZE, "-fPIC", "-fvisibility=hidden", "-fopenmp"]
+    objects = cbuild.build_core(folder / "core", GCC, flags, ["-O1", "-fPIC"])
+    includes = [f"-I{path}" for path in (binding, *headers)]
+    package = folder / "tconv"
+    shutil.copytree(cbuild.ROOT / "tconvmod" / "tconv", package)
+    target = package / f"_core{sysconfig.get_config_var('EXT_SUFFIX')}"
+    cbuild.build(
+        [
+            *(GCC, "-shared", *cbuild.STANDARD, *flags, *includes),
+            *(*sorted(binding.glob("*.c")), *objects, "-lm", "-o", target),
+        ]
+    )
+
+
+@pytest.mark.skipif(GCC is None, reason="no gcc")
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="loads the sanitizer before Python"
+)
+def test_extension_under_sanitizers(tmp_path):
+    build_extension(tmp_path)
+    library, _ = cbuild.run([GCC, "-print-file-name=libasan.so"])
+    tests = ["test_bad_input.py", "test_binding.py", "test_arrays.py"]
+    output, good = cbuild.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+        + [cbuild.ROOT / "tests" / name for name in tests],
+        timeout=1200,
+        LD_PRELOAD=library.strip(),
+        ASAN_OPTIONS="detect_leaks=0",
+        PYTHONMALLOC="malloc",
+        PYTHONPATH=str(tmp_path),
+    )
+    print(output)
+    assert good, output[-4000:]
+
+
+# ---- sources ----
+
+# What cppcheck says and is not so.
+MISTAKEN = [
+    "ctunullpointer:*/kernels_*.c",  # a tile without a mask is not masked
+    "zerodivcond:*/panels.c",  # no axis has the step 0
+    "returnDanglingLifetime:*/mirror.c",  # a refusal is a constant text
+]
+
+
+@pytest.mark.skipif(CPPCHECK is None, reason="no cppcheck")
+def test_cppcheck():
+    output, good = cbuild.run(
+        [CPPCHECK, "--quiet", "--std=c11", "--enable=warning,performance,portability"]
+        + ["--error-exitcode=1", "-Icsrc", "-Itests/c", "-Itconvmod/binding"]
+        + [f"--suppress={name}" for name in MISTAKEN]
+        + ["csrc", "tests/c", "tconvmod/binding"]
+    )
+    assert good, output
+
+
+@pytest.mark.skipif(GCC is None, reason="no gcc")
+@pytest.mark.skipif(shutil.which("gcov") is None, reason="no gcov")
+def test_coverage_of_the_core():
+    assert core_coverage.measure() >= core_coverage.LEAST
