@@ -1,7 +1,6 @@
 """The core under what finds faults that tests do not: a fuzzer, the sanitizers, valgrind, a checker
 of sources, a counter of lines. They take minutes and compilers of their own: -m tools runs them."""
 
-import os
 import shutil
 import sys
 import sysconfig

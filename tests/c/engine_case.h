@@ -91,7 +91,9 @@ static inline struct tc_request take_request(struct bytes *bytes, int rank, bool
         .dtype = how & 1 ? TC_F64 : TC_F32,
         .layout = {true, true, how & 2, how & 4},
         .groups = take(bytes, 2) ? take_length(bytes) : 1,
-        .padding_rule = how == 15 ? 1 + take(bytes, 2) : TC_PAD_GIVEN,
+        .padding_rule = how == 15   ? TC_PAD_SAME
+                        : how == 14 ? TC_PAD_SAME_LOWER
+                                    : TC_PAD_GIVEN,
         .padding_sides = how & 8,
     };
     const bool batched = request.layout.batched = take(bytes, 3) > 0;
@@ -312,31 +314,25 @@ static inline void run_order(struct tc_order *order, struct case_arrays *arrays,
     *result = given;
 }
 
-static inline void run_problem(struct bytes *bytes, const struct tc_problem *problem,
-                               const struct tc_request *request)
+/* This processor, or as if its caches were small: what engines do for what does not fit in them. */
+static inline struct tc_cpu take_cpu(struct bytes *bytes)
 {
-    const enum tc_array computes = problem->operation->computes;
-    const ptrdiff_t size = tc_dtype_bytes(problem->dtype);
-    static struct tc_cpu cpu; /* detected once: virtual machines take long to answer */
-    const char *isas[TC_MAX_ISAS];
-    ptrdiff_t dims[TC_MAX_VALUES];
-    const struct tc_shape shape = {true, tc_problem_shape(problem, dims), dims};
-    struct case_arrays arrays = {
-        .x = take_array(bytes, computes == TC_INPUT ? shape : request->x, size),
-        .w = take_array(bytes, computes == TC_WEIGHT ? shape : request->w, size),
-        .y = take_array(bytes, computes == TC_OUTPUT ? shape : request->y, size),
-        .b = take_array(bytes, request->b, size),
-    };
-    struct array *const all[] = {&arrays.x, &arrays.w, &arrays.y};
-    struct tc_order order = {.problem = problem, .cpu = &cpu, .threads = 1 + take(bytes, 3)};
-    int isa_count = 0, engine_count = 0;
-    cpu = cpu.l1_bytes ? cpu : tc_cpu_detect();
-    for (int i = 0; i < 3; i++) {
-        fill_numbers(all[i]);
-        poison(bytes, all[i]);
+    static struct tc_cpu here; /* detected once: virtual machines take long to answer */
+    here = here.l1_bytes ? here : tc_cpu_detect();
+    struct tc_cpu cpu = here;
+    if (take(bytes, 2)) {
+        cpu.l1_bytes = 1 << 10, cpu.l2_bytes = 1 << 12, cpu.l3_bytes = 1 << 14;
     }
-    fill_numbers(&arrays.b);
-    tc_kernels_list(&cpu, isas);
+    return cpu;
+}
+
+static inline struct tc_order take_order(struct bytes *bytes, const struct tc_problem *problem,
+                                         const struct tc_cpu *cpu)
+{
+    struct tc_order order = {.problem = problem, .cpu = cpu, .threads = 1 + take(bytes, 3)};
+    const char *isas[TC_MAX_ISAS];
+    int isa_count = 0, engine_count = 0;
+    tc_kernels_list(cpu, isas);
     while (isas[isa_count]) {
         isa_count++;
     }
@@ -346,10 +342,33 @@ static inline void run_problem(struct bytes *bytes, const struct tc_problem *pro
     const int engine = take(bytes, engine_count + 2);
     order.isa = isas[take(bytes, isa_count)];
     order.engine = engine < engine_count ? tc_engines[engine]->name : NULL;
-    order.ahead = take(bytes, 4) == 1 && computes != TC_WEIGHT;
-    if (computes == TC_OUTPUT) {
+    order.ahead = take(bytes, 4) == 1 && problem->operation->computes != TC_WEIGHT;
+    if (problem->operation->computes == TC_OUTPUT) {
         order.activation = (struct tc_activation){take(bytes, TC_SIGMOID + 1), 0.5};
     }
+    return order;
+}
+
+static inline void run_problem(struct bytes *bytes, const struct tc_problem *problem,
+                               const struct tc_request *request)
+{
+    const enum tc_array computes = problem->operation->computes;
+    const ptrdiff_t size = tc_dtype_bytes(problem->dtype);
+    const struct tc_cpu cpu = take_cpu(bytes);
+    ptrdiff_t dims[TC_MAX_VALUES];
+    const struct tc_shape shape = {true, tc_problem_shape(problem, dims), dims};
+    struct tc_order order = take_order(bytes, problem, &cpu);
+    struct case_arrays arrays;
+    struct array *const all[] = {&arrays.x, &arrays.w, &arrays.y};
+    arrays.x = take_array(bytes, computes == TC_INPUT ? shape : request->x, size);
+    arrays.w = take_array(bytes, computes == TC_WEIGHT ? shape : request->w, size);
+    arrays.y = take_array(bytes, computes == TC_OUTPUT ? shape : request->y, size);
+    arrays.b = take_array(bytes, request->b, size);
+    for (int i = 0; i < 3; i++) {
+        fill_numbers(all[i]);
+        poison(bytes, all[i]);
+    }
+    fill_numbers(&arrays.b);
     run_order(&order, &arrays, all[computes]);
     free(arrays.x.memory), free(arrays.w.memory), free(arrays.y.memory), free(arrays.b.memory);
 }
