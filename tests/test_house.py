@@ -1,5 +1,7 @@
 """The rules of the house, made executable. Every failure names file, line and rule."""
 
+import bisect
+import platform
 import re
 import shutil
 import subprocess
@@ -185,15 +187,55 @@ def test_the_extension_exports_its_init_function_alone():
     assert [line.split()[-1] for line in done.stdout.splitlines()] == ["PyInit__core"]
 
 
-@pytest.mark.skipif(shutil.which("objdump") is None, reason="needs objdump")
-def test_no_mmx_register_is_used():
+@pytest.fixture(scope="module")
+def instructions():
+    """Address, mnemonic and operands of every instruction of the extension."""
+    if shutil.which("objdump") is None:
+        pytest.skip("needs objdump")
+    command = ["objdump", "-d", "--no-show-raw-insn", _core.__file__]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return re.findall(r"^ *([0-9a-f]+):\t(\S+)(.*)$", done.stdout, re.M)
+
+
+def test_no_mmx_register_is_used(instructions):
     """They are those of the x87 unit, which breaks for all that comes later: long double in NumPy.
 
     gcc 12 takes one for a double that it loads into the lower half of a vector.
     """
-    command = ["objdump", "-d", "--no-show-raw-insn", _core.__file__]
+    assert not [line for line in instructions if re.search(r"%mm[0-7]", line[2])]
+
+
+def functions_by_file():
+    """First address, size and source file's stem of each function that a file has to itself."""
+    command = ["readelf", "--symbols", "--wide", _core.__file__]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert not re.search(r"%mm[0-7]", done.stdout)
+    stem = None
+    for line in done.stdout.splitlines():
+        fields = line.split()
+        if len(fields) == 8 and fields[3] == "FILE":
+            stem = Path(fields[7]).stem
+        elif len(fields) == 8 and fields[3:5] == ["FUNC", "LOCAL"]:
+            yield int(fields[1], 16), int(fields[2], 0), stem
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads x86 instructions")
+@pytest.mark.skipif(shutil.which("readelf") is None, reason="needs readelf")
+def test_wide_instructions_stay_in_the_files_of_their_set(instructions):
+    """Everything else runs on any processor: AVX and its successors begin with a v."""
+    homes = sorted(
+        row for row in functions_by_file() if row[2] in ("kernels_avx2", "kernels_avx512")
+    )
+    if not homes:
+        pytest.skip("the extension has no table of symbols")
+    begins = [begin for begin, _, _ in homes]
+    wide = [int(address, 16) for address, mnemonic, _ in instructions if mnemonic.startswith("v")]
+    strays = []
+    for address in wide:
+        row = bisect.bisect_right(begins, address) - 1
+        if row < 0 or address >= homes[row][0] + homes[row][1]:
+            strays.append(hex(address))
+    assert len(wide) > 10000
+    assert strays == []
 
 
 # ---- text ----

@@ -146,9 +146,9 @@ def build_extension(folder):
     """The package with an extension under sanitizers, but for the kernels, which test_c.py has."""
     binding = cbuild.ROOT / "tconvmod" / "binding"
     headers = [sysconfig.get_path("include"), np.get_include()]
-    flags = [*SANITIZE, "-fPIC", "-fvisibility=hidden", "-fopenmp"]
+    flags = [*cbuild.WARNINGS, *SANITIZE, "-fPIC", "-fvisibility=hidden", "-fopenmp"]
     objects = cbuild.build_core(folder / "core", GCC, flags, ["-O1", "-fPIC"])
-    includes = [f"-I{path}" for path in (binding, *headers)]
+    includes = [f"-I{binding}", *(word for path in headers for word in ("-isystem", path))]
     package = folder / "tconv"
     shutil.copytree(cbuild.ROOT / "tconvmod" / "tconv", package)
     target = package / f"_core{sysconfig.get_config_var('EXT_SUFFIX')}"

@@ -100,7 +100,7 @@ static void check_ranks(void)
     is_refused(&r, "weight must have 4 dimensions (in, out/groups, kH, kW), got 3");
     r = good("conv_transpose2d"), r.w = shape(4, empty);
     is_refused(&r, "weight must not have an axis of length 0");
-    r = good("conv_transpose2d"), r.b = shape(2, B);
+    r = good("conv_transpose2d"), r.b = shape(2, W);
     is_refused(&r, "bias must have 1 dimension (out channels), got 2");
     r = good("conv_transpose2d_weight"), r.y = shape(5, many);
     is_refused(&r, "grad_output must have 4 dimensions");
