@@ -129,7 +129,7 @@ def main():
     images, held_out, labels, held_out_labels = digits.load()
     generator, discriminator = make_networks(rng)
     if arguments.compare:
-        rounds = 2 if arguments.quick else 20
+        rounds = 1 if arguments.quick else 20
         compare_with_torch(generator, discriminator, images[:BATCH], rng, rounds)
         return
 

@@ -101,7 +101,7 @@ def race(step, step_in_torch, rounds):
     losses = np.array([(step(), step_in_torch()) for _ in range(5)])
     difference = np.abs(losses[:, 0] / losses[:, 1] - 1).max()
     print(f"losses of 5 steps: at most {difference:.0e} from torch's, as a part of them")
-    for threads in (1, 2):
+    for threads in sorted({1, tconv.get_num_threads()}):
         torch.set_num_threads(threads)
         with tconv.threads(threads), threadpool_limits(threads):
             ours, theirs = medians((step, step_in_torch), rounds)
@@ -111,7 +111,7 @@ def race(step, step_in_torch, rounds):
         )
 
 
-def medians(calls, rounds, block=6):
+def medians(calls, rounds, block=4):
     """Milliseconds a call, of blocks in turn; a block's first call finds others' caches."""
     times = [[] for _ in calls]
     for _ in range(rounds):

@@ -113,7 +113,7 @@ def main():
     images, held_out, _, _ = digits.load()
     vae = VAE(rng)
     if arguments.compare:
-        compare_with_torch(vae, images[:BATCH], rng, rounds=2 if arguments.quick else 20)
+        compare_with_torch(vae, images[:BATCH], rng, rounds=1 if arguments.quick else 20)
         return
 
     misfit, divergence = train(vae, images, 3 if arguments.quick else 120, rng)
