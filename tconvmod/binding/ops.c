@@ -306,10 +306,10 @@ PyObject *run_op(PyObject *module, const struct signature *signature, PyObject *
         read_dtype(name, slots[ARG_OUT_DTYPE], &out_descr) || take_arrays(name, slots, &arrays)) {
         goto done;
     }
-    out.object = slots[ARG_OUT];
     if (set_request(&request, &arrays, &problem)) {
         goto done;
     }
+    out.object = slots[ARG_OUT];
     struct result wanted = result_of(&problem);
     if (set_out_dtype(name, out_descr, problem.dtype, &wanted.dtype)) {
         goto done;
@@ -320,8 +320,7 @@ PyObject *run_op(PyObject *module, const struct signature *signature, PyObject *
         result = run_by_parts(state, &parts, &out, &activation, &wanted);
         goto done;
     }
-    y = start_output(name, &out, &wanted, arrays.of, ARRAYS);
-    if (y == NULL) {
+    if ((y = start_output(name, &out, &wanted, arrays.of, ARRAYS)) == NULL) {
         goto done;
     }
     struct tc_order order = {
