@@ -25,6 +25,8 @@ import numpy as np, tconv
 def ones(*shape, dtype="f"):
     return np.broadcast_to(np.ones((), dtype), shape)
 
+# a process in the background inherits that the signal is ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)
 w = np.ones((256, 256, 4, 4), "f")
 plan = tconv.plan("conv_transpose2d", w, stride=2, padding=1)
 calls = {
