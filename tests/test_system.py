@@ -51,7 +51,7 @@ calls = {
 }
 good = tconv.conv2d(ones(1, 2, 5, 5), ones(3, 2, 3, 3), threads=2)
 def answer(call):
-    """Seconds from the signal to the exception; None if the call has ended before."""
+    # seconds from the signal to the exception; None if the call has ended before
     sent = []
     def send():
         sent.append(time.perf_counter())
