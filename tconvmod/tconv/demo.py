@@ -4,6 +4,7 @@ fully convolutional networks upsample, and with weights that repeat each pixel."
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def save(image: np.ndarray, path: Path) -> None:
     print(f"  {path}")
 
 
-def timed(call, repeats: int = 5) -> tuple[np.ndarray, float]:
+def timed(call: Callable[[], np.ndarray], repeats: int = 5) -> tuple[np.ndarray, float]:
     """The result and the shortest time of some calls, in seconds."""
     best = np.inf
     for _ in range(repeats):
@@ -68,7 +69,7 @@ def timed(call, repeats: int = 5) -> tuple[np.ndarray, float]:
     return result, best
 
 
-def check(photo: np.ndarray, weight: np.ndarray, options: dict) -> float:
+def check(photo: np.ndarray, weight: np.ndarray, options: dict[str, Any]) -> float:
     """The largest difference from the definition, on a crop of the photograph."""
     crop = photo[:, 40:72, 40:72]
     return float(

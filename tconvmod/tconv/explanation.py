@@ -269,8 +269,8 @@ def explain(
     >>> e.taps_per_output[0]
     array([1, 1, 2, 1, 2, 1, 2, 1, 2, 1, 1])
     """
-    shapes = map(_as_tuple, (input_shape, weight_shape))
-    return Explanation(_core.explain(op, *shapes, str(dtype), **options))
+    x, w = _as_tuple(input_shape), _as_tuple(weight_shape)
+    return Explanation(_core.explain(op, x, w, str(dtype), **options))
 
 
 def _as_tuple(shape: Any) -> Any:

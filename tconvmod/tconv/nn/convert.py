@@ -36,11 +36,13 @@ def convert_weight(
     =========  =======================  ======================================
     order      convolution              transposed convolution
     =========  =======================  ======================================
-    torch      (out, in/groups, *k)     (in, out/groups, *k)
-    onnx       (out, in/groups, *k)     (in, out/groups, *k)
-    keras      (*k, in/groups, out)     (*k, out, in)
-    jax        (*k, in/groups, out)     (*k, in, out), the kernel reversed
+    torch      (out, in/groups, k)      (in, out/groups, k)
+    onnx       (out, in/groups, k)      (in, out/groups, k)
+    keras      (k, in/groups, out)      (k, out, in)
+    jax        (k, in/groups, out)      (k, in, out), the kernel reversed
     =========  =======================  ======================================
+
+    where k stands for the kernel's axes.
 
     That of jax is the kernel of ``flax.linen.ConvTranspose`` and of ``jax.lax.conv_transpose``,
     which convolve a spaced-out input with the kernel as it is; with ``transpose_kernel=True`` they

@@ -71,7 +71,7 @@ class Convolution(Module):
     Attributes
     ----------
     weight : ndarray
-        (out, in/groups, *kernel), or (in, out/groups, *kernel) of a transposed convolution.
+        (out, in/groups, kernel), or (in, out/groups, kernel) of a transposed convolution.
     bias : ndarray or None
         (out,)
     in_channels, out_channels, groups : int
