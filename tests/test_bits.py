@@ -11,6 +11,7 @@ import ctypes.util
 import itertools
 import platform
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,6 +116,23 @@ def test_threads_and_runs(problem, variant, rng):
     once = bits(function(*arguments, threads=1))
     for threads in (16, 7, 4, 3, 2, 1, 2):  # fewer each time, so that few have to start
         assert bits(function(*arguments, threads=threads)) == once
+
+
+EDGES = problems.read_file(Path(__file__).with_name("problems_edge.txt"))
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("problem", EDGES.values(), ids=EDGES)
+@pytest.mark.parametrize("core", CORES.values(), ids=CORES)
+def test_threads_and_runs_at_the_edges(problem, core, rng):
+    for operation in (problem, *gradients(problem)):
+        arguments = arguments_of(operation, rng, fill=reals)
+        function = getattr(core, operation.op)
+        once = bits(function(*arguments, **operation.options, threads=1))
+        for threads in (16, 16, 7, 7, 4, 3, 2, 2, 1):
+            for _ in range(20):
+                again = function(*arguments, **operation.options, threads=threads)
+                assert bits(again) == once
 
 
 @of([p for p in SAME if not p.op.endswith("_weight")])
