@@ -36,7 +36,7 @@ static void run_all(int tasks, int threads)
 {
     static atomic_int runs[TASKS], at_work[TASKS];
     struct work work = {.threads = threads, .tasks = tasks, .runs = runs, .at_work = at_work};
-    tc_parallel(tasks, threads, run, &work);
+    tc_parallel(tasks, threads, run, &work, NULL);
     for (int task = 0; task < TASKS; task++) {
         check(atomic_exchange(&runs[task], 0) == (task < tasks), "runs once", "parallel");
     }
@@ -50,7 +50,7 @@ static void run_nested(const void *context, ptrdiff_t task, int thread)
     static atomic_int runs[THREADS][TASKS], at_work[THREADS][1];
     struct work work = {.threads = 1, .tasks = 10, .runs = runs[task], .at_work = at_work[task]};
     (void)thread;
-    tc_parallel(work.tasks, THREADS, run, &work);
+    tc_parallel(work.tasks, THREADS, run, &work, NULL);
     for (int i = 0; i < work.tasks; i++) {
         atomic_fetch_add((atomic_int *)context, atomic_load(&runs[task][i]));
     }
@@ -81,7 +81,7 @@ int main(void)
         run_all(TASKS, threads);
     }
     run_all(TASKS, TASKS); /* more threads than there may be */
-    tc_parallel(THREADS, THREADS, run_nested, &nested);
+    tc_parallel(THREADS, THREADS, run_nested, &nested, NULL);
     check(atomic_load(&nested) == 10 * THREADS, "on one thread", "nested tasks");
     check_fork();
     return report();

@@ -84,7 +84,7 @@ static void check_sum(const struct tc_kernels *kernels, const struct tc_shape sh
     tc_sums_set(&sums, shape, data, strides, bytes);
     void *const y = new_canaries(bytes, 2 * sums.channels);
     void *const scratch = malloc((size_t)tc_sums_scratch(&sums, kernels, threads));
-    tc_sums_run(&sums, kernels, threads, y, 2, scratch);
+    tc_sums_run(&sums, kernels, threads, y, 2, scratch, NULL);
     for (ptrdiff_t c = 0; c < sums.channels; c++) {
         const double sum = expected_sum(shape, strides, bytes, data, sums.channel_axis, c);
         check(get(bytes, y, 2 * c) == sum, "sum", kernels->isa);
