@@ -141,9 +141,16 @@ static ptrdiff_t inputs_of_cell(const struct layout *layout, int axis)
     return tc_min(tc_cells_reach(cells) + 1, cells->in);
 }
 
+/* Rows of a part, at most. */
+static ptrdiff_t rows_at_once(const struct layout *layout)
+{
+    return layout->lines_at_once * layout->cells[TC_W].s;
+}
+
+/* Rows of the buffer. */
 static ptrdiff_t rows_held(const struct layout *layout)
 {
-    return layout->held * layout->lines_at_once * layout->cells[TC_W].s;
+    return layout->held * rows_at_once(layout);
 }
 
 /* Sizes of a block: as many cells as the sheet and the buffer hold, the width first; the axes that
@@ -363,14 +370,15 @@ static void set_bounds(const struct tc_job *job, struct layout *layout)
 
 static struct scratch scratch_of(const struct tc_job *job, const struct layout *layout)
 {
-    const ptrdiff_t bytes = job->kernels->bytes, rows = rows_held(layout);
+    const ptrdiff_t bytes = job->kernels->bytes, rows = rows_at_once(layout);
     ptrdiff_t taps = 1;
     for (int a = 0; a < TC_SPATIAL; a++) {
         taps *= layout->cells[a].taps;
     }
     return (struct scratch){
         .sheet = layout->sheet_pitch * layout->chunk * bytes,
-        .buffer = tc_odd_lines(job->kernels, layout->lanes + layout->shift) * rows * bytes,
+        .buffer =
+            tc_odd_lines(job->kernels, layout->lanes + layout->shift) * rows_held(layout) * bytes,
         .bias = tc_round_up(rows * bytes, TC_ALIGN),
         .rows = tc_round_up(2 * rows * (ptrdiff_t)sizeof(ptrdiff_t), TC_ALIGN),
         .masks = tc_round_up((1 + taps) * layout->mask_bytes, TC_ALIGN),
@@ -1019,9 +1027,8 @@ static void finish(const struct state *s, const struct rows *rows)
 /* The part with this number, and where it lies in a buffer that begins with the part `first`. */
 static struct rows select_part(struct state *s, ptrdiff_t part, ptrdiff_t first)
 {
-    const ptrdiff_t parts = s->layout->parts;
-    const ptrdiff_t rows = s->layout->lines_at_once * s->layout->cells[TC_W].s;
-    s->rows = tc_at(s->buffer, (part - first) * rows * s->pitch, s->job->kernels->bytes);
+    const ptrdiff_t parts = s->layout->parts, before = (part - first) * rows_at_once(s->layout);
+    s->rows = tc_at(s->buffer, before * s->pitch, s->job->kernels->bytes);
     return rows_at(s->job, s->layout, part / parts, part % parts, s->job->packed);
 }
 
@@ -1093,7 +1100,7 @@ static void run_block(const void *context, ptrdiff_t number, int thread)
     s.buffer = (char *)s.data + scratch.sheet;
     s.bias = (char *)s.buffer + scratch.buffer;
     s.a_row = (ptrdiff_t *)((char *)s.bias + scratch.bias);
-    s.c_row = s.a_row + s.layout->lines_at_once * s.layout->cells[TC_W].s;
+    s.c_row = s.a_row + rows_at_once(s.layout);
     s.masks = (unsigned char *)s.a_row + scratch.rows;
     s.stream = y_bytes(job) > job->cpu->l3_bytes;
     s.pitch = tc_odd_lines(job->kernels, s.layout->lanes + s.layout->shift);
