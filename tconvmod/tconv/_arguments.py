@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = SupportsIndex | Sequence[SupportsIndex] | NDArray[np.integer[Any]]
+# The names of the spatial axes, by their number.
+SPATIAL = {1: "L", 2: "HW", 3: "DHW"}
+
 Padding = Ints | Sequence[Sequence[SupportsIndex]] | Literal["valid", "same", "same_lower"]
 
 
@@ -43,6 +46,11 @@ def read_int(function: str, name: str, value: Any, rule: str = "an int") -> int:
     if not -(2**63) <= number < 2**63:
         raise OverflowError(f"{function}: {name} does not fit 64 bits")
     return number
+
+
+def default_layout(rank: int, batched: bool = True) -> str:
+    """The order of axes where no layout is given."""
+    return f"{'N' if batched else ''}C{SPATIAL[rank]}"
 
 
 def is_sequence(value: Any) -> bool:

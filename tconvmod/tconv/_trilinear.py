@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 
 from . import _core
+from ._arguments import default_layout
 from .explanation import explain
 
 __all__: list[str] = []
 
 ROLES = ("input", "weight", "output")
-_SPATIAL = {1: "L", 2: "HW", 3: "DHW"}
 
 
 def others(role: str) -> tuple[str, str]:
@@ -79,7 +79,7 @@ class Trilinear:
         if layout is not None:
             return layout.rpartition("->")[2]
         rank = len(self.weight_shape) - 2
-        return "N" * (ndim - rank - 1) + "C" + _SPATIAL[rank]
+        return default_layout(rank, batched=ndim == rank + 2)
 
     def bias_gradient(self, grad_output: Any, **more: Any) -> Any:
         """The sum over batch and positions."""

@@ -36,6 +36,7 @@ from autograd.extend import (  # type: ignore[import-untyped]
 )
 
 from . import _core
+from ._arguments import default_layout
 from ._trilinear import Trilinear, bridge, others
 
 __all__ = [
@@ -137,12 +138,11 @@ def_linear(_sum)
 
 # ---- the functions ----
 
-_FIRST = {2: "CL", 3: "NCL", 4: "NCHW", 5: "NCDHW"}
-
 
 def bias(grad_output: Any, *, layout: str | None = None) -> Any:
     """`tconv.grad.bias`: the sum over batch and positions, (out,)."""
-    return _sum(grad_output, layout or _FIRST[np.ndim(grad_output)])
+    ndim = np.ndim(grad_output)
+    return _sum(grad_output, layout or default_layout(max(ndim - 2, 1), batched=ndim > 2))
 
 
 def _apply(form: Trilinear, role: str, first: Any, second: Any, bias: Any) -> Any:

@@ -22,6 +22,7 @@ nothing else, wherever the chunks of the input end.
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ import numpy as np
 
 import tconv
 
+from ._arguments import default_layout
 from ._borders import found
 
 __all__ = [
@@ -46,11 +48,6 @@ __all__ = [
 
 # A range of the input, and the padding on its two sides.
 Window = tuple[range, tuple[int, int]]
-
-_POSITIONAL = {
-    "conv": ("stride", "padding", "dilation", "groups"),
-    "conv_transpose": ("stride", "padding", "output_padding", "groups", "dilation"),
-}
 
 # What `tconv.explain` takes of the options, and what the windows say in their place.
 _RESOLVED = frozenset({"padding", "padding_mode", "output_padding", "output_size"})
@@ -92,7 +89,8 @@ _DOC = """`tconv.{name}` of a Dask array, computed by chunks when the result is.
 
 
 def _operation(name: str) -> Callable[..., da.Array]:
-    positional = _POSITIONAL[name[:-2]]
+    parameters = inspect.signature(getattr(tconv, name)).parameters.values()
+    _, _, _, *positional = (p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
 
     def operation(
         input: Any,
@@ -189,14 +187,14 @@ class _Call:
         layout: str | None = None,
         **options: Any,
     ) -> None:
-        self.name, self.threads, self.options = name, threads, options
+        self.name, self.options = name, options
         input, weight, bias = arrays
         self.input: da.Array = da.asarray(input)
         self.weight: da.Array = da.asarray(weight).rechunk(-1)
         self.bias: da.Array | None = None if bias is None else da.asarray(bias).rechunk(-1)
         if layout is None:
-            layout = ("NCL", "NCHW", "NCDHW")[int(name[-2]) - 1]
-            layout = layout if self.input.ndim == len(layout) else layout[1:]
+            rank = int(name[-2])
+            layout = default_layout(rank, batched=self.input.ndim == rank + 2)
         self.order, _, order = layout.partition("->")
         self.result_order = order or self.order
         self.spatial = self.order.translate({ord("N"): None, ord("C"): None})
@@ -260,8 +258,8 @@ class _Call:
     def result(self, chunks: Any) -> da.Array:
         lengths = [axis.output for axis in self.axes]
         if chunks is None:
-            found = [self.input.chunks[self.order.index(letter)] for letter in self.spatial]
-            parts = [axis.parts(chunk) for axis, chunk in zip(self.axes, found, strict=True)]
+            own = [self.input.chunks[self.order.index(letter)] for letter in self.spatial]
+            parts = [axis.parts(chunk) for axis, chunk in zip(self.axes, own, strict=True)]
         else:
             given = da.core.normalize_chunks(chunks, lengths, dtype=self.meta.dtype)
             cuts = (np.cumsum(chunk)[:-1].tolist() for chunk in given)

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import ArrayLike, NDArray
 
-from ._arguments import Ints, Padding, read_array, read_int, read_ints, read_padding
+from ._arguments import SPATIAL, Ints, Padding, read_array, read_int, read_ints, read_padding
 
 __all__ = ["fold", "overlap_add", "unfold"]
 
@@ -435,12 +435,10 @@ def _channels_first(image: NDArray[Any], last: bool) -> NDArray[Any]:
 
 # ---- arguments ----
 
-_SPATIAL = {1: "L", 2: "HW", 3: "DHW"}
-
 # Name: rank, whether there is a batch, whether channels come last.
 _LAYOUTS = {
     batch + axes: (rank, bool(batch), axes.endswith("C"))
-    for rank, spatial in _SPATIAL.items()
+    for rank, spatial in SPATIAL.items()
     for batch in ("N", "")
     for axes in (f"C{spatial}", f"{spatial}C")
 }
@@ -499,7 +497,7 @@ class _Call:
         for name in ("output_size", "kernel_size"):
             value = self.options.get(name)
             if isinstance(value, tuple):
-                if len(value) not in _SPATIAL:
+                if len(value) not in SPATIAL:
                     rule = "an int or a sequence of 1 to 3 ints"
                     raise self.refusal(f"{name} must be {rule}, got {len(value)}")
                 return len(value)
@@ -582,7 +580,7 @@ def _rank_of_image(call: _Call) -> int:
     rank = call.named_rank()
     if rank is None:
         rank = len(call.shape) - 2
-        if rank not in _SPATIAL:
+        if rank not in SPATIAL:
             raise call.refusal(
                 f"input must have 3 to 5 dimensions, (N, C, *spatial), got {len(call.shape)}",
                 _about_ints(call),
@@ -606,12 +604,12 @@ def _rank_of_columns(call: _Call) -> int:
 def _about_ints(call: _Call) -> str:
     """How to say that there is no batch, where an int was taken to say that there is one."""
     rank = len(call.shape) - 1
-    if call.named_rank() is not None or rank not in _SPATIAL:
+    if call.named_rank() is not None or rank not in SPATIAL:
         return ""
     size = (call.options["kernel_size"],) * rank
     return (
         " An int for kernel_size means that input has a batch; if it has none, pass "
-        f"kernel_size={size} or layout='C{_SPATIAL[rank]}'."
+        f"kernel_size={size} or layout='C{SPATIAL[rank]}'."
     )
 
 
