@@ -8,6 +8,7 @@ from dataclasses import replace
 from unittest import mock
 
 import numpy as np
+import pytest
 
 import tconv
 from tconv import _core
@@ -32,6 +33,11 @@ def _does(engine, op):
 
 TRANSPOSING = tuple(engine for engine in ENGINES if _does(engine, "conv_transpose2d"))
 DTYPES = ("float32", "float64")
+
+
+def each_problem(problems):
+    """The test's argument `problem` is each of these, and their strings name its cases."""
+    return pytest.mark.parametrize("problem", problems, ids=lambda problem: problem.string)
 
 
 def core_for(isa):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support import arguments_of, arrays_of, assert_same, gradients, integers, reals
+from support import arguments_of, arrays_of, assert_same, each_problem, gradients, integers, reals
 
 import tconv
 from tconv import problems
@@ -29,10 +29,8 @@ PROBLEMS = [
         "c3d_n1_ci2_id3_ih3_iw2_co3_k2_s1_p0_f64",
     )
 ]
-forward = pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.string)
-backward = pytest.mark.parametrize(
-    "problem", [g for p in PROBLEMS for g in gradients(p)], ids=lambda problem: problem.string
-)
+forward = each_problem(PROBLEMS)
+backward = each_problem([g for p in PROBLEMS for g in gradients(p)])
 
 
 def check(function, *arrays):

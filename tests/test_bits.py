@@ -22,6 +22,7 @@ from support import (
     arguments_of,
     definition,
     each_array,
+    each_problem,
     error_bound,
     exact,
     gradients,
@@ -39,10 +40,6 @@ LAST = {1: "NLC", 2: "NHWC", 3: "NDHWC"}
 def with_gradients(strings):
     forward = [problems.parse(string) for string in strings]
     return [problem for p in forward for problem in (p, *gradients(p))]
-
-
-def of(items):
-    return pytest.mark.parametrize("problem", items, ids=lambda problem: problem.string)
 
 
 def bits(array):
@@ -109,7 +106,7 @@ def variant_of(problem, variant, rng):
     return lambda *given, **more: function(*given, **options, **more), arguments
 
 
-@of(SAME)
+@each_problem(SAME)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_threads_and_runs(problem, variant, rng):
     function, arguments = variant_of(problem, variant, rng)
@@ -135,7 +132,7 @@ def test_threads_and_runs_at_the_edges(problem, core, rng):
                 assert bits(again) == once
 
 
-@of([p for p in SAME if not p.op.endswith("_weight")])
+@each_problem([p for p in SAME if not p.op.endswith("_weight")])
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if v != "accumulate"])
 def test_every_split_of_a_batch(problem, variant, rng):
     function, arguments = variant_of(problem, variant, rng)
@@ -149,7 +146,7 @@ def test_every_split_of_a_batch(problem, variant, rng):
         assert bits(function(*part)) == bits(whole[begin:end])
 
 
-@of(SAME)
+@each_problem(SAME)
 @pytest.mark.parametrize("core", CORES.values(), ids=CORES)
 def test_strides(problem, core, rng):
     """Each array, the result among them, behind other strides."""
@@ -173,7 +170,7 @@ def views(array):
         yield np.moveaxis(np.moveaxis(array, 1, -1).copy(), -1, 1)
 
 
-@of(SAME)
+@each_problem(SAME)
 def test_repeated_elements(problem, rng):
     """Strides of zero read as what they repeat."""
     arguments = each_array(lambda a: reals(rng, (), a.dtype), arguments_of(problem, rng))
@@ -187,7 +184,7 @@ def test_repeated_elements(problem, rng):
     )
 
 
-@of(SAME)
+@each_problem(SAME)
 def test_whole_numbers_in_every_instruction_set(problem, rng):
     arguments = arguments_of(problem, rng, fill=integers)
     results = {
@@ -238,7 +235,7 @@ def ways(problem, arguments):
         yield plan(x)
 
 
-@of(SMALL)
+@each_problem(SMALL)
 @pytest.mark.parametrize("value", (np.nan, np.inf, -np.inf))
 def test_nonfinite_values_at_every_position(problem, value, rng):
     """They reach the elements that the definition says, and no others."""
@@ -274,7 +271,7 @@ REAL = with_gradients(
 )
 
 
-@of(REAL)
+@each_problem(REAL)
 @pytest.mark.parametrize("core", CORES.values(), ids=CORES)
 def test_rounding(problem, core, rng):
     """Within the bound that any order keeps, and near to what a good order gives."""

@@ -21,6 +21,7 @@ from support import (
     assert_trusted,
     assert_within_bound,
     definition,
+    each_problem,
     gradients,
     integers,
     output_shape,
@@ -34,7 +35,7 @@ EDGES = problems.read_file(Path(__file__).with_name("problems_edge.txt"))
 GRADIENTS = [gradient for problem in EDGES.values() for gradient in gradients(problem)]
 
 forward_edge = pytest.mark.parametrize("problem", EDGES.values(), ids=EDGES)
-edge = pytest.mark.parametrize("problem", GRADIENTS, ids=lambda problem: problem.string)
+edge = each_problem(GRADIENTS)
 core = pytest.mark.parametrize("core", CORES.values(), ids=CORES)
 seeds = st.integers(0, 2**32 - 1)
 
@@ -363,7 +364,7 @@ SMALL = tuple(
         "ct3d_n1_ci1_id2_ih2_iw3_co2_k2_s1x2x1_p0_f64",
     )
 )
-small = pytest.mark.parametrize("problem", SMALL, ids=lambda problem: problem.string)
+small = each_problem(SMALL)
 
 
 @small

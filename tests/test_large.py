@@ -5,7 +5,16 @@ import sys
 
 import numpy as np
 import pytest
-from support import CORES, ENGINES, arguments_of, assert_same, definition, each_array, gradients
+from support import (
+    CORES,
+    ENGINES,
+    arguments_of,
+    assert_same,
+    definition,
+    each_array,
+    each_problem,
+    gradients,
+)
 
 import tconv
 from tconv import problems
@@ -45,7 +54,7 @@ PROBLEMS = [
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs memory that is promised")
-@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.string)
+@each_problem(PROBLEMS)
 def test_distances(problem, rng):
     arguments = arguments_of(problem, rng)
     expected = definition(problem.op)(*arguments, **problem.options)

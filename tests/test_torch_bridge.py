@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from support import arguments_of, arrays_of, gradients, integers, reals
+from support import arguments_of, arrays_of, each_problem, gradients, integers, reals
 
 from tconv import problems
 
@@ -28,10 +28,8 @@ PROBLEMS = [
         "c3d_n1_ci2_id3_ih2_iw2_co2_k2_s1_p0_f64",
     )
 ]
-forward = pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.string)
-backward = pytest.mark.parametrize(
-    "problem", [g for p in PROBLEMS for g in gradients(p)], ids=lambda problem: problem.string
-)
+forward = each_problem(PROBLEMS)
+backward = each_problem([g for p in PROBLEMS for g in gradients(p)])
 
 
 def fill(rng, shape, dtype):
