@@ -25,7 +25,6 @@ static struct tc_shape shape(int ndim, const ptrdiff_t *dims)
 
 static const ptrdiff_t X[] = {2, 4, 5, 6}, X_LAST[] = {2, 5, 6, 4};
 static const ptrdiff_t W[] = {4, 3, 3, 3}, W_CONV[] = {3, 4, 3, 3}, W_SMALL[] = {4, 3, 1, 1};
-static const ptrdiff_t B[] = {3};
 
 /* A request that nothing is wrong with. */
 static struct tc_request good(const char *operation)
