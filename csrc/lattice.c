@@ -160,6 +160,38 @@ struct tc_range tc_lattice_joined(const struct tc_axis *axis, ptrdiff_t k)
     return joined;
 }
 
+/* The first element of an axis' kernel and the one behind the last that join any two positions. Of
+ * v = 0 and the last v, these reach the highest u and the lowest: k is too high where u = d*k - p
+ * lies behind the large side, and too low where even u = s*(V - 1) + d*k - p lies before it. */
+static struct tc_range kernel_joins(const struct tc_problem *problem, int a)
+{
+    const bool transposed = problem->operation->contraction == TC_LARGE_FROM_SMALL;
+    const ptrdiff_t small = transposed ? problem->i[a] : problem->o[a];
+    const ptrdiff_t large = transposed ? problem->o[a] : problem->i[a];
+    const ptrdiff_t k = problem->k[a], d = problem->d[a], p = problem->p[a];
+    struct tc_range joins;
+    joins.begin = tc_clamp(tc_ceil_div(p - problem->s[a] * (small - 1), d), 0, k);
+    joins.end = tc_clamp(tc_ceil_div(large + p, d), joins.begin, k);
+    return joins;
+}
+
+void tc_lattice_trim(struct tc_problem *problem, struct tc_weight *w)
+{
+    const bool computed = problem->operation->contraction == TC_WEIGHT_FROM_BOTH;
+    for (int a = 0; a < TC_SPATIAL && !computed; a++) {
+        const struct tc_range joins = kernel_joins(problem, a);
+        if (joins.begin == joins.end) {
+            continue; /* nothing joins; a kernel has one element at least */
+        }
+        problem->p[a] -= joins.begin * problem->d[a];
+        problem->pe[a] -= (problem->k[a] - joins.end) * problem->d[a];
+        problem->k[a] = tc_range_length(joins);
+        if (w->data) {
+            w->data = tc_at(w->data, joins.begin * w->axis[a], tc_dtype_bytes(problem->dtype));
+        }
+    }
+}
+
 double tc_lattice_pairs(const struct tc_axis *axis)
 {
     double pairs = 0;

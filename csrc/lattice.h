@@ -44,6 +44,11 @@ struct tc_range {
     ptrdiff_t begin, end;
 };
 
+static inline ptrdiff_t tc_range_length(struct tc_range range)
+{
+    return range.end - range.begin;
+}
+
 void tc_lattice_init(struct tc_lattice *lattice, const struct tc_problem *problem);
 
 /* Phase number `phase` < axis->phases. */
@@ -62,6 +67,11 @@ struct tc_range tc_lattice_inputs(const struct tc_axis *axis, struct tc_range gr
 /* Large from small, and the weight from both: the positions v of the small side (x) that kernel
  * element k joins with a position s*v + d*k - p of the large side (y). */
 struct tc_range tc_lattice_joined(const struct tc_axis *axis, ptrdiff_t k);
+
+/* Cuts off the elements at both ends of the kernel that meet nothing but padding, from the problem
+ * and the weight's view: an image of one pixel may need no more than the middle of its kernel. A
+ * weight that is computed keeps them, as they become zero. */
+void tc_lattice_trim(struct tc_problem *problem, struct tc_weight *w);
 
 /* How many (output, tap) pairs the axis has; those that meet the padding are not counted. */
 double tc_lattice_pairs(const struct tc_axis *axis);

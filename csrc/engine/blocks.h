@@ -48,11 +48,6 @@ struct tc_image tc_block_input(const struct tc_job *job, const struct tc_block *
 struct tc_image tc_block_copy(const struct tc_job *job, const struct tc_block *block,
                               ptrdiff_t pitch, void *copy);
 
-static inline ptrdiff_t tc_range_length(struct tc_range range)
-{
-    return range.end - range.begin;
-}
-
 /* Items [begin, end) of `items` that share number `share` of `shares` owns. */
 static inline struct tc_range tc_share_of(ptrdiff_t items, ptrdiff_t share, ptrdiff_t shares)
 {

@@ -154,8 +154,8 @@ PyObject *explain(PyObject *module, PyObject *const *args, Py_ssize_t given, PyO
         read_string(name, "engine", slots[ARG_ENGINE], &engine)) {
         return NULL;
     }
-    const struct tc_problem computed = computed_problem(&problem);
-    const struct tc_order order = {
+    struct tc_problem computed = computed_problem(&problem);
+    struct tc_order order = {
         .problem = &computed,
         .cpu = &state->cpu,
         .x = tc_contiguous_image(problem.ci, problem.i, problem.x_last),
@@ -166,6 +166,7 @@ PyObject *explain(PyObject *module, PyObject *const *args, Py_ssize_t given, PyO
         .engine = engine,
         .threads = threads ? threads : default_threads(),
     };
+    tc_lattice_trim(&computed, &order.w);
     if (tc_plan_make(&plan, &order, &status)) {
         raise_status(name, &status);
         return NULL;

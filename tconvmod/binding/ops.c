@@ -303,10 +303,8 @@ PyObject *run_op(PyObject *module, const struct signature *signature, PyObject *
         read_threads(name, slots[ARG_THREADS], &threads) ||
         read_activation(name, slots[ARG_ACTIVATION], &activation) ||
         read_flag(slots[ARG_ACCUMULATE], &out.accumulate) ||
-        read_dtype(name, slots[ARG_OUT_DTYPE], &out_descr) || take_arrays(name, slots, &arrays)) {
-        goto done;
-    }
-    if (set_request(&request, &arrays, &problem)) {
+        read_dtype(name, slots[ARG_OUT_DTYPE], &out_descr) || take_arrays(name, slots, &arrays) ||
+        set_request(&request, &arrays, &problem)) {
         goto done;
     }
     out.object = slots[ARG_OUT];
@@ -331,6 +329,7 @@ PyObject *run_op(PyObject *module, const struct signature *signature, PyObject *
         .threads = threads,
     };
     set_views(&order, &arrays, y);
+    tc_lattice_trim(&problem, &order.w);
     if (PyArray_SIZE(y) > 0 && compute(state, name, &order, NULL)) {
         goto done;
     }

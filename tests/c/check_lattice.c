@@ -71,6 +71,31 @@ static long count_pairs(ptrdiff_t large, ptrdiff_t small, ptrdiff_t k, ptrdiff_t
     return pairs;
 }
 
+/* Trimming keeps all pairs, and no element at the ends of the kernel that has none. */
+static void check_trim(struct tc_problem problem, long pairs)
+{
+    enum { LONGEST = 8 };
+    float weights[LONGEST];
+    struct tc_weight w = {.data = weights, .axis = {0, 0, 1}};
+    struct tc_lattice lattice;
+    const ptrdiff_t k = problem.k[TC_W], p = problem.p[TC_W], d = problem.d[TC_W];
+    const bool transposed = problem.operation->contraction == TC_LARGE_FROM_SMALL;
+    const ptrdiff_t large = (transposed ? problem.o : problem.i)[TC_W];
+    const ptrdiff_t small = (transposed ? problem.i : problem.o)[TC_W];
+    tc_lattice_trim(&problem, &w);
+    tc_lattice_init(&lattice, &problem);
+    const ptrdiff_t first = (float *)w.data - weights, kept = problem.k[TC_W];
+    check(kept >= 1 && first >= 0 && first + kept <= k, "within the kernel", "trim");
+    check(problem.p[TC_W] == p - first * d, "padding", "trim");
+    check(problem.pe[TC_W] == (first + kept - k) * d, "padding at the end", "trim");
+    check((long)tc_lattice_pairs(&lattice.axis[TC_W]) == pairs, "keeps all pairs", "trim");
+    if (pairs > 0 && problem.s[TC_W] <= large) {
+        const ptrdiff_t last = first + kept - 1;
+        check(count_pairs(large, small, 1, problem.s[TC_W], p - first * d, d) > 0, "first", "trim");
+        check(count_pairs(large, small, 1, problem.s[TC_W], p - last * d, d) > 0, "last", "trim");
+    }
+}
+
 static void check_axis(ptrdiff_t large, ptrdiff_t small, ptrdiff_t k, ptrdiff_t s, ptrdiff_t p,
                        ptrdiff_t d)
 {
@@ -85,6 +110,7 @@ static void check_axis(ptrdiff_t large, ptrdiff_t small, ptrdiff_t k, ptrdiff_t 
         const struct tc_axis *const axis = &lattice.axis[TC_W];
         check(check_pairs(axis, transposed, s, p, d) == pairs, "number of pairs", "lattice");
         check((long)tc_lattice_pairs(axis) == pairs, "tc_lattice_pairs", "lattice");
+        check_trim(problem, pairs);
     }
 }
 
