@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Portable C: vectors of 16 bytes (an extension that GCC and Clang share), which the compiler maps
- * to whatever the target has. Products and sums are rounded one after the other here. */
+ * to whatever the target has. Products and sums are rounded one after the other here.
+ *
+ * What loads and stores a part of a vector goes element by element and is not inlined: it would be
+ * a third of this file's code, for the edges alone. */
 #include "kernels/kernels.h"
 
 #include <string.h>
@@ -31,7 +34,7 @@ static INLINE vector_f32 load_f32(const float *p)
     return v;
 }
 
-static INLINE vector_f32 load_part_f32(const float *p, ptrdiff_t n)
+static NOINLINE vector_f32 load_part_f32(const float *p, ptrdiff_t n)
 {
     vector_f32 v = {0};
     for (ptrdiff_t i = 0; i < n && i < 4; i++) {
@@ -45,7 +48,7 @@ static INLINE void store_f32(float *p, vector_f32 v)
     memcpy(p, &v, sizeof v);
 }
 
-static INLINE void store_part_f32(float *p, vector_f32 v, ptrdiff_t n)
+static NOINLINE void store_part_f32(float *p, vector_f32 v, ptrdiff_t n)
 {
     for (ptrdiff_t i = 0; i < n && i < 4; i++) {
         p[i] = v[i];
@@ -98,7 +101,7 @@ static INLINE void unzip_f32(vector_f32 *a, vector_f32 *b)
     *b = (vector_f32){x[1], x[3], y[1], y[3]};
 }
 
-static INLINE mask_f32 between_f32(ptrdiff_t begin, ptrdiff_t end)
+static NOINLINE mask_f32 between_f32(ptrdiff_t begin, ptrdiff_t end)
 {
     mask_f32 mask = {0};
     for (ptrdiff_t i = 0; i < 4; i++) {
@@ -172,7 +175,7 @@ static INLINE vector_f64 load_f64(const double *p)
     return v;
 }
 
-static INLINE vector_f64 load_part_f64(const double *p, ptrdiff_t n)
+static NOINLINE vector_f64 load_part_f64(const double *p, ptrdiff_t n)
 {
     vector_f64 v = {0};
     memcpy(&v, p, n < 2 ? sizeof *p : sizeof v);
@@ -184,7 +187,7 @@ static INLINE void store_f64(double *p, vector_f64 v)
     memcpy(p, &v, sizeof v);
 }
 
-static INLINE void store_part_f64(double *p, vector_f64 v, ptrdiff_t n)
+static NOINLINE void store_part_f64(double *p, vector_f64 v, ptrdiff_t n)
 {
     p[0] = v[0];
     if (n > 1) {
@@ -238,7 +241,7 @@ static INLINE void unzip_f64(vector_f64 *a, vector_f64 *b)
     *b = (vector_f64){x[1], y[1]};
 }
 
-static INLINE mask_f64 between_f64(ptrdiff_t begin, ptrdiff_t end)
+static NOINLINE mask_f64 between_f64(ptrdiff_t begin, ptrdiff_t end)
 {
     mask_f64 mask = {0};
     for (ptrdiff_t i = 0; i < 2; i++) {
