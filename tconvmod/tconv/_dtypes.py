@@ -19,6 +19,7 @@ a = sum of u_i*a_i, gives
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -46,7 +47,7 @@ def fill(
     kind = a.dtype.kind
     if kind not in "iuc":
         call = bind(function, result, options, bias)
-        _fill_half(call, result, (_widened(a, threads), _widened(b, threads)), threads, **last)
+        _fill_half(call, result, (a, b), threads, **last)
         return
     call = bind(function, result, options)
     if kind == "c":
@@ -80,30 +81,57 @@ def bind(
 
 # ---- half precision ----
 
+# Arrays in float32, kept for the next call: fresh memory costs more than to convert what it holds,
+# as the system clears each page when it is first touched.
+_kept: list[np.ndarray] = []
+_MOST_KEPT = 3
+_MOST_KEPT_BYTES = 32 << 20
+
+
+def _take(shape: tuple[int, ...]) -> np.ndarray:
+    size = math.prod(shape)
+    kept = _kept.pop() if _kept else None
+    if kept is None or kept.size < size:
+        kept = np.empty(size, np.float32)
+    return kept[:size].reshape(shape)
+
+
+def _give(array: np.ndarray) -> None:
+    memory = array.base
+    assert isinstance(memory, np.ndarray)
+    if len(_kept) < _MOST_KEPT and memory.nbytes <= _MOST_KEPT_BYTES:
+        _kept.append(memory)
+
 
 def _fill_half(
     call: Callable[..., np.ndarray],
     result: np.ndarray,
-    wide: tuple[np.ndarray, np.ndarray],
+    halves: tuple[np.ndarray, np.ndarray],
     threads: int,
     activation: Any,
     addend: np.ndarray | None,
 ) -> None:
     more: dict[str, Any] = {} if activation is None else {"activation": activation}
+    total = _take(result.shape)
+    wide = [_widened(array, threads) for array in halves]
     if addend is not None:
-        more |= {"out": _widened(addend, threads), "accumulate": True}
-    total = call(*wide, **more)
+        total[...] = addend
+        more["accumulate"] = True
+    call(*wide, out=total, **more)
     if result.itemsize == 2 and result.flags.c_contiguous:
         _core.convert_half(result, total, threads)
     else:
         result[...] = total
+    for array in (*reversed(wide), total):  # the next call takes them in the other order
+        _give(array)
 
 
 def _widened(array: np.ndarray, threads: int) -> np.ndarray:
-    if array.itemsize != 2 or not array.flags.c_contiguous:
-        return array.astype(np.float32)
-    wide = np.empty(array.shape, np.float32)
-    _core.convert_half(wide, array, threads)
+    wide = _take(array.shape)
+    if array.itemsize == 2 and array.flags.c_contiguous:
+        _core.convert_half(wide, array, threads)
+    else:
+        wide[...] = array
     return wide
 
 
