@@ -385,19 +385,31 @@ static struct scratch scratch_of(const struct tc_job *job, const struct layout *
     };
 }
 
-/* Whether gather is faster: where vectors of output channels are four fifths full, and inputs are
- * used more than once or are many. Half full is enough if some places are `bare` of taps, on which
- * this engine wastes its rows. Where one tap is all there is, both sum in the same order, so that
- * strides may decide: a half is enough where y's channels are contiguous, since every row of this
- * engine's outputs would have to be transposed. */
-static bool fills_vectors(const struct tc_job *job, bool shuffles, bool bare)
+/* What the engines compute for each output that is wanted, at least: this one the cells around a
+ * block along each axis on which taps are shifted, and gather the lanes that no channel fills. A
+ * single vector is slower for gather than two, as each input it reads serves half as many sums. */
+static const double HALO[] = {1, 1, 1.45, 2.2};
+static const double SINGLE = 1.25;
+
+static double unfilled(const struct tc_job *job)
+{
+    const ptrdiff_t co = tc_group_co(job->problem), lanes = job->kernels->lanes;
+    return (double)tc_round_up(co, lanes) / (double)co * (co <= lanes ? SINGLE : 1);
+}
+
+/* Whether gather is faster, on kernels that shift so many axes. If some places are `bare` of taps,
+ * on which this engine wastes its rows, vectors that are half full are enough. So they are where
+ * one tap is all there is and y's channels are contiguous, since every row of this engine's outputs
+ * would have to be transposed: both sum in the same order there, so that strides may decide. Other
+ * such layers are this engine's, unless the inputs are many. */
+static bool fills_vectors(const struct tc_job *job, int shifted, bool bare)
 {
     const ptrdiff_t co = tc_group_co(job->problem);
-    const ptrdiff_t vectors = tc_round_up(co, job->kernels->lanes);
-    if (bare || (shuffles && job->y.c == 1)) {
-        return vectors <= 2 * co;
+    if (bare || (shifted == 0 && job->y.c == 1)) {
+        return tc_round_up(co, job->kernels->lanes) <= 2 * co;
     }
-    return 4 * vectors <= 5 * co && (!shuffles || tc_group_ci(job->problem) >= MANY_CHANNELS);
+    return unfilled(job) <= HALO[shifted] &&
+           (shifted > 0 || tc_group_ci(job->problem) >= MANY_CHANNELS);
 }
 
 /* Why not: for reasons that hold for images of every size, since a plan meets them all. */
@@ -406,11 +418,12 @@ static const char *refuse(const struct tc_job *job)
     const struct tc_problem *const problem = job->problem;
     double inputs = (double)tc_group_ci(problem), taps = 1;
     ptrdiff_t places = 1;
-    bool fits = true, shuffles = true, bare = false;
+    int shifted = 0; /* axes */
+    bool fits = true, bare = false;
     for (int a = 0; a < TC_SPATIAL; a++) {
         const struct tc_cells cells = tc_cells_of(problem, a);
         fits = fits && tc_cells_fit(problem, a);
-        shuffles = shuffles && cells.taps == 1;
+        shifted += cells.taps > 1;
         bare = bare || cells.common == 0;
         inputs *= 1 + 2 * (double)tc_cells_reach(&cells);
         taps *= (double)cells.taps;
@@ -423,7 +436,7 @@ static const char *refuse(const struct tc_job *job)
         inputs * job->kernels->bytes > (double)job->cpu->l2_bytes) {
         return "what one cell reads and gives does not fit the cache";
     }
-    if (!job->forced && fills_vectors(job, shuffles, bare)) {
+    if (!job->forced && fills_vectors(job, shifted, bare)) {
         return "the output channels fill vectors";
     }
     return NULL;
