@@ -36,6 +36,7 @@ enum {
     TASKS = 16,      /* so many at least, if slabs can help it */
     SHARE_ROWS = 24, /* so many rows are worth a panel of their own */
     COPY_COST = 8,   /* of a vector into a panel, in multiply-adds */
+    TURN_COST = 4,   /* of a vector of sums that is transposed into gw */
 };
 
 /* How the channels are spread over lanes and rows. */
@@ -70,13 +71,26 @@ static double spread_of(const struct tc_job *job)
     return (double)s[TC_D] * (double)s[TC_H] * (double)s[TC_W];
 }
 
+/* Positions of the small side in the whole batch. */
+static double positions_of(const struct tc_job *job)
+{
+    double positions = (double)tc_max(job->problem->n, 1);
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        positions *= (double)job->problem->i[a];
+    }
+    return positions;
+}
+
 static struct roles roles_of(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
     const struct tc_weight *const w = &job->w;
     const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p);
     const double spread = spread_of(job), copied = (double)ci + (double)co * spread;
-    const double by_ci = cost_of(job, ci, co, 1), by_co = cost_of(job, co, ci, spread);
+    /* where the kernel is a point, lanes of co lie in gw as they are summed */
+    const double turned = kernel_volume(job) == 1 ? TURN_COST / positions_of(job) : 0;
+    const double by_ci = cost_of(job, ci, co, 1 + turned * (double)co / COPY_COST);
+    const double by_co = cost_of(job, co, ci, spread);
     /* lane by lane, a multiply-add takes two loads instead of one or less */
     const double by_group = cost_of(job, p->g, 2 * ci * co, copied);
     if (by_group < (double)p->g * (by_ci < by_co ? by_ci : by_co)) {
@@ -231,7 +245,8 @@ struct state {
     bool last;                      /* the last, and gw is to be written */
     struct view small, large;       /* the first channel of the set, or of the part's groups */
     char *panel;
-    ptrdiff_t base; /* the row that sums begin with */
+    bool direct;    /* sums are in gw itself */
+    ptrdiff_t base; /* else the row that they begin with */
     void *sums;     /* [row][k][lanes] of the share's rows, or of those at work */
 };
 
@@ -249,6 +264,36 @@ static void meet(const struct state *s, struct tc_range met[TC_GRID])
     }
 }
 
+/* Loops over positions, the outermost first, and what a step of each is in two arrays. */
+struct loops {
+    ptrdiff_t length[TC_GRID], a[TC_GRID], b[TC_GRID];
+};
+
+/* As few loops as there can be, in the same order: those of length 1 go, and those whose steps in
+ * both arrays are the whole of the next become one with it. They end with the last; the others
+ * have length 1. */
+static void join_loops(struct loops *loops)
+{
+    int to = TC_GRID - 1;
+    for (int g = TC_GRID - 2; g >= 0; g--) {
+        const ptrdiff_t length = loops->length[g], inner = loops->length[to];
+        if (length == 1) {
+            continue;
+        }
+        if (loops->a[g] == inner * loops->a[to] && loops->b[g] == inner * loops->b[to]) {
+            loops->length[to] *= length;
+            continue;
+        }
+        to -= inner != 1;
+        loops->length[to] = length;
+        loops->a[to] = loops->a[g];
+        loops->b[to] = loops->b[g];
+    }
+    for (int g = 0; g < to; g++) {
+        loops->length[g] = 1;
+    }
+}
+
 /* Copies the lanes of one channel of an image, or one of each group, `step` elements apart, to
  * [n][d][h][w][lanes]. */
 static struct tc_image fill_panel(const struct state *s, const struct tc_image *from,
@@ -256,29 +301,38 @@ static struct tc_image fill_panel(const struct state *s, const struct tc_image *
 {
     const struct tc_kernels *const kernels = s->job->kernels;
     const ptrdiff_t lanes = s->part.width * kernels->lanes, bytes = kernels->bytes;
-    const ptrdiff_t height = tc_range_length(box[2]), width = tc_range_length(box[3]);
-    const bool whole = from->axis[TC_H] == width * from->axis[TC_W]; /* rows follow each other */
-    const ptrdiff_t run = whole ? height * width : width;
-    if (s->part.lanes < lanes) {
-        const ptrdiff_t rows = tc_range_length(box[0]) * tc_range_length(box[1]) * height;
-        memset(panel, 0, (size_t)(rows * width * lanes * bytes));
+    const ptrdiff_t depth = tc_range_length(box[1]), height = tc_range_length(box[2]);
+    const ptrdiff_t width = tc_range_length(box[3]);
+    const ptrdiff_t all = tc_range_length(box[0]) * depth * height * width;
+    struct loops loops = {
+        .length = {tc_range_length(box[0]), depth, height, width},
+        .a = {from->n, from->axis[TC_D], from->axis[TC_H], from->axis[TC_W]},
+        .b = {depth * height * width, height * width, width, 1},
+    };
+    ptrdiff_t first = 0;
+    for (int g = 0; g < TC_GRID; g++) {
+        first += box[g].begin * loops.a[g];
     }
+    if (s->part.lanes < lanes) {
+        memset(panel, 0, (size_t)(all * lanes * bytes));
+    }
+    join_loops(&loops);
     char *to = panel;
-    for (ptrdiff_t n = box[0].begin; n < box[0].end; n++) {
-        for (ptrdiff_t d = box[1].begin; d < box[1].end; d++) {
-            for (ptrdiff_t h = box[2].begin; h < box[2].end; h += whole ? height : 1) {
-                const ptrdiff_t at = n * from->n + d * from->axis[TC_D] + h * from->axis[TC_H] +
-                                     box[3].begin * from->axis[TC_W];
-                const struct tc_matrix src = {tc_at(from->data, at, bytes), step, from->axis[TC_W]};
-                tc_copy(kernels, s->part.lanes, run, (struct tc_matrix){to, 1, lanes}, src);
-                to += run * lanes * bytes;
+    for (ptrdiff_t t0 = 0; t0 < loops.length[0]; t0++) {
+        for (ptrdiff_t t1 = 0; t1 < loops.length[1]; t1++) {
+            for (ptrdiff_t t2 = 0; t2 < loops.length[2]; t2++) {
+                const ptrdiff_t at = first + t0 * loops.a[0] + t1 * loops.a[1] + t2 * loops.a[2];
+                const struct tc_matrix src = {tc_at(from->data, at, bytes), step, loops.a[3]};
+                tc_copy(kernels, s->part.lanes, loops.length[3], (struct tc_matrix){to, 1, lanes},
+                        src);
+                to += loops.length[3] * lanes * bytes;
             }
         }
     }
     return (struct tc_image){
         .data = panel,
-        .n = tc_range_length(box[1]) * height * width * lanes,
-        .c = (to - panel) / bytes,
+        .n = depth * height * width * lanes,
+        .c = all * lanes,
         .axis = {height * width * lanes, width * lanes, lanes},
     };
 }
@@ -355,6 +409,16 @@ static ptrdiff_t step_of(const struct state *s, const struct view *view, int a)
     return view->image.axis[a] * (view == &s->large ? s->job->lattice.axis[a].out_step : 1);
 }
 
+/* Offset in gw of the part's first lane. */
+static ptrdiff_t offset_in_gw(const struct state *s, ptrdiff_t row, const ptrdiff_t k[TC_SPATIAL])
+{
+    const struct roles *const roles = &s->roles;
+    const struct tc_weight *const w = &s->job->w;
+    return s->set * w->g + s->part.first * roles->lane_step +
+           row / roles->inner * roles->row_steps[0] + row % roles->inner * roles->row_steps[1] +
+           k[TC_D] * w->axis[TC_D] + k[TC_H] * w->axis[TC_H] + k[TC_W] * w->axis[TC_W];
+}
+
 /* Some rows and, from k on along the width, some kernel elements of each, over one box. */
 struct piece {
     struct tc_range rows;
@@ -362,6 +426,21 @@ struct piece {
     struct tc_range box[TC_GRID];
     bool add;
 };
+
+/* Where a piece's sums are: rows, and kernel elements along the width. */
+static struct tc_matrix sums_of(const struct state *s, const struct piece *piece)
+{
+    const ptrdiff_t *const k = s->job->problem->k, *const at = piece->k;
+    const ptrdiff_t lanes = s->part.width * s->job->kernels->lanes, bytes = s->job->kernels->bytes;
+    const ptrdiff_t volume = kernel_volume(s->job), first = piece->rows.begin;
+    if (s->direct) {
+        return (struct tc_matrix){tc_at(s->job->w.data, offset_in_gw(s, first, at), bytes),
+                                  s->roles.row_steps[1], s->job->w.axis[TC_W]};
+    }
+    const ptrdiff_t tap = (at[TC_D] * k[TC_H] + at[TC_H]) * k[TC_W] + at[TC_W];
+    return (struct tc_matrix){tc_at(s->sums, ((first - s->base) * volume + tap) * lanes, bytes),
+                              volume * lanes, lanes};
+}
 
 static void run_tile(const struct state *s, const struct piece *piece)
 {
@@ -371,33 +450,38 @@ static void run_tile(const struct state *s, const struct piece *piece)
     const bool small_lanes = roles->small_lanes;
     const struct view *const a = small_lanes ? &s->large : &s->small;
     const struct view *const b = small_lanes ? &s->small : &s->large;
-    const ptrdiff_t bytes = job->kernels->bytes, lanes = s->part.width * job->kernels->lanes;
-    const ptrdiff_t volume = kernel_volume(job), first = piece->rows.begin;
-    const ptrdiff_t tap =
-        (piece->k[TC_D] * p->k[TC_H] + piece->k[TC_H]) * p->k[TC_W] + piece->k[TC_W];
+    const ptrdiff_t bytes = job->kernels->bytes, first = piece->rows.begin;
+    const struct tc_matrix sums = sums_of(s, piece);
     ptrdiff_t a_row[TC_MAX_ROWS], c_row[TC_MAX_ROWS];
     ptrdiff_t a_at = offset_of(s, a, piece->box, piece->k),
               b_at = offset_of(s, b, piece->box, piece->k);
+    struct loops loops = {{tc_range_length(piece->box[0])}, {a->image.n}, {b->image.n}};
+    for (int g = 1; g < TC_GRID; g++) {
+        loops.length[g] = tc_range_length(piece->box[g]);
+        loops.a[g] = step_of(s, a, g - 1);
+        loops.b[g] = step_of(s, b, g - 1);
+    }
+    join_loops(&loops);
     struct tc_tile tile = {
         .lanes = s->part.lanes,
-        .k = tc_range_length(piece->box[3]),
+        .k = loops.length[TC_SPATIAL],
         .a_row = a_row,
-        .a_k = step_of(s, a, TC_W),
-        .b_k = step_of(s, b, TC_W),
+        .a_k = loops.a[TC_SPATIAL],
+        .b_k = loops.b[TC_SPATIAL],
         .a_by_lane = roles->by_group,
         .add = piece->add,
-        .c = tc_at(s->sums, ((first - s->base) * volume + tap) * lanes, bytes),
+        .c = sums.data,
         .c_row = c_row,
     };
     for (int g = 0; g < TC_SPATIAL; g++) {
-        tile.taps[g] = tc_range_length(piece->box[g]);
-        tile.a_tap[g] = g == 0 ? a->image.n : step_of(s, a, g - 1);
-        tile.b_tap[g] = g == 0 ? b->image.n : step_of(s, b, g - 1);
+        tile.taps[g] = loops.length[g];
+        tile.a_tap[g] = loops.a[g];
+        tile.b_tap[g] = loops.b[g];
     }
     for (ptrdiff_t row = first; row < piece->rows.end; row++) {
         for (ptrdiff_t t = 0; t < piece->taps; t++, tile.rows++) {
             a_row[tile.rows] = (row - first) * a->image.c + t * p->d[TC_W] * a->image.axis[TC_W];
-            c_row[tile.rows] = ((row - first) * volume + t) * lanes;
+            c_row[tile.rows] = (row - first) * sums.row + t * sums.column;
         }
     }
     if (roles->by_group) { /* one row at a time: a pair of channels */
@@ -510,7 +594,7 @@ static void run_chunk(struct state *s)
         const struct tc_range rows = {s->rows.begin + share.begin, s->rows.begin + share.end};
         s->base = s->first && s->last ? rows.begin : s->base;
         run_kernel(s, rows, taps);
-        if (s->last) {
+        if (s->last && !s->direct) {
             write_rows(s, rows);
         }
     }
@@ -571,6 +655,7 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
         const ptrdiff_t row = kernel_volume(job) * s.part.width * job->kernels->lanes;
         s.sums = tc_at(slab_at(run, s.set, part, slab), s.rows.begin * row, job->kernels->bytes);
     }
+    s.direct = run->slabs == 1 && run->roles.lane_step == 1;
     s.base = s.rows.begin;
     run_chunks(&s, tc_share_of(chunk_count(job), slab, run->slabs), run->slabs == 1);
 }
