@@ -39,6 +39,8 @@ enum {
     TURN_COST = 4,   /* of a vector of sums that is transposed into gw */
 };
 
+static const double GAPS_COST = 1.1;
+
 /* How the channels are spread over lanes and rows. */
 struct roles {
     bool by_group;                     /* lanes are groups */
@@ -76,7 +78,7 @@ static double positions_of(const struct tc_job *job)
 {
     double positions = (double)tc_max(job->problem->n, 1);
     for (int a = 0; a < TC_SPATIAL; a++) {
-        positions *= (double)job->problem->i[a];
+        positions *= (double)tc_max(job->problem->i[a], 1);
     }
     return positions;
 }
@@ -90,7 +92,8 @@ static struct roles roles_of(const struct tc_job *job)
     /* where the kernel is a point, lanes of co lie in gw as they are summed */
     const double turned = kernel_volume(job) == 1 ? TURN_COST / positions_of(job) : 0;
     const double by_ci = cost_of(job, ci, co, 1 + turned * (double)co / COPY_COST);
-    const double by_co = cost_of(job, co, ci, spread);
+    /* a stride leaves gaps in the panel: more of the cache for the same work */
+    const double by_co = cost_of(job, co, ci, spread) * (spread > 1 ? GAPS_COST : 1);
     /* lane by lane, a multiply-add takes two loads instead of one or less */
     const double by_group = cost_of(job, p->g, 2 * ci * co, copied);
     if (by_group < (double)p->g * (by_ci < by_co ? by_ci : by_co)) {
@@ -171,11 +174,26 @@ static ptrdiff_t part_count(const struct tc_job *job, const struct roles *roles)
     return tc_part_count(job->kernels, roles->lanes);
 }
 
+/* Whether every element of the kernel joins the one position of the small side with a position of
+ * the large side: a matrix product over the batch. */
+static bool is_whole(const struct tc_problem *problem)
+{
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        const ptrdiff_t reach = problem->d[a] * (problem->k[a] - 1) + 1;
+        if (problem->i[a] != 1 || problem->p[a] != 0 || problem->o[a] < reach) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Where kernel elements may or may not become channels, as strides have it, there is but one slab:
+ * then both sum in the same order. */
 static ptrdiff_t slab_count(const struct tc_job *job, const struct roles *roles)
 {
     const ptrdiff_t shares = tc_max(roles->rows / SHARE_ROWS, 1);
     const ptrdiff_t tasks = roles->sets * part_count(job, roles) * shares;
-    return tc_clamp(tc_ceil_div(TASKS, tasks), 1, chunk_count(job));
+    return is_whole(job->problem) ? 1 : tc_clamp(tc_ceil_div(TASKS, tasks), 1, chunk_count(job));
 }
 
 /* Bytes of the sums of some rows; PTRDIFF_MAX if they cannot be counted. */
@@ -197,7 +215,77 @@ static ptrdiff_t panel_bytes(const struct tc_job *job, const struct roles *roles
     return (small + large) * panel_lanes(job, roles) * job->kernels->bytes;
 }
 
-static const char *accept(struct tc_job *job)
+/* The step from one of `channels` channels to the next, if those of the spatial axes' `length`
+ * elements follow each other as more channels; else 0. */
+static ptrdiff_t joint_step(ptrdiff_t c, const ptrdiff_t step[TC_SPATIAL],
+                            const ptrdiff_t length[TC_SPATIAL])
+{
+    ptrdiff_t joint = 0, inner = 1;
+    for (int a = TC_W; a >= 0; a--) {
+        if (length[a] == 1) {
+            continue;
+        }
+        joint = inner == 1 ? step[a] : joint;
+        if (step[a] != inner * joint) {
+            return 0;
+        }
+        inner *= length[a];
+    }
+    return c == inner * joint ? joint : 0;
+}
+
+/* Makes channels of the large side from kernel elements, where that is possible. */
+static void fold_kernel(struct tc_job *job, struct tc_problem *problem)
+{
+    ptrdiff_t step[TC_SPATIAL];
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        step[a] = problem->d[a] * job->y.axis[a];
+    }
+    const ptrdiff_t y = joint_step(job->y.c, step, problem->k);
+    const ptrdiff_t w = joint_step(job->w.co, job->w.axis, problem->k);
+    if (!is_whole(problem) || y == 0 || w == 0 || roles_of(job).by_group) {
+        return;
+    }
+    job->y.c = y;
+    job->w.co = w;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        problem->co *= problem->k[a];
+        problem->k[a] = problem->o[a] = problem->s[a] = problem->d[a] = 1;
+        problem->pe[a] = problem->op[a] = 0;
+    }
+}
+
+/* The same job with what `problem` is to become: along axes where the kernel is a point, positions
+ * of the small side that meet none of the large side and those in between that the stride leaves
+ * out are left out of the views; kernel elements become channels. */
+static struct tc_job job_of(const struct tc_job *job, struct tc_problem *problem)
+{
+    struct tc_job other = *job;
+    const ptrdiff_t bytes = job->kernels->bytes;
+    *problem = *job->problem;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        const struct tc_range met = tc_lattice_joined(&job->lattice.axis[a], 0);
+        const ptrdiff_t u = problem->s[a] * met.begin - problem->p[a];
+        const bool every_other = a == TC_W && problem->s[a] == 2; /* whole lines transpose faster */
+        if (problem->k[a] > 1 || tc_range_length(met) == 0 || every_other) {
+            continue;
+        }
+        if (other.x.data) {
+            other.x.data = tc_at(other.x.data, met.begin * job->x.axis[a], bytes);
+            other.y.data = tc_at(other.y.data, u * job->y.axis[a], bytes);
+        }
+        other.y.axis[a] *= problem->s[a];
+        problem->i[a] = problem->o[a] = tc_range_length(met);
+        problem->s[a] = 1;
+        problem->p[a] = problem->pe[a] = problem->op[a] = 0;
+    }
+    other.problem = problem;
+    fold_kernel(&other, problem);
+    tc_lattice_init(&other.lattice, problem);
+    return other;
+}
+
+static void book(struct tc_job *job)
 {
     const struct roles roles = roles_of(job);
     set_chunks(job, &roles);
@@ -222,6 +310,18 @@ static const char *accept(struct tc_job *job)
             tc_add(job->thread_bytes, sums_bytes(job, &roles, rows), &job->thread_bytes);
         job->thread_bytes = fits ? job->thread_bytes : PTRDIFF_MAX;
     }
+}
+
+static const char *accept(struct tc_job *job)
+{
+    struct tc_problem problem;
+    struct tc_job other = job_of(job, &problem);
+    book(&other);
+    job->blocking = other.blocking;
+    job->tasks = other.tasks;
+    job->packed_bytes = other.packed_bytes;
+    job->shared_bytes = other.shared_bytes;
+    job->thread_bytes = other.thread_bytes;
     return NULL;
 }
 
@@ -419,42 +519,34 @@ static ptrdiff_t offset_in_gw(const struct state *s, ptrdiff_t row, const ptrdif
            k[TC_D] * w->axis[TC_D] + k[TC_H] * w->axis[TC_H] + k[TC_W] * w->axis[TC_W];
 }
 
-/* Some rows and, from k on along the width, some kernel elements of each, over one box. */
+/* Some rows, `count` of them at a time at most, and, from k on along the width, some kernel
+ * elements of each, over one box. */
 struct piece {
     struct tc_range rows;
-    ptrdiff_t k[TC_SPATIAL], taps;
+    ptrdiff_t count, k[TC_SPATIAL], taps;
     struct tc_range box[TC_GRID];
     bool add;
 };
 
-/* Where a piece's sums are: rows, and kernel elements along the width. */
-static struct tc_matrix sums_of(const struct state *s, const struct piece *piece)
+/* Where a piece's sums are from a row on: rows, and kernel elements along the width. */
+static struct tc_matrix sums_of(const struct state *s, const struct piece *piece, ptrdiff_t row)
 {
     const ptrdiff_t *const k = s->job->problem->k, *const at = piece->k;
     const ptrdiff_t lanes = s->part.width * s->job->kernels->lanes, bytes = s->job->kernels->bytes;
-    const ptrdiff_t volume = kernel_volume(s->job), first = piece->rows.begin;
+    const ptrdiff_t volume = kernel_volume(s->job);
     if (s->direct) {
-        return (struct tc_matrix){tc_at(s->job->w.data, offset_in_gw(s, first, at), bytes),
+        return (struct tc_matrix){tc_at(s->job->w.data, offset_in_gw(s, row, at), bytes),
                                   s->roles.row_steps[1], s->job->w.axis[TC_W]};
     }
     const ptrdiff_t tap = (at[TC_D] * k[TC_H] + at[TC_H]) * k[TC_W] + at[TC_W];
-    return (struct tc_matrix){tc_at(s->sums, ((first - s->base) * volume + tap) * lanes, bytes),
+    return (struct tc_matrix){tc_at(s->sums, ((row - s->base) * volume + tap) * lanes, bytes),
                               volume * lanes, lanes};
 }
 
-static void run_tile(const struct state *s, const struct piece *piece)
+/* What the tiles of a piece have in common, with the loops over its box. */
+static struct tc_tile tile_of(const struct state *s, const struct piece *piece,
+                              const struct view *a, const struct view *b)
 {
-    const struct tc_job *const job = s->job;
-    const struct roles *const roles = &s->roles;
-    const struct tc_problem *const p = job->problem;
-    const bool small_lanes = roles->small_lanes;
-    const struct view *const a = small_lanes ? &s->large : &s->small;
-    const struct view *const b = small_lanes ? &s->small : &s->large;
-    const ptrdiff_t bytes = job->kernels->bytes, first = piece->rows.begin;
-    const struct tc_matrix sums = sums_of(s, piece);
-    ptrdiff_t a_row[TC_MAX_ROWS], c_row[TC_MAX_ROWS];
-    ptrdiff_t a_at = offset_of(s, a, piece->box, piece->k),
-              b_at = offset_of(s, b, piece->box, piece->k);
     struct loops loops = {{tc_range_length(piece->box[0])}, {a->image.n}, {b->image.n}};
     for (int g = 1; g < TC_GRID; g++) {
         loops.length[g] = tc_range_length(piece->box[g]);
@@ -465,34 +557,53 @@ static void run_tile(const struct state *s, const struct piece *piece)
     struct tc_tile tile = {
         .lanes = s->part.lanes,
         .k = loops.length[TC_SPATIAL],
-        .a_row = a_row,
         .a_k = loops.a[TC_SPATIAL],
         .b_k = loops.b[TC_SPATIAL],
-        .a_by_lane = roles->by_group,
+        .a_by_lane = s->roles.by_group,
         .add = piece->add,
-        .c = sums.data,
-        .c_row = c_row,
     };
     for (int g = 0; g < TC_SPATIAL; g++) {
         tile.taps[g] = loops.length[g];
         tile.a_tap[g] = loops.a[g];
         tile.b_tap[g] = loops.b[g];
     }
-    for (ptrdiff_t row = first; row < piece->rows.end; row++) {
-        for (ptrdiff_t t = 0; t < piece->taps; t++, tile.rows++) {
-            a_row[tile.rows] = (row - first) * a->image.c + t * p->d[TC_W] * a->image.axis[TC_W];
-            c_row[tile.rows] = (row - first) * sums.row + t * sums.column;
+    return tile;
+}
+
+static void run_tiles(const struct state *s, const struct piece *piece)
+{
+    const struct tc_job *const job = s->job;
+    const struct roles *const roles = &s->roles;
+    const struct view *const a = roles->small_lanes ? &s->large : &s->small;
+    const struct view *const b = roles->small_lanes ? &s->small : &s->large;
+    const ptrdiff_t a_at = offset_of(s, a, piece->box, piece->k);
+    const ptrdiff_t b_at = offset_of(s, b, piece->box, piece->k);
+    const ptrdiff_t bytes = job->kernels->bytes, length = tc_range_length(piece->rows);
+    const ptrdiff_t a_step = job->problem->d[TC_W] * a->image.axis[TC_W];
+    const ptrdiff_t steps = tc_ceil_div(length, piece->count);
+    const struct tc_matrix sums = sums_of(s, piece, piece->rows.begin);
+    ptrdiff_t a_row[TC_MAX_ROWS], c_row[TC_MAX_ROWS];
+    struct tc_tile tile = tile_of(s, piece, a, b);
+    tile.a_row = a_row;
+    tile.c_row = c_row;
+    for (ptrdiff_t row = 0, i = 0; row < tc_min(piece->count, length); row++) {
+        for (ptrdiff_t t = 0; t < piece->taps; t++, i++) {
+            a_row[i] = row * a->image.c + t * a_step;
+            c_row[i] = row * sums.row + t * sums.column;
         }
     }
-    if (roles->by_group) { /* one row at a time: a pair of channels */
-        a_at += first % roles->inner * a->image.c;
-        b_at += first / roles->inner * b->image.c;
-    } else {
-        a_at += first * a->image.c;
+    for (ptrdiff_t step = 0; step < steps; step++) {
+        const struct tc_range share = tc_share_of(length, step, steps);
+        const ptrdiff_t row = piece->rows.begin + share.begin;
+        /* lanes that are groups take one row at a time, a pair of channels */
+        const ptrdiff_t a_c = roles->by_group ? row % roles->inner : row;
+        const ptrdiff_t b_c = roles->by_group ? row / roles->inner : 0;
+        tile.rows = tc_range_length(share) * piece->taps;
+        tile.a = tc_at(a->image.data, a_at + a_c * a->image.c, bytes);
+        tile.b = tc_at(b->image.data, b_at + b_c * b->image.c, bytes);
+        tile.c = step == 0 ? sums.data : sums_of(s, piece, row).data;
+        job->kernels->tile[s->part.width - 1](&tile);
     }
-    tile.a = tc_at(a->image.data, a_at, bytes);
-    tile.b = tc_at(b->image.data, b_at, bytes);
-    job->kernels->tile[s->part.width - 1](&tile);
 }
 
 static struct tc_range intersect(struct tc_range a, struct tc_range b)
@@ -515,7 +626,7 @@ static void run_taps(const struct state *s, struct piece piece)
     const struct tc_range common = intersect(first, last);
     piece.box[3] = common;
     piece.add = !s->first;
-    run_tile(s, &piece);
+    run_tiles(s, &piece);
     for (ptrdiff_t t = 0; t < piece.taps && piece.taps > 1; t++) {
         struct piece rest = piece;
         rest.k[TC_W] += t;
@@ -527,17 +638,17 @@ static void run_taps(const struct state *s, struct piece piece)
         for (int side = 0; side < 2; side++) {
             rest.box[3] = side == 0 ? before : behind;
             if (tc_range_length(rest.box[3]) > 0) {
-                run_tile(s, &rest);
+                run_tiles(s, &rest);
             }
         }
     }
 }
 
-/* All kernel elements of some rows, `taps` along the width at once. */
-static void run_kernel(const struct state *s, struct tc_range rows, ptrdiff_t taps)
+/* All kernel elements of some rows, `count` of those and `taps` along the width at once. */
+static void run_kernel(const struct state *s, struct tc_range rows, ptrdiff_t count, ptrdiff_t taps)
 {
     const ptrdiff_t *const k = s->job->problem->k;
-    struct piece piece = {.rows = rows, .box = {s->chunk[0]}};
+    struct piece piece = {.rows = rows, .count = count, .box = {s->chunk[0]}};
     for (piece.k[TC_D] = 0; piece.k[TC_D] < k[TC_D]; piece.k[TC_D]++) {
         piece.box[1] = joined(s, TC_D, piece.k[TC_D]);
         for (piece.k[TC_H] = 0; piece.k[TC_H] < k[TC_H]; piece.k[TC_H]++) {
@@ -581,20 +692,24 @@ static void write_rows(const struct state *s, struct tc_range rows)
     }
 }
 
-/* All rows. Those that are ready are written while they are in the cache; if there is but one
- * chunk, their sums need no place of their own. */
+/* All rows. Those that are ready are written, unless they are in gw already, while they are in the
+ * cache; if there is but one chunk, their sums need no place of their own. */
 static void run_chunk(struct state *s)
 {
     const ptrdiff_t most = s->job->kernels->rows[s->part.width - 1];
     const ptrdiff_t count = s->roles.by_group ? 1 : tc_min(tc_range_length(s->rows), most);
     const ptrdiff_t taps = s->roles.small_lanes ? most / count : 1;
+    if (s->direct) {
+        run_kernel(s, s->rows, count, taps);
+        return;
+    }
     const ptrdiff_t steps = tc_ceil_div(tc_range_length(s->rows), count);
     for (ptrdiff_t step = 0; step < steps; step++) {
         const struct tc_range share = tc_share_of(tc_range_length(s->rows), step, steps);
         const struct tc_range rows = {s->rows.begin + share.begin, s->rows.begin + share.end};
         s->base = s->first && s->last ? rows.begin : s->base;
-        run_kernel(s, rows, taps);
-        if (s->last && !s->direct) {
+        run_kernel(s, rows, count, taps);
+        if (s->last) {
             write_rows(s, rows);
         }
     }
@@ -679,8 +794,10 @@ static void add_slabs(const void *context, ptrdiff_t task, int thread)
     write_rows(&s, s.rows);
 }
 
-static void run(const struct tc_job *job, void *scratch)
+static void run(const struct tc_job *whole, void *scratch)
 {
+    struct tc_problem problem;
+    const struct tc_job other = job_of(whole, &problem), *const job = &other;
     struct run context = {.job = job, .roles = roles_of(job), .shared = scratch};
     context.parts = part_count(job, &context.roles);
     context.slabs = slab_count(job, &context.roles);
@@ -692,8 +809,10 @@ static void run(const struct tc_job *job, void *scratch)
     }
 }
 
-static void describe(const struct tc_job *job, struct tc_status *text)
+static void describe(const struct tc_job *whole, struct tc_status *text)
 {
+    struct tc_problem problem;
+    const struct tc_job other = job_of(whole, &problem), *const job = &other;
     const struct roles roles = roles_of(job);
     const struct tc_part part = tc_part_at(job->kernels, roles.lanes, 0);
     tc_say(text, "%d rows x %td %s", job->kernels->rows[part.width - 1],
