@@ -33,10 +33,12 @@
 enum {
     LEAST_PANEL = 128 << 10, /* bytes; half of the second cache where that is more */
     MOST_PANEL = 512 << 10,
-    TASKS = 16,      /* so many at least, if slabs can help it */
-    SHARE_ROWS = 24, /* so many rows are worth a panel of their own */
-    COPY_COST = 8,   /* of a vector into a panel, in multiply-adds */
-    TURN_COST = 4,   /* of a vector of sums that is transposed into gw */
+    TEAM = 4,               /* parts of the lanes that share the rows in the cache, at most */
+    BLOCK_BYTES = 64 << 10, /* of their rows */
+    TASKS = 16,             /* so many at least, if slabs can help it */
+    SHARE_ROWS = 24,        /* so many rows are worth a panel of their own */
+    COPY_COST = 8,          /* of a vector into a panel, in multiply-adds */
+    TURN_COST = 4,          /* of a vector of sums that is transposed into gw */
 };
 
 static const double GAPS_COST = 1.1;
@@ -120,6 +122,21 @@ static ptrdiff_t met_length(const struct tc_job *job, int g, ptrdiff_t size)
     return tc_min(axis->out, axis->out_step * (size - 1) + axis->dilation * (axis->kernel - 1) + 1);
 }
 
+/* Parts of the lanes that a task takes together: the more, the less often the rows are read, which
+ * counts where kernel elements do not meet in the same elements of them. */
+static ptrdiff_t team_size(const struct tc_job *job, const struct roles *roles)
+{
+    const double volume = (double)kernel_volume(job);
+    const double used = roles->small_lanes ? volume / spread_of(job) : volume;
+    const ptrdiff_t parts = tc_part_count(job->kernels, roles->lanes);
+    return roles->by_group || used >= TEAM ? 1 : tc_min(parts, used < 2 ? TEAM : TEAM / 2);
+}
+
+static ptrdiff_t team_count(const struct tc_job *job, const struct roles *roles)
+{
+    return tc_ceil_div(tc_part_count(job->kernels, roles->lanes), team_size(job, roles));
+}
+
 /* Panels hold whole vectors of the widest part. */
 static ptrdiff_t panel_lanes(const struct tc_job *job, const struct roles *roles)
 {
@@ -145,7 +162,8 @@ static void set_chunks(struct tc_job *job, const struct roles *roles)
 {
     const struct panels panels = panels_of(job, roles);
     const ptrdiff_t cache = tc_clamp(job->cpu->l2_bytes / 2, LEAST_PANEL, MOST_PANEL);
-    const ptrdiff_t fit = cache / (panel_lanes(job, roles) * job->kernels->bytes);
+    const ptrdiff_t lanes = panel_lanes(job, roles) * team_size(job, roles);
+    const ptrdiff_t fit = cache / (lanes * job->kernels->bytes);
     ptrdiff_t small = panels.small, large = panels.large;
     for (int g = 1; g < TC_GRID; g++) {
         large *= met_length(job, g, 1);
@@ -192,7 +210,7 @@ static bool is_whole(const struct tc_problem *problem)
 static ptrdiff_t slab_count(const struct tc_job *job, const struct roles *roles)
 {
     const ptrdiff_t shares = tc_max(roles->rows / SHARE_ROWS, 1);
-    const ptrdiff_t tasks = roles->sets * part_count(job, roles) * shares;
+    const ptrdiff_t tasks = roles->sets * team_count(job, roles) * shares;
     return is_whole(job->problem) ? 1 : tc_clamp(tc_ceil_div(TASKS, tasks), 1, chunk_count(job));
 }
 
@@ -290,13 +308,14 @@ static void book(struct tc_job *job)
     const struct roles roles = roles_of(job);
     set_chunks(job, &roles);
     const ptrdiff_t slabs = slab_count(job, &roles);
-    const ptrdiff_t owners = roles.sets * part_count(job, &roles) * slabs;
+    const ptrdiff_t team = team_size(job, &roles);
+    const ptrdiff_t owners = roles.sets * team_count(job, &roles) * slabs;
     const ptrdiff_t wanted = job->threads > 1 ? (ptrdiff_t)job->threads * 4 : 1;
     job->blocking.shares =
         tc_clamp(tc_ceil_div(wanted, owners), 1, tc_max(roles.rows / SHARE_ROWS, 1));
     job->tasks = owners * job->blocking.shares;
     job->packed_bytes = 0;
-    job->thread_bytes = panel_bytes(job, &roles);
+    job->thread_bytes = team * panel_bytes(job, &roles);
     job->shared_bytes = 0;
     if (slabs > 1) {
         ptrdiff_t *const bytes = &job->shared_bytes;
@@ -306,8 +325,9 @@ static void book(struct tc_job *job)
     } else {
         const ptrdiff_t share = tc_ceil_div(roles.rows, job->blocking.shares);
         const ptrdiff_t rows = chunk_count(job) > 1 ? share : tc_min(share, TC_MAX_ROWS);
+        ptrdiff_t sums = sums_bytes(job, &roles, rows);
         const bool fits =
-            tc_add(job->thread_bytes, sums_bytes(job, &roles, rows), &job->thread_bytes);
+            tc_mul(sums, team, &sums) && tc_add(job->thread_bytes, sums, &job->thread_bytes);
         job->thread_bytes = fits ? job->thread_bytes : PTRDIFF_MAX;
     }
 }
@@ -692,25 +712,38 @@ static void write_rows(const struct state *s, struct tc_range rows)
     }
 }
 
+/* Rows that a team takes before the next: while its first part sums them they come into the cache
+ * for the others. */
+static ptrdiff_t block_rows(const struct state *s, ptrdiff_t count)
+{
+    ptrdiff_t bytes = s->job->kernels->bytes;
+    for (int g = 0; g < TC_GRID; g++) {
+        bytes *= tc_range_length(s->chunk[g]);
+    }
+    return count * tc_max(BLOCK_BYTES / tc_max(bytes * count, 1), 1);
+}
+
 /* All rows. Those that are ready are written, unless they are in gw already, while they are in the
  * cache; if there is but one chunk, their sums need no place of their own. */
-static void run_chunk(struct state *s)
+static void run_chunk(struct state *team, ptrdiff_t size)
 {
-    const ptrdiff_t most = s->job->kernels->rows[s->part.width - 1];
-    const ptrdiff_t count = s->roles.by_group ? 1 : tc_min(tc_range_length(s->rows), most);
-    const ptrdiff_t taps = s->roles.small_lanes ? most / count : 1;
-    if (s->direct) {
-        run_kernel(s, s->rows, count, taps);
-        return;
+    ptrdiff_t most = TC_MAX_ROWS;
+    for (const struct state *s = team; s < team + size; s++) {
+        most = tc_min(most, s->job->kernels->rows[s->part.width - 1]);
     }
-    const ptrdiff_t steps = tc_ceil_div(tc_range_length(s->rows), count);
+    const ptrdiff_t length = tc_range_length(team->rows);
+    const ptrdiff_t count = team->roles.by_group ? 1 : tc_min(length, most);
+    const ptrdiff_t taps = team->roles.small_lanes ? most / count : 1;
+    const ptrdiff_t steps = tc_ceil_div(length, team->direct ? block_rows(team, count) : count);
     for (ptrdiff_t step = 0; step < steps; step++) {
-        const struct tc_range share = tc_share_of(tc_range_length(s->rows), step, steps);
-        const struct tc_range rows = {s->rows.begin + share.begin, s->rows.begin + share.end};
-        s->base = s->first && s->last ? rows.begin : s->base;
-        run_kernel(s, rows, count, taps);
-        if (s->last) {
-            write_rows(s, rows);
+        const struct tc_range share = tc_share_of(length, step, steps);
+        const struct tc_range rows = {team->rows.begin + share.begin, team->rows.begin + share.end};
+        for (struct state *s = team; s < team + size; s++) {
+            s->base = s->first && s->last ? rows.begin : s->base;
+            run_kernel(s, rows, count, taps);
+            if (s->last && !s->direct) {
+                write_rows(s, rows);
+            }
         }
     }
 }
@@ -737,20 +770,22 @@ static struct tc_range chunk_axis(const struct tc_job *job, int g, ptrdiff_t num
     return (struct tc_range){begin, tc_min(begin + job->blocking.size[g], small_length(job, g))};
 }
 
-static void run_chunks(struct state *s, struct tc_range chunks, bool writes)
+static void run_chunks(struct state *team, ptrdiff_t size, struct tc_range chunks, bool writes)
 {
-    const ptrdiff_t *const count = s->job->blocking.count;
-    for (ptrdiff_t chunk = chunks.begin; chunk < chunks.end && !tc_is_stopped(s->job->watch);
+    const ptrdiff_t *const count = team->job->blocking.count;
+    for (ptrdiff_t chunk = chunks.begin; chunk < chunks.end && !tc_is_stopped(team->job->watch);
          chunk++) {
-        ptrdiff_t number = chunk;
-        for (int g = TC_GRID - 1; g >= 0; g--) {
-            s->chunk[g] = chunk_axis(s->job, g, number % count[g]);
-            number /= count[g];
+        for (struct state *s = team; s < team + size; s++) {
+            ptrdiff_t number = chunk;
+            for (int g = TC_GRID - 1; g >= 0; g--) {
+                s->chunk[g] = chunk_axis(s->job, g, number % count[g]);
+                number /= count[g];
+            }
+            s->first = chunk == chunks.begin;
+            s->last = writes && chunk + 1 == chunks.end;
+            set_views(s);
         }
-        s->first = chunk == chunks.begin;
-        s->last = writes && chunk + 1 == chunks.end;
-        set_views(s);
-        run_chunk(s);
+        run_chunk(team, size);
     }
 }
 
@@ -758,21 +793,32 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
 {
     const struct run *const run = context;
     const struct tc_job *const job = run->job;
+    const struct roles *const roles = &run->roles;
     const ptrdiff_t slab = task % run->slabs, share = task / run->slabs % job->blocking.shares;
     const ptrdiff_t owner = task / run->slabs / job->blocking.shares;
-    const ptrdiff_t part = owner % run->parts;
-    struct state s = {.job = job, .roles = run->roles, .set = owner / run->parts};
-    s.part = tc_part_at(job->kernels, run->roles.lanes, part);
-    s.rows = tc_share_of(run->roles.rows, share, job->blocking.shares);
-    s.panel = run->scratch + thread * job->thread_bytes;
-    s.sums = s.panel + panel_bytes(job, &run->roles);
-    if (run->slabs > 1) {
-        const ptrdiff_t row = kernel_volume(job) * s.part.width * job->kernels->lanes;
-        s.sums = tc_at(slab_at(run, s.set, part, slab), s.rows.begin * row, job->kernels->bytes);
+    const ptrdiff_t teams = team_count(job, roles), most = team_size(job, roles);
+    const struct tc_range parts = tc_share_of(run->parts, owner % teams, teams);
+    const struct tc_range rows = tc_share_of(roles->rows, share, job->blocking.shares);
+    const ptrdiff_t panel = panel_bytes(job, roles);
+    char *const scratch = run->scratch + thread * job->thread_bytes;
+    const ptrdiff_t sums = (job->thread_bytes - most * panel) / most;
+    struct state team[TEAM];
+    for (ptrdiff_t i = 0; i < tc_range_length(parts); i++) {
+        struct state *const s = &team[i];
+        *s = (struct state){.job = job, .roles = *roles, .set = owner / teams, .rows = rows};
+        s->part = tc_part_at(job->kernels, roles->lanes, parts.begin + i);
+        s->panel = scratch + i * panel;
+        s->sums = scratch + most * panel + i * sums;
+        if (run->slabs > 1) {
+            const ptrdiff_t row = kernel_volume(job) * s->part.width * job->kernels->lanes;
+            s->sums = tc_at(slab_at(run, s->set, parts.begin + i, slab), rows.begin * row,
+                            job->kernels->bytes);
+        }
+        s->direct = run->slabs == 1 && roles->lane_step == 1;
+        s->base = rows.begin;
     }
-    s.direct = run->slabs == 1 && run->roles.lane_step == 1;
-    s.base = s.rows.begin;
-    run_chunks(&s, tc_share_of(chunk_count(job), slab, run->slabs), run->slabs == 1);
+    run_chunks(team, tc_range_length(parts), tc_share_of(chunk_count(job), slab, run->slabs),
+               run->slabs == 1);
 }
 
 /* Adds the slabs of a set's part in their order and writes the sum. */
