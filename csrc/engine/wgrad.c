@@ -33,8 +33,11 @@
 enum {
     LEAST_PANEL = 128 << 10, /* bytes; half of the second cache where that is more */
     MOST_PANEL = 512 << 10,
-    TEAM = 4,               /* parts of the lanes that share the rows in the cache, at most */
-    BLOCK_BYTES = 64 << 10, /* of their rows */
+    TEAM = 4,               /* parts of the lanes that share the rows in the cache, at most, */
+    TEAM_BYTES = 256,       /* and so many bytes of a position, about; */
+    MOST_SUMS = 1 << 20,    /* bytes of their sums */
+    MUCH_USED = 4,          /* kernel elements that meet in an element are no reason for a team */
+    BLOCK_BYTES = 64 << 10, /* of the rows that a team takes at once */
     TASKS = 16,             /* so many at least, if slabs can help it */
     SHARE_ROWS = 24,        /* so many rows are worth a panel of their own */
     COPY_COST = 8,          /* of a vector into a panel, in multiply-adds */
@@ -122,26 +125,41 @@ static ptrdiff_t met_length(const struct tc_job *job, int g, ptrdiff_t size)
     return tc_min(axis->out, axis->out_step * (size - 1) + axis->dilation * (axis->kernel - 1) + 1);
 }
 
-/* Parts of the lanes that a task takes together: the more, the less often the rows are read, which
- * counts where kernel elements do not meet in the same elements of them. */
-static ptrdiff_t team_size(const struct tc_job *job, const struct roles *roles)
-{
-    const double volume = (double)kernel_volume(job);
-    const double used = roles->small_lanes ? volume / spread_of(job) : volume;
-    const ptrdiff_t parts = tc_part_count(job->kernels, roles->lanes);
-    return roles->by_group || used >= TEAM ? 1 : tc_min(parts, used < 2 ? TEAM : TEAM / 2);
-}
-
-static ptrdiff_t team_count(const struct tc_job *job, const struct roles *roles)
-{
-    return tc_ceil_div(tc_part_count(job->kernels, roles->lanes), team_size(job, roles));
-}
-
 /* Panels hold whole vectors of the widest part. */
 static ptrdiff_t panel_lanes(const struct tc_job *job, const struct roles *roles)
 {
     const ptrdiff_t vectors = tc_ceil_div(roles->lanes, job->kernels->lanes);
     return tc_ceil_div(vectors, tc_part_count(job->kernels, roles->lanes)) * job->kernels->lanes;
+}
+
+static ptrdiff_t part_count(const struct tc_job *job, const struct roles *roles)
+{
+    return tc_part_count(job->kernels, roles->lanes);
+}
+
+/* Bytes of the sums of some rows; PTRDIFF_MAX if they cannot be counted. */
+static ptrdiff_t sums_bytes(const struct tc_job *job, const struct roles *roles, ptrdiff_t rows)
+{
+    ptrdiff_t bytes = panel_lanes(job, roles) * job->kernels->bytes;
+    const bool fits = tc_mul(bytes, rows, &bytes) && tc_mul(bytes, kernel_volume(job), &bytes);
+    return fits ? bytes : PTRDIFF_MAX;
+}
+
+/* Parts of the lanes that a task takes together: the more, the less often the rows are read, which
+ * counts where few kernel elements meet in the same elements of them. */
+static ptrdiff_t team_size(const struct tc_job *job, const struct roles *roles)
+{
+    const double volume = (double)kernel_volume(job);
+    const double used = roles->small_lanes ? volume / spread_of(job) : volume;
+    const ptrdiff_t bytes = panel_lanes(job, roles) * job->kernels->bytes;
+    const ptrdiff_t size = tc_min(tc_ceil_div(TEAM_BYTES, bytes), part_count(job, roles));
+    const bool fits = sums_bytes(job, roles, roles->rows) <= MOST_SUMS / TEAM;
+    return roles->by_group || used >= MUCH_USED || !fits ? 1 : tc_clamp(size, 1, TEAM);
+}
+
+static ptrdiff_t team_count(const struct tc_job *job, const struct roles *roles)
+{
+    return tc_ceil_div(part_count(job, roles), team_size(job, roles));
 }
 
 struct panels {
@@ -187,11 +205,6 @@ static ptrdiff_t chunk_count(const struct tc_job *job)
     return count[0] * count[1] * count[2] * count[3];
 }
 
-static ptrdiff_t part_count(const struct tc_job *job, const struct roles *roles)
-{
-    return tc_part_count(job->kernels, roles->lanes);
-}
-
 /* Whether every element of the kernel joins the one position of the small side with a position of
  * the large side: a matrix product over the batch. */
 static bool is_whole(const struct tc_problem *problem)
@@ -212,14 +225,6 @@ static ptrdiff_t slab_count(const struct tc_job *job, const struct roles *roles)
     const ptrdiff_t shares = tc_max(roles->rows / SHARE_ROWS, 1);
     const ptrdiff_t tasks = roles->sets * team_count(job, roles) * shares;
     return is_whole(job->problem) ? 1 : tc_clamp(tc_ceil_div(TASKS, tasks), 1, chunk_count(job));
-}
-
-/* Bytes of the sums of some rows; PTRDIFF_MAX if they cannot be counted. */
-static ptrdiff_t sums_bytes(const struct tc_job *job, const struct roles *roles, ptrdiff_t rows)
-{
-    ptrdiff_t bytes = panel_lanes(job, roles) * job->kernels->bytes;
-    const bool fits = tc_mul(bytes, rows, &bytes) && tc_mul(bytes, kernel_volume(job), &bytes);
-    return fits ? bytes : PTRDIFF_MAX;
 }
 
 static ptrdiff_t panel_bytes(const struct tc_job *job, const struct roles *roles)
