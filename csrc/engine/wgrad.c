@@ -20,6 +20,9 @@
  * Where groups are many and small (depthwise), groups are lanes: both sides are copied to panels,
  * and a tile multiplies them lane by lane.
  *
+ * Where the kernel is a point along an axis, its stride is one of a view; where the small side is
+ * one position, kernel elements are channels of the large side.
+ *
  * A task owns some lanes and rows. Where that gives few tasks, the chunks are dealt out to slabs,
  * whose sums are added in order; how many there are follows from the geometry, never from the
  * number of threads, which must not change a bit. */
