@@ -248,6 +248,15 @@ static bool few_channels(const struct tc_job *job)
     return co <= 2 || ci <= PAIRS / co;
 }
 
+/* Whether many lines are split element by element, for more time than the taps that meet them make
+ * up for: gather takes the inputs as they lie. */
+static bool splits_much(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    return p->g > 1 && tc_group_ci(p) > 1 && tc_max(p->k[TC_D], p->k[TC_H]) > 1 && p->s[TC_W] > 2 &&
+           p->k[TC_W] / 2 < p->s[TC_W];
+}
+
 static const char *refuse(const struct tc_job *job)
 {
     const bool small = job->problem->operation->contraction == TC_SMALL_FROM_LARGE;
@@ -261,6 +270,9 @@ static const char *refuse(const struct tc_job *job)
     }
     if (!job->forced && steps_far(job)) {
         return "the stride along the width is too long to copy all inputs";
+    }
+    if (!job->forced && splits_much(job)) {
+        return "the stride along the width is long and the kernel short";
     }
     if (!job->forced && !few_channels(job)) {
         return "other engines are faster for so many channels a group";

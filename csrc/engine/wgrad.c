@@ -20,6 +20,9 @@
  * Where groups are many and small (depthwise), groups are lanes: both sides are copied to panels,
  * and a tile multiplies them lane by lane.
  *
+ * Where the kernel is a point along an axis, its stride is one of a view; where the small side is
+ * one position, kernel elements are channels of the large side.
+ *
  * A task owns some lanes and rows. Where that gives few tasks, the chunks are dealt out to slabs,
  * whose sums are added in order; how many there are follows from the geometry, never from the
  * number of threads, which must not change a bit. */
@@ -33,10 +36,18 @@
 enum {
     LEAST_PANEL = 128 << 10, /* bytes; half of the second cache where that is more */
     MOST_PANEL = 512 << 10,
-    TASKS = 16,      /* so many at least, if slabs can help it */
-    SHARE_ROWS = 24, /* so many rows are worth a panel of their own */
-    COPY_COST = 8,   /* of a vector into a panel, in multiply-adds */
+    TEAM = 4,               /* parts of the lanes that share the rows in the cache, at most, */
+    TEAM_BYTES = 256,       /* and so many bytes of a position, about; */
+    MOST_SUMS = 1 << 20,    /* bytes of their sums */
+    MUCH_USED = 4,          /* kernel elements that meet in an element are no reason for a team */
+    BLOCK_BYTES = 64 << 10, /* of the rows that a team takes at once */
+    TASKS = 16,             /* so many at least, if slabs can help it */
+    SHARE_ROWS = 24,        /* so many rows are worth a panel of their own */
+    COPY_COST = 8,          /* of a vector into a panel, in multiply-adds */
+    TURN_COST = 4,          /* of a vector of sums that is transposed into gw */
 };
+
+static const double GAPS_COST = 1.1;
 
 /* How the channels are spread over lanes and rows. */
 struct roles {
@@ -70,13 +81,27 @@ static double spread_of(const struct tc_job *job)
     return (double)s[TC_D] * (double)s[TC_H] * (double)s[TC_W];
 }
 
+/* Positions of the small side in the whole batch. */
+static double positions_of(const struct tc_job *job)
+{
+    double positions = (double)tc_max(job->problem->n, 1);
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        positions *= (double)tc_max(job->problem->i[a], 1);
+    }
+    return positions;
+}
+
 static struct roles roles_of(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
     const struct tc_weight *const w = &job->w;
     const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p);
     const double spread = spread_of(job), copied = (double)ci + (double)co * spread;
-    const double by_ci = cost_of(job, ci, co, 1), by_co = cost_of(job, co, ci, spread);
+    /* where the kernel is a point, lanes of co lie in gw as they are summed */
+    const double turned = kernel_volume(job) == 1 ? TURN_COST / positions_of(job) : 0;
+    const double by_ci = cost_of(job, ci, co, 1 + turned * (double)co / COPY_COST);
+    /* a stride leaves gaps in the panel: more of the cache for the same work */
+    const double by_co = cost_of(job, co, ci, spread) * (spread > 1 ? GAPS_COST : 1);
     /* lane by lane, a multiply-add takes two loads instead of one or less */
     const double by_group = cost_of(job, p->g, 2 * ci * co, copied);
     if (by_group < (double)p->g * (by_ci < by_co ? by_ci : by_co)) {
@@ -110,6 +135,36 @@ static ptrdiff_t panel_lanes(const struct tc_job *job, const struct roles *roles
     return tc_ceil_div(vectors, tc_part_count(job->kernels, roles->lanes)) * job->kernels->lanes;
 }
 
+static ptrdiff_t part_count(const struct tc_job *job, const struct roles *roles)
+{
+    return tc_part_count(job->kernels, roles->lanes);
+}
+
+/* Bytes of the sums of some rows; PTRDIFF_MAX if they cannot be counted. */
+static ptrdiff_t sums_bytes(const struct tc_job *job, const struct roles *roles, ptrdiff_t rows)
+{
+    ptrdiff_t bytes = panel_lanes(job, roles) * job->kernels->bytes;
+    const bool fits = tc_mul(bytes, rows, &bytes) && tc_mul(bytes, kernel_volume(job), &bytes);
+    return fits ? bytes : PTRDIFF_MAX;
+}
+
+/* Parts of the lanes that a task takes together: the more, the less often the rows are read, which
+ * counts where few kernel elements meet in the same elements of them. */
+static ptrdiff_t team_size(const struct tc_job *job, const struct roles *roles)
+{
+    const double volume = (double)kernel_volume(job);
+    const double used = roles->small_lanes ? volume / spread_of(job) : volume;
+    const ptrdiff_t bytes = panel_lanes(job, roles) * job->kernels->bytes;
+    const ptrdiff_t size = tc_min(tc_ceil_div(TEAM_BYTES, bytes), part_count(job, roles));
+    const bool fits = sums_bytes(job, roles, roles->rows) <= MOST_SUMS / TEAM;
+    return roles->by_group || used >= MUCH_USED || !fits ? 1 : tc_clamp(size, 1, TEAM);
+}
+
+static ptrdiff_t team_count(const struct tc_job *job, const struct roles *roles)
+{
+    return tc_ceil_div(part_count(job, roles), team_size(job, roles));
+}
+
 struct panels {
     ptrdiff_t small, large; /* elements for each position of the two sides, but for lanes */
 };
@@ -128,7 +183,8 @@ static void set_chunks(struct tc_job *job, const struct roles *roles)
 {
     const struct panels panels = panels_of(job, roles);
     const ptrdiff_t cache = tc_clamp(job->cpu->l2_bytes / 2, LEAST_PANEL, MOST_PANEL);
-    const ptrdiff_t fit = cache / (panel_lanes(job, roles) * job->kernels->bytes);
+    const ptrdiff_t lanes = panel_lanes(job, roles) * team_size(job, roles);
+    const ptrdiff_t fit = cache / (lanes * job->kernels->bytes);
     ptrdiff_t small = panels.small, large = panels.large;
     for (int g = 1; g < TC_GRID; g++) {
         large *= met_length(job, g, 1);
@@ -152,24 +208,26 @@ static ptrdiff_t chunk_count(const struct tc_job *job)
     return count[0] * count[1] * count[2] * count[3];
 }
 
-static ptrdiff_t part_count(const struct tc_job *job, const struct roles *roles)
+/* Whether every element of the kernel joins the one position of the small side with a position of
+ * the large side: a matrix product over the batch. */
+static bool is_whole(const struct tc_problem *problem)
 {
-    return tc_part_count(job->kernels, roles->lanes);
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        const ptrdiff_t reach = problem->d[a] * (problem->k[a] - 1) + 1;
+        if (problem->i[a] != 1 || problem->p[a] != 0 || problem->o[a] < reach) {
+            return false;
+        }
+    }
+    return true;
 }
 
+/* Where kernel elements may or may not become channels, as strides have it, there is but one slab:
+ * then both sum in the same order. */
 static ptrdiff_t slab_count(const struct tc_job *job, const struct roles *roles)
 {
     const ptrdiff_t shares = tc_max(roles->rows / SHARE_ROWS, 1);
-    const ptrdiff_t tasks = roles->sets * part_count(job, roles) * shares;
-    return tc_clamp(tc_ceil_div(TASKS, tasks), 1, chunk_count(job));
-}
-
-/* Bytes of the sums of some rows; PTRDIFF_MAX if they cannot be counted. */
-static ptrdiff_t sums_bytes(const struct tc_job *job, const struct roles *roles, ptrdiff_t rows)
-{
-    ptrdiff_t bytes = panel_lanes(job, roles) * job->kernels->bytes;
-    const bool fits = tc_mul(bytes, rows, &bytes) && tc_mul(bytes, kernel_volume(job), &bytes);
-    return fits ? bytes : PTRDIFF_MAX;
+    const ptrdiff_t tasks = roles->sets * team_count(job, roles) * shares;
+    return is_whole(job->problem) ? 1 : tc_clamp(tc_ceil_div(TASKS, tasks), 1, chunk_count(job));
 }
 
 static ptrdiff_t panel_bytes(const struct tc_job *job, const struct roles *roles)
@@ -183,18 +241,89 @@ static ptrdiff_t panel_bytes(const struct tc_job *job, const struct roles *roles
     return (small + large) * panel_lanes(job, roles) * job->kernels->bytes;
 }
 
-static const char *accept(struct tc_job *job)
+/* The step from one of `channels` channels to the next, if those of the spatial axes' `length`
+ * elements follow each other as more channels; else 0. */
+static ptrdiff_t joint_step(ptrdiff_t c, const ptrdiff_t step[TC_SPATIAL],
+                            const ptrdiff_t length[TC_SPATIAL])
+{
+    ptrdiff_t joint = 0, inner = 1;
+    for (int a = TC_W; a >= 0; a--) {
+        if (length[a] == 1) {
+            continue;
+        }
+        joint = inner == 1 ? step[a] : joint;
+        if (step[a] != inner * joint) {
+            return 0;
+        }
+        inner *= length[a];
+    }
+    return c == inner * joint ? joint : 0;
+}
+
+/* Makes channels of the large side from kernel elements, where that is possible. */
+static void fold_kernel(struct tc_job *job, struct tc_problem *problem)
+{
+    ptrdiff_t step[TC_SPATIAL];
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        step[a] = problem->d[a] * job->y.axis[a];
+    }
+    const ptrdiff_t y = joint_step(job->y.c, step, problem->k);
+    const ptrdiff_t w = joint_step(job->w.co, job->w.axis, problem->k);
+    if (!is_whole(problem) || y == 0 || w == 0 || roles_of(job).by_group) {
+        return;
+    }
+    job->y.c = y;
+    job->w.co = w;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        problem->co *= problem->k[a];
+        problem->k[a] = problem->o[a] = problem->s[a] = problem->d[a] = 1;
+        problem->pe[a] = problem->op[a] = 0;
+    }
+}
+
+/* The same job with what `problem` is to become: along axes where the kernel is a point, positions
+ * of the small side that meet none of the large side and those in between that the stride leaves
+ * out are left out of the views; kernel elements become channels. */
+static struct tc_job job_of(const struct tc_job *job, struct tc_problem *problem)
+{
+    struct tc_job other = *job;
+    const ptrdiff_t bytes = job->kernels->bytes;
+    *problem = *job->problem;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        const struct tc_range met = tc_lattice_joined(&job->lattice.axis[a], 0);
+        const ptrdiff_t u = problem->s[a] * met.begin - problem->p[a];
+        const bool every_other = a == TC_W && problem->s[a] == 2; /* whole lines transpose faster */
+        if (problem->k[a] > 1 || tc_range_length(met) == 0 || every_other) {
+            continue;
+        }
+        if (other.x.data) {
+            other.x.data = tc_at(other.x.data, met.begin * job->x.axis[a], bytes);
+            other.y.data = tc_at(other.y.data, u * job->y.axis[a], bytes);
+        }
+        other.y.axis[a] *= problem->s[a];
+        problem->i[a] = problem->o[a] = tc_range_length(met);
+        problem->s[a] = 1;
+        problem->p[a] = problem->pe[a] = problem->op[a] = 0;
+    }
+    other.problem = problem;
+    fold_kernel(&other, problem);
+    tc_lattice_init(&other.lattice, problem);
+    return other;
+}
+
+static void book(struct tc_job *job)
 {
     const struct roles roles = roles_of(job);
     set_chunks(job, &roles);
     const ptrdiff_t slabs = slab_count(job, &roles);
-    const ptrdiff_t owners = roles.sets * part_count(job, &roles) * slabs;
+    const ptrdiff_t team = team_size(job, &roles);
+    const ptrdiff_t owners = roles.sets * team_count(job, &roles) * slabs;
     const ptrdiff_t wanted = job->threads > 1 ? (ptrdiff_t)job->threads * 4 : 1;
     job->blocking.shares =
         tc_clamp(tc_ceil_div(wanted, owners), 1, tc_max(roles.rows / SHARE_ROWS, 1));
     job->tasks = owners * job->blocking.shares;
     job->packed_bytes = 0;
-    job->thread_bytes = panel_bytes(job, &roles);
+    job->thread_bytes = team * panel_bytes(job, &roles);
     job->shared_bytes = 0;
     if (slabs > 1) {
         ptrdiff_t *const bytes = &job->shared_bytes;
@@ -204,10 +333,23 @@ static const char *accept(struct tc_job *job)
     } else {
         const ptrdiff_t share = tc_ceil_div(roles.rows, job->blocking.shares);
         const ptrdiff_t rows = chunk_count(job) > 1 ? share : tc_min(share, TC_MAX_ROWS);
+        ptrdiff_t sums = sums_bytes(job, &roles, rows);
         const bool fits =
-            tc_add(job->thread_bytes, sums_bytes(job, &roles, rows), &job->thread_bytes);
+            tc_mul(sums, team, &sums) && tc_add(job->thread_bytes, sums, &job->thread_bytes);
         job->thread_bytes = fits ? job->thread_bytes : PTRDIFF_MAX;
     }
+}
+
+static const char *accept(struct tc_job *job)
+{
+    struct tc_problem problem;
+    struct tc_job other = job_of(job, &problem);
+    book(&other);
+    job->blocking = other.blocking;
+    job->tasks = other.tasks;
+    job->packed_bytes = other.packed_bytes;
+    job->shared_bytes = other.shared_bytes;
+    job->thread_bytes = other.thread_bytes;
     return NULL;
 }
 
@@ -231,7 +373,8 @@ struct state {
     bool last;                      /* the last, and gw is to be written */
     struct view small, large;       /* the first channel of the set, or of the part's groups */
     char *panel;
-    ptrdiff_t base; /* the row that sums begin with */
+    bool direct;    /* sums are in gw itself */
+    ptrdiff_t base; /* else the row that they begin with */
     void *sums;     /* [row][k][lanes] of the share's rows, or of those at work */
 };
 
@@ -249,6 +392,36 @@ static void meet(const struct state *s, struct tc_range met[TC_GRID])
     }
 }
 
+/* Loops over positions, the outermost first, and what a step of each is in two arrays. */
+struct loops {
+    ptrdiff_t length[TC_GRID], a[TC_GRID], b[TC_GRID];
+};
+
+/* As few loops as there can be, in the same order: those of length 1 go, and those whose steps in
+ * both arrays are the whole of the next become one with it. They end with the last; the others
+ * have length 1. */
+static void join_loops(struct loops *loops)
+{
+    int to = TC_GRID - 1;
+    for (int g = TC_GRID - 2; g >= 0; g--) {
+        const ptrdiff_t length = loops->length[g], inner = loops->length[to];
+        if (length == 1) {
+            continue;
+        }
+        if (loops->a[g] == inner * loops->a[to] && loops->b[g] == inner * loops->b[to]) {
+            loops->length[to] *= length;
+            continue;
+        }
+        to -= inner != 1;
+        loops->length[to] = length;
+        loops->a[to] = loops->a[g];
+        loops->b[to] = loops->b[g];
+    }
+    for (int g = 0; g < to; g++) {
+        loops->length[g] = 1;
+    }
+}
+
 /* Copies the lanes of one channel of an image, or one of each group, `step` elements apart, to
  * [n][d][h][w][lanes]. */
 static struct tc_image fill_panel(const struct state *s, const struct tc_image *from,
@@ -256,29 +429,38 @@ static struct tc_image fill_panel(const struct state *s, const struct tc_image *
 {
     const struct tc_kernels *const kernels = s->job->kernels;
     const ptrdiff_t lanes = s->part.width * kernels->lanes, bytes = kernels->bytes;
-    const ptrdiff_t height = tc_range_length(box[2]), width = tc_range_length(box[3]);
-    const bool whole = from->axis[TC_H] == width * from->axis[TC_W]; /* rows follow each other */
-    const ptrdiff_t run = whole ? height * width : width;
-    if (s->part.lanes < lanes) {
-        const ptrdiff_t rows = tc_range_length(box[0]) * tc_range_length(box[1]) * height;
-        memset(panel, 0, (size_t)(rows * width * lanes * bytes));
+    const ptrdiff_t depth = tc_range_length(box[1]), height = tc_range_length(box[2]);
+    const ptrdiff_t width = tc_range_length(box[3]);
+    const ptrdiff_t all = tc_range_length(box[0]) * depth * height * width;
+    struct loops loops = {
+        .length = {tc_range_length(box[0]), depth, height, width},
+        .a = {from->n, from->axis[TC_D], from->axis[TC_H], from->axis[TC_W]},
+        .b = {depth * height * width, height * width, width, 1},
+    };
+    ptrdiff_t first = 0;
+    for (int g = 0; g < TC_GRID; g++) {
+        first += box[g].begin * loops.a[g];
     }
+    if (s->part.lanes < lanes) {
+        memset(panel, 0, (size_t)(all * lanes * bytes));
+    }
+    join_loops(&loops);
     char *to = panel;
-    for (ptrdiff_t n = box[0].begin; n < box[0].end; n++) {
-        for (ptrdiff_t d = box[1].begin; d < box[1].end; d++) {
-            for (ptrdiff_t h = box[2].begin; h < box[2].end; h += whole ? height : 1) {
-                const ptrdiff_t at = n * from->n + d * from->axis[TC_D] + h * from->axis[TC_H] +
-                                     box[3].begin * from->axis[TC_W];
-                const struct tc_matrix src = {tc_at(from->data, at, bytes), step, from->axis[TC_W]};
-                tc_copy(kernels, s->part.lanes, run, (struct tc_matrix){to, 1, lanes}, src);
-                to += run * lanes * bytes;
+    for (ptrdiff_t t0 = 0; t0 < loops.length[0]; t0++) {
+        for (ptrdiff_t t1 = 0; t1 < loops.length[1]; t1++) {
+            for (ptrdiff_t t2 = 0; t2 < loops.length[2]; t2++) {
+                const ptrdiff_t at = first + t0 * loops.a[0] + t1 * loops.a[1] + t2 * loops.a[2];
+                const struct tc_matrix src = {tc_at(from->data, at, bytes), step, loops.a[3]};
+                tc_copy(kernels, s->part.lanes, loops.length[3], (struct tc_matrix){to, 1, lanes},
+                        src);
+                to += loops.length[3] * lanes * bytes;
             }
         }
     }
     return (struct tc_image){
         .data = panel,
-        .n = tc_range_length(box[1]) * height * width * lanes,
-        .c = (to - panel) / bytes,
+        .n = depth * height * width * lanes,
+        .c = all * lanes,
         .axis = {height * width * lanes, width * lanes, lanes},
     };
 }
@@ -355,60 +537,101 @@ static ptrdiff_t step_of(const struct state *s, const struct view *view, int a)
     return view->image.axis[a] * (view == &s->large ? s->job->lattice.axis[a].out_step : 1);
 }
 
-/* Some rows and, from k on along the width, some kernel elements of each, over one box. */
+/* Offset in gw of the part's first lane. */
+static ptrdiff_t offset_in_gw(const struct state *s, ptrdiff_t row, const ptrdiff_t k[TC_SPATIAL])
+{
+    const struct roles *const roles = &s->roles;
+    const struct tc_weight *const w = &s->job->w;
+    return s->set * w->g + s->part.first * roles->lane_step +
+           row / roles->inner * roles->row_steps[0] + row % roles->inner * roles->row_steps[1] +
+           k[TC_D] * w->axis[TC_D] + k[TC_H] * w->axis[TC_H] + k[TC_W] * w->axis[TC_W];
+}
+
+/* Some rows, `count` of them at a time at most, and, from k on along the width, some kernel
+ * elements of each, over one box. */
 struct piece {
     struct tc_range rows;
-    ptrdiff_t k[TC_SPATIAL], taps;
+    ptrdiff_t count, k[TC_SPATIAL], taps;
     struct tc_range box[TC_GRID];
     bool add;
 };
 
-static void run_tile(const struct state *s, const struct piece *piece)
+/* Where a piece's sums are from a row on: rows, and kernel elements along the width. */
+static struct tc_matrix sums_of(const struct state *s, const struct piece *piece, ptrdiff_t row)
+{
+    const ptrdiff_t *const k = s->job->problem->k, *const at = piece->k;
+    const ptrdiff_t lanes = s->part.width * s->job->kernels->lanes, bytes = s->job->kernels->bytes;
+    const ptrdiff_t volume = kernel_volume(s->job);
+    if (s->direct) {
+        return (struct tc_matrix){tc_at(s->job->w.data, offset_in_gw(s, row, at), bytes),
+                                  s->roles.row_steps[1], s->job->w.axis[TC_W]};
+    }
+    const ptrdiff_t tap = (at[TC_D] * k[TC_H] + at[TC_H]) * k[TC_W] + at[TC_W];
+    return (struct tc_matrix){tc_at(s->sums, ((row - s->base) * volume + tap) * lanes, bytes),
+                              volume * lanes, lanes};
+}
+
+/* What the tiles of a piece have in common, with the loops over its box. */
+static struct tc_tile tile_of(const struct state *s, const struct piece *piece,
+                              const struct view *a, const struct view *b)
+{
+    struct loops loops = {{tc_range_length(piece->box[0])}, {a->image.n}, {b->image.n}};
+    for (int g = 1; g < TC_GRID; g++) {
+        loops.length[g] = tc_range_length(piece->box[g]);
+        loops.a[g] = step_of(s, a, g - 1);
+        loops.b[g] = step_of(s, b, g - 1);
+    }
+    join_loops(&loops);
+    struct tc_tile tile = {
+        .lanes = s->part.lanes,
+        .k = loops.length[TC_SPATIAL],
+        .a_k = loops.a[TC_SPATIAL],
+        .b_k = loops.b[TC_SPATIAL],
+        .a_by_lane = s->roles.by_group,
+        .add = piece->add,
+    };
+    for (int g = 0; g < TC_SPATIAL; g++) {
+        tile.taps[g] = loops.length[g];
+        tile.a_tap[g] = loops.a[g];
+        tile.b_tap[g] = loops.b[g];
+    }
+    return tile;
+}
+
+static void run_tiles(const struct state *s, const struct piece *piece)
 {
     const struct tc_job *const job = s->job;
     const struct roles *const roles = &s->roles;
-    const struct tc_problem *const p = job->problem;
-    const bool small_lanes = roles->small_lanes;
-    const struct view *const a = small_lanes ? &s->large : &s->small;
-    const struct view *const b = small_lanes ? &s->small : &s->large;
-    const ptrdiff_t bytes = job->kernels->bytes, lanes = s->part.width * job->kernels->lanes;
-    const ptrdiff_t volume = kernel_volume(job), first = piece->rows.begin;
-    const ptrdiff_t tap =
-        (piece->k[TC_D] * p->k[TC_H] + piece->k[TC_H]) * p->k[TC_W] + piece->k[TC_W];
+    const struct view *const a = roles->small_lanes ? &s->large : &s->small;
+    const struct view *const b = roles->small_lanes ? &s->small : &s->large;
+    const ptrdiff_t a_at = offset_of(s, a, piece->box, piece->k);
+    const ptrdiff_t b_at = offset_of(s, b, piece->box, piece->k);
+    const ptrdiff_t bytes = job->kernels->bytes, length = tc_range_length(piece->rows);
+    const ptrdiff_t a_step = job->problem->d[TC_W] * a->image.axis[TC_W];
+    const ptrdiff_t steps = tc_ceil_div(length, piece->count);
+    const struct tc_matrix sums = sums_of(s, piece, piece->rows.begin);
     ptrdiff_t a_row[TC_MAX_ROWS], c_row[TC_MAX_ROWS];
-    ptrdiff_t a_at = offset_of(s, a, piece->box, piece->k),
-              b_at = offset_of(s, b, piece->box, piece->k);
-    struct tc_tile tile = {
-        .lanes = s->part.lanes,
-        .k = tc_range_length(piece->box[3]),
-        .a_row = a_row,
-        .a_k = step_of(s, a, TC_W),
-        .b_k = step_of(s, b, TC_W),
-        .a_by_lane = roles->by_group,
-        .add = piece->add,
-        .c = tc_at(s->sums, ((first - s->base) * volume + tap) * lanes, bytes),
-        .c_row = c_row,
-    };
-    for (int g = 0; g < TC_SPATIAL; g++) {
-        tile.taps[g] = tc_range_length(piece->box[g]);
-        tile.a_tap[g] = g == 0 ? a->image.n : step_of(s, a, g - 1);
-        tile.b_tap[g] = g == 0 ? b->image.n : step_of(s, b, g - 1);
-    }
-    for (ptrdiff_t row = first; row < piece->rows.end; row++) {
-        for (ptrdiff_t t = 0; t < piece->taps; t++, tile.rows++) {
-            a_row[tile.rows] = (row - first) * a->image.c + t * p->d[TC_W] * a->image.axis[TC_W];
-            c_row[tile.rows] = ((row - first) * volume + t) * lanes;
+    struct tc_tile tile = tile_of(s, piece, a, b);
+    tile.a_row = a_row;
+    tile.c_row = c_row;
+    for (ptrdiff_t row = 0, i = 0; row < tc_min(piece->count, length); row++) {
+        for (ptrdiff_t t = 0; t < piece->taps; t++, i++) {
+            a_row[i] = row * a->image.c + t * a_step;
+            c_row[i] = row * sums.row + t * sums.column;
         }
     }
-    if (roles->by_group) { /* one row at a time: a pair of channels */
-        a_at += first % roles->inner * a->image.c;
-        b_at += first / roles->inner * b->image.c;
-    } else {
-        a_at += first * a->image.c;
+    for (ptrdiff_t step = 0; step < steps; step++) {
+        const struct tc_range share = tc_share_of(length, step, steps);
+        const ptrdiff_t row = piece->rows.begin + share.begin;
+        /* lanes that are groups take one row at a time, a pair of channels */
+        const ptrdiff_t a_c = roles->by_group ? row % roles->inner : row;
+        const ptrdiff_t b_c = roles->by_group ? row / roles->inner : 0;
+        tile.rows = tc_range_length(share) * piece->taps;
+        tile.a = tc_at(a->image.data, a_at + a_c * a->image.c, bytes);
+        tile.b = tc_at(b->image.data, b_at + b_c * b->image.c, bytes);
+        tile.c = step == 0 ? sums.data : sums_of(s, piece, row).data;
+        job->kernels->tile[s->part.width - 1](&tile);
     }
-    tile.a = tc_at(a->image.data, a_at, bytes);
-    tile.b = tc_at(b->image.data, b_at, bytes);
-    job->kernels->tile[s->part.width - 1](&tile);
 }
 
 static struct tc_range intersect(struct tc_range a, struct tc_range b)
@@ -431,7 +654,7 @@ static void run_taps(const struct state *s, struct piece piece)
     const struct tc_range common = intersect(first, last);
     piece.box[3] = common;
     piece.add = !s->first;
-    run_tile(s, &piece);
+    run_tiles(s, &piece);
     for (ptrdiff_t t = 0; t < piece.taps && piece.taps > 1; t++) {
         struct piece rest = piece;
         rest.k[TC_W] += t;
@@ -443,17 +666,17 @@ static void run_taps(const struct state *s, struct piece piece)
         for (int side = 0; side < 2; side++) {
             rest.box[3] = side == 0 ? before : behind;
             if (tc_range_length(rest.box[3]) > 0) {
-                run_tile(s, &rest);
+                run_tiles(s, &rest);
             }
         }
     }
 }
 
-/* All kernel elements of some rows, `taps` along the width at once. */
-static void run_kernel(const struct state *s, struct tc_range rows, ptrdiff_t taps)
+/* All kernel elements of some rows, `count` of those and `taps` along the width at once. */
+static void run_kernel(const struct state *s, struct tc_range rows, ptrdiff_t count, ptrdiff_t taps)
 {
     const ptrdiff_t *const k = s->job->problem->k;
-    struct piece piece = {.rows = rows, .box = {s->chunk[0]}};
+    struct piece piece = {.rows = rows, .count = count, .box = {s->chunk[0]}};
     for (piece.k[TC_D] = 0; piece.k[TC_D] < k[TC_D]; piece.k[TC_D]++) {
         piece.box[1] = joined(s, TC_D, piece.k[TC_D]);
         for (piece.k[TC_H] = 0; piece.k[TC_H] < k[TC_H]; piece.k[TC_H]++) {
@@ -497,21 +720,38 @@ static void write_rows(const struct state *s, struct tc_range rows)
     }
 }
 
-/* All rows. Those that are ready are written while they are in the cache; if there is but one
- * chunk, their sums need no place of their own. */
-static void run_chunk(struct state *s)
+/* Rows that a team takes before the next: while its first part sums them they come into the cache
+ * for the others. */
+static ptrdiff_t block_rows(const struct state *s, ptrdiff_t count)
 {
-    const ptrdiff_t most = s->job->kernels->rows[s->part.width - 1];
-    const ptrdiff_t count = s->roles.by_group ? 1 : tc_min(tc_range_length(s->rows), most);
-    const ptrdiff_t taps = s->roles.small_lanes ? most / count : 1;
-    const ptrdiff_t steps = tc_ceil_div(tc_range_length(s->rows), count);
+    ptrdiff_t bytes = s->job->kernels->bytes;
+    for (int g = 0; g < TC_GRID; g++) {
+        bytes *= tc_range_length(s->chunk[g]);
+    }
+    return count * tc_max(BLOCK_BYTES / tc_max(bytes * count, 1), 1);
+}
+
+/* All rows. Those that are ready are written, unless they are in gw already, while they are in the
+ * cache; if there is but one chunk, their sums need no place of their own. */
+static void run_chunk(struct state *team, ptrdiff_t size)
+{
+    ptrdiff_t most = TC_MAX_ROWS;
+    for (const struct state *s = team; s < team + size; s++) {
+        most = tc_min(most, s->job->kernels->rows[s->part.width - 1]);
+    }
+    const ptrdiff_t length = tc_range_length(team->rows);
+    const ptrdiff_t count = team->roles.by_group ? 1 : tc_min(length, most);
+    const ptrdiff_t taps = team->roles.small_lanes ? most / count : 1;
+    const ptrdiff_t steps = tc_ceil_div(length, team->direct ? block_rows(team, count) : count);
     for (ptrdiff_t step = 0; step < steps; step++) {
-        const struct tc_range share = tc_share_of(tc_range_length(s->rows), step, steps);
-        const struct tc_range rows = {s->rows.begin + share.begin, s->rows.begin + share.end};
-        s->base = s->first && s->last ? rows.begin : s->base;
-        run_kernel(s, rows, taps);
-        if (s->last) {
-            write_rows(s, rows);
+        const struct tc_range share = tc_share_of(length, step, steps);
+        const struct tc_range rows = {team->rows.begin + share.begin, team->rows.begin + share.end};
+        for (struct state *s = team; s < team + size; s++) {
+            s->base = s->first && s->last ? rows.begin : s->base;
+            run_kernel(s, rows, count, taps);
+            if (s->last && !s->direct) {
+                write_rows(s, rows);
+            }
         }
     }
 }
@@ -538,20 +778,22 @@ static struct tc_range chunk_axis(const struct tc_job *job, int g, ptrdiff_t num
     return (struct tc_range){begin, tc_min(begin + job->blocking.size[g], small_length(job, g))};
 }
 
-static void run_chunks(struct state *s, struct tc_range chunks, bool writes)
+static void run_chunks(struct state *team, ptrdiff_t size, struct tc_range chunks, bool writes)
 {
-    const ptrdiff_t *const count = s->job->blocking.count;
-    for (ptrdiff_t chunk = chunks.begin; chunk < chunks.end && !tc_is_stopped(s->job->watch);
+    const ptrdiff_t *const count = team->job->blocking.count;
+    for (ptrdiff_t chunk = chunks.begin; chunk < chunks.end && !tc_is_stopped(team->job->watch);
          chunk++) {
-        ptrdiff_t number = chunk;
-        for (int g = TC_GRID - 1; g >= 0; g--) {
-            s->chunk[g] = chunk_axis(s->job, g, number % count[g]);
-            number /= count[g];
+        for (struct state *s = team; s < team + size; s++) {
+            ptrdiff_t number = chunk;
+            for (int g = TC_GRID - 1; g >= 0; g--) {
+                s->chunk[g] = chunk_axis(s->job, g, number % count[g]);
+                number /= count[g];
+            }
+            s->first = chunk == chunks.begin;
+            s->last = writes && chunk + 1 == chunks.end;
+            set_views(s);
         }
-        s->first = chunk == chunks.begin;
-        s->last = writes && chunk + 1 == chunks.end;
-        set_views(s);
-        run_chunk(s);
+        run_chunk(team, size);
     }
 }
 
@@ -559,20 +801,32 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
 {
     const struct run *const run = context;
     const struct tc_job *const job = run->job;
+    const struct roles *const roles = &run->roles;
     const ptrdiff_t slab = task % run->slabs, share = task / run->slabs % job->blocking.shares;
     const ptrdiff_t owner = task / run->slabs / job->blocking.shares;
-    const ptrdiff_t part = owner % run->parts;
-    struct state s = {.job = job, .roles = run->roles, .set = owner / run->parts};
-    s.part = tc_part_at(job->kernels, run->roles.lanes, part);
-    s.rows = tc_share_of(run->roles.rows, share, job->blocking.shares);
-    s.panel = run->scratch + thread * job->thread_bytes;
-    s.sums = s.panel + panel_bytes(job, &run->roles);
-    if (run->slabs > 1) {
-        const ptrdiff_t row = kernel_volume(job) * s.part.width * job->kernels->lanes;
-        s.sums = tc_at(slab_at(run, s.set, part, slab), s.rows.begin * row, job->kernels->bytes);
+    const ptrdiff_t teams = team_count(job, roles), most = team_size(job, roles);
+    const struct tc_range parts = tc_share_of(run->parts, owner % teams, teams);
+    const struct tc_range rows = tc_share_of(roles->rows, share, job->blocking.shares);
+    const ptrdiff_t panel = panel_bytes(job, roles);
+    char *const scratch = run->scratch + thread * job->thread_bytes;
+    const ptrdiff_t sums = (job->thread_bytes - most * panel) / most;
+    struct state team[TEAM];
+    for (ptrdiff_t i = 0; i < tc_range_length(parts); i++) {
+        struct state *const s = &team[i];
+        *s = (struct state){.job = job, .roles = *roles, .set = owner / teams, .rows = rows};
+        s->part = tc_part_at(job->kernels, roles->lanes, parts.begin + i);
+        s->panel = scratch + i * panel;
+        s->sums = scratch + most * panel + i * sums;
+        if (run->slabs > 1) {
+            const ptrdiff_t row = kernel_volume(job) * s->part.width * job->kernels->lanes;
+            s->sums = tc_at(slab_at(run, s->set, parts.begin + i, slab), rows.begin * row,
+                            job->kernels->bytes);
+        }
+        s->direct = run->slabs == 1 && roles->lane_step == 1;
+        s->base = rows.begin;
     }
-    s.base = s.rows.begin;
-    run_chunks(&s, tc_share_of(chunk_count(job), slab, run->slabs), run->slabs == 1);
+    run_chunks(team, tc_range_length(parts), tc_share_of(chunk_count(job), slab, run->slabs),
+               run->slabs == 1);
 }
 
 /* Adds the slabs of a set's part in their order and writes the sum. */
@@ -594,8 +848,10 @@ static void add_slabs(const void *context, ptrdiff_t task, int thread)
     write_rows(&s, s.rows);
 }
 
-static void run(const struct tc_job *job, void *scratch)
+static void run(const struct tc_job *whole, void *scratch)
 {
+    struct tc_problem problem;
+    const struct tc_job other = job_of(whole, &problem), *const job = &other;
     struct run context = {.job = job, .roles = roles_of(job), .shared = scratch};
     context.parts = part_count(job, &context.roles);
     context.slabs = slab_count(job, &context.roles);
@@ -607,8 +863,10 @@ static void run(const struct tc_job *job, void *scratch)
     }
 }
 
-static void describe(const struct tc_job *job, struct tc_status *text)
+static void describe(const struct tc_job *whole, struct tc_status *text)
 {
+    struct tc_problem problem;
+    const struct tc_job other = job_of(whole, &problem), *const job = &other;
     const struct roles roles = roles_of(job);
     const struct tc_part part = tc_part_at(job->kernels, roles.lanes, 0);
     tc_say(text, "%d rows x %td %s", job->kernels->rows[part.width - 1],
