@@ -43,9 +43,9 @@ class Explanation:
         """The text under a picture of the axes."""
         from ._still import axes_picture
 
+        style = "font-family:monospace; white-space:pre; overflow-x:auto"  # whatever the page has
         return (
-            f"{axes_picture(self)._repr_html_()}"
-            f'<pre style="font-family:monospace">{html.escape(str(self))}</pre>'
+            f'{axes_picture(self)._repr_html_()}<pre style="{style}">{html.escape(str(self))}</pre>'
         )
 
     def __str__(self) -> str:
