@@ -93,6 +93,8 @@ def test_dcgan_digits(quick):
     (real_confidence, real_distance), (_, distance) = [tuple(map(float, row)) for row in rows]
     assert real_confidence > 0.9
     assert real_distance < distance < 4  # before training: about 7
+    as_asked = float(re.search(r"samples that are the digit asked for: ([\d.]+)%", text)[1])
+    assert as_asked > 60  # before training: 10 on average
     counts = re.search(r"samples of the digits 0 to 9: ([\d ]+)$", text, re.MULTILINE)[1].split()
     assert (len(counts), sum(map(int, counts))) == (10, 1000)
 

@@ -43,7 +43,10 @@ class Explanation:
         """The text under a picture of the axes."""
         from ._still import axes_picture
 
-        return f"{axes_picture(self)._repr_html_()}<pre>{html.escape(str(self))}</pre>"
+        style = "font-family:monospace; white-space:pre; overflow-x:auto"  # whatever the page has
+        return (
+            f'{axes_picture(self)._repr_html_()}<pre style="{style}">{html.escape(str(self))}</pre>'
+        )
 
     def __str__(self) -> str:
         facts = self.facts
