@@ -39,7 +39,7 @@ def corpus(tmp_path):
 
 @pytest.mark.skipif(CLANG is None, reason="no clang, which has libFuzzer")
 def test_fuzz(tmp_path, corpus):
-    """Guided by the engines' coverage, under sanitizers; those of the kernels are in test_c.py."""
+    """Guided by the engines' coverage, under sanitizers."""
     flags = ["-fsanitize=fuzzer-no-link", *SANITIZE]
     objects = cbuild.build_core(tmp_path / "core", CLANG, flags, FAST_KERNELS)
     program = cbuild.build_program(
@@ -135,6 +135,15 @@ def test_no_data_race(name, racing_core, tmp_path):
 # ---- memory ----
 
 
+@pytest.mark.skipif(GCC is None, reason="no gcc")
+def test_kernels_under_sanitizers(tmp_path):
+    flags = [*cbuild.WARNINGS, *SANITIZE, "-Og", "-fopenmp"]
+    objects = cbuild.build_core(tmp_path / "core", GCC, flags)
+    for name in ("check_cells", "check_elements", "check_kernels"):
+        program = cbuild.build_program(tmp_path / name, GCC, flags, check_named(name), objects)
+        cbuild.assert_passes([program])
+
+
 @pytest.mark.skipif(VALGRIND is None, reason="no valgrind")
 @pytest.mark.skipif(GCC is None, reason="no gcc")
 def test_valgrind(tmp_path):
@@ -147,7 +156,7 @@ def test_valgrind(tmp_path):
 
 
 def build_extension(folder):
-    """The package with an extension under sanitizers, but for the kernels, which test_c.py has."""
+    """The package with an extension under sanitizers, all but the kernels."""
     binding = cbuild.ROOT / "tconvmod" / "binding"
     headers = [sysconfig.get_path("include"), np.get_include()]
     flags = [*cbuild.WARNINGS, *SANITIZE, "-fPIC", "-fvisibility=hidden", "-fopenmp"]
