@@ -33,6 +33,7 @@ def _does(engine, op):
 
 TRANSPOSING = tuple(engine for engine in ENGINES if _does(engine, "conv_transpose2d"))
 DTYPES = ("float32", "float64")
+SPATIAL = {1: "L", 2: "HW", 3: "DHW"}
 
 
 def each_problem(problems):
@@ -60,6 +61,21 @@ def integers(rng, shape, dtype, magnitude=4):
 
 def reals(rng, shape, dtype):
     return rng.standard_normal(shape).astype(dtype)
+
+
+def names(rank, batched):
+    """The two orders of an array's axes, channels first and channels last."""
+    n = "N" * batched
+    return n + "C" + SPATIAL[rank], n + SPATIAL[rank] + "C"
+
+
+def to_last(array, rank):
+    """A C-contiguous copy with the channels last."""
+    return np.ascontiguousarray(np.moveaxis(array, -rank - 1, -1))
+
+
+def to_first(array, rank):
+    return np.moveaxis(array, -1, -rank - 1)
 
 
 def arrays_of(problem, rng, fill=integers):

@@ -8,27 +8,12 @@ import support
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import forward_problems, strided
+from support import names, to_first, to_last
 
 import tconv
 from tconv import grad, problems
 
-SPATIAL = {1: "L", 2: "HW", 3: "DHW"}
 EDGES = problems.read_file(Path(__file__).with_name("problems_edge.txt"))
-
-
-def names(rank, batched):
-    """The two orders of an array's axes, channels first and channels last."""
-    n = "N" * batched
-    return n + "C" + SPATIAL[rank], n + SPATIAL[rank] + "C"
-
-
-def to_last(array, rank):
-    """A C-contiguous copy with the channels last."""
-    return np.ascontiguousarray(np.moveaxis(array, -rank - 1, -1))
-
-
-def to_first(array, rank):
-    return np.moveaxis(array, -1, -rank - 1)
 
 
 def call(core, problem, x, w, b, gy, layout, sides=(False, False), **more):

@@ -57,6 +57,37 @@ static void run_nested(const void *context, ptrdiff_t task, int thread)
     atomic_fetch_add((atomic_int *)context, 1000 * atomic_load(&work.strangers));
 }
 
+/* A watch that says stop when it is asked for the fourth time. */
+static bool stop_soon(struct tc_watch *watch)
+{
+    (void)watch;
+    static int asked;
+    return ++asked % 4 == 0;
+}
+
+static void count_runs(const void *context, ptrdiff_t task, int thread)
+{
+    (void)task, (void)thread;
+    atomic_fetch_add((atomic_int *)context, 1);
+}
+
+/* Work that is stopped leaves most tasks undone, and all tasks of later work. */
+static void check_watch(int threads)
+{
+    struct tc_watch watch;
+    atomic_int runs = 0;
+    tc_watch_init(&watch, stop_soon);
+    check(!tc_is_stopped(&watch), "not asked often enough", "watch");
+    tc_parallel(4 * TASKS, threads, count_runs, &runs, &watch);
+    /* The others may take the tasks of a thread that has not been asked so often. */
+    check(threads > 1 || atomic_load(&runs) == 2, "stops between two tasks", "watch");
+    if (tc_is_stopped(&watch)) {
+        const int before = atomic_load(&runs);
+        tc_parallel(TASKS, threads, count_runs, &runs, &watch);
+        check(atomic_load(&runs) == before, "stays stopped", "watch");
+    }
+}
+
 static void check_fork(void)
 {
     int state_of_child = 1;
@@ -83,6 +114,8 @@ int main(void)
     run_all(TASKS, TASKS); /* more threads than there may be */
     tc_parallel(THREADS, THREADS, run_nested, &nested, NULL);
     check(atomic_load(&nested) == 10 * THREADS, "on one thread", "nested tasks");
+    check_watch(1);
+    check_watch(THREADS);
     check_fork();
     return report();
 }
