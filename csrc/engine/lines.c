@@ -34,8 +34,13 @@ enum {
     STRIP_BYTES = 256 << 10,   /* if one line does not need more */
     MOST_STEP_BYTES = 2 << 20, /* of the copied inputs of the fewest outputs */
     FETCH_BYTES = 2 << 10,     /* outputs of a channel that are fetched ahead, at least */
-    PAIRS = 24,    /* of input and output channel in a group of all channels, at most; */
-    LONE_PAIRS = 4 /* if kernel lines go one at a time */
+    PAIRS = 24,               /* of input and output channel in a group of all channels, at most, */
+    LONE_PAIRS = 4,           /* and if kernel lines go one at a time */
+    GROUP_PAIRS = 64,         /* the same in one of several groups, */
+    GROUP_STRIDED_PAIRS = 32, /* with a stride, */
+    LONE_STRIDED_PAIRS = 16,  /* and with lone kernel lines; */
+    LONE_SUMS_1D = 12,        /* products of an output, if these are lone and the stride is 1, */
+    LONE_SUMS_2D = 36         /* and the kernel has more axes */
 };
 
 /* The taps of an axis in the order of their offsets: output j reads in_step*j + offset + i*step
@@ -233,19 +238,38 @@ static bool steps_far(const struct tc_job *job)
             !tc_mul(span, tc_group_ci(p), &span) || span > MOST_STEP_BYTES);
 }
 
+/* Whether one of several groups has few enough channels: fewer than make direct faster, where the
+ * stride is 1, or gather. */
+static bool few_in_group(const struct tc_job *job, bool lone)
+{
+    const struct tc_problem *const p = job->problem;
+    const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p);
+    const bool strided = p->s[TC_D] > 1 || p->s[TC_H] > 1 || p->s[TC_W] > 1;
+    if (2 * co > job->kernels->lanes) {
+        return false;
+    }
+    if (ci == 1 && co == 1) {
+        return true;
+    }
+    if (lone && !strided) {
+        const double outer = (double)p->k[TC_D] * (double)p->k[TC_H];
+        const double sums = outer * (double)p->k[TC_W] * (double)ci * (double)co;
+        return sums <= (outer > 1 ? LONE_SUMS_2D : LONE_SUMS_1D);
+    }
+    return ci <= (lone ? LONE_STRIDED_PAIRS : strided ? GROUP_STRIDED_PAIRS : GROUP_PAIRS) / co;
+}
+
 /* Whether a group has few enough channels: the kernel takes a vector of outputs for each weight,
  * gather's vectors are output channels, and direct reads an input once for all of them. */
 static bool few_channels(const struct tc_job *job)
 {
     const ptrdiff_t ci = tc_group_ci(job->problem), co = tc_group_co(job->problem);
-    if (job->problem->g > 1) {
-        return 2 * co <= job->kernels->lanes;
-    }
     const struct taps height = taps_of(&job->lattice.axis[TC_H]);
-    if (reach_of(job, &height) == 1) {
-        return ci <= LONE_PAIRS / co;
+    const bool lone = reach_of(job, &height) == 1;
+    if (job->problem->g > 1) {
+        return few_in_group(job, lone);
     }
-    return co <= 2 || ci <= PAIRS / co;
+    return lone ? ci <= LONE_PAIRS / co : co <= 2 || ci <= PAIRS / co;
 }
 
 /* Whether many lines are split element by element, for more time than the taps that meet them make
