@@ -40,6 +40,7 @@ enum {
     TEAM_BYTES = 256,       /* and so many bytes of a position, about; */
     MOST_SUMS = 1 << 20,    /* bytes of their sums */
     MUCH_USED = 4,          /* kernel elements that meet in an element are no reason for a team */
+    FEW_POSITIONS = 4096,   /* with these, writing a team's sums out of order costs more */
     BLOCK_BYTES = 64 << 10, /* of the rows that a team takes at once */
     TASKS = 16,             /* so many at least, if slabs can help it */
     SHARE_ROWS = 24,        /* so many rows are worth a panel of their own */
@@ -157,7 +158,8 @@ static ptrdiff_t team_size(const struct tc_job *job, const struct roles *roles)
     const ptrdiff_t bytes = panel_lanes(job, roles) * job->kernels->bytes;
     const ptrdiff_t size = tc_min(tc_ceil_div(TEAM_BYTES, bytes), part_count(job, roles));
     const bool fits = sums_bytes(job, roles, roles->rows) <= MOST_SUMS / TEAM;
-    return roles->by_group || used >= MUCH_USED || !fits ? 1 : tc_clamp(size, 1, TEAM);
+    const bool few = volume > 1 && positions_of(job) < FEW_POSITIONS;
+    return roles->by_group || used >= MUCH_USED || few || !fits ? 1 : tc_clamp(size, 1, TEAM);
 }
 
 static ptrdiff_t team_count(const struct tc_job *job, const struct roles *roles)
