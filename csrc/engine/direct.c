@@ -535,17 +535,18 @@ static bool has_box(const struct layout *layout, const struct line *line, const 
 
 /* ---- weights ---- */
 
-/* Copies the weights of some rows for one tap to [ci][row]: runs of rows whose weights are
- * neighbours go together. */
+/* Copies the weights of some rows for one tap to [ci][row]: rows go together as long as there is
+ * one step from each to the next. */
 static void pack_tap(const struct tc_job *job, const ptrdiff_t *rows, ptrdiff_t count,
                      struct tc_range ci, const void *weights, void *to)
 {
     const ptrdiff_t bytes = job->kernels->bytes;
     for (ptrdiff_t r = 0, end; r < count; r = end) {
-        for (end = r + 1; end < count && rows[end] == rows[end - 1] + 1; end++) {
+        const ptrdiff_t step = r + 1 < count ? rows[r + 1] - rows[r] : 1;
+        for (end = r + 1; end < count && rows[end] == rows[end - 1] + step; end++) {
         }
         const ptrdiff_t from = rows[r] + ci.begin * job->w.ci;
-        const struct tc_matrix src = {tc_at(weights, from, bytes), job->w.ci, 1};
+        const struct tc_matrix src = {tc_at(weights, from, bytes), job->w.ci, step};
         const struct tc_matrix dst = {tc_at(to, ci.begin * count + r, bytes), count, 1};
         tc_copy(job->kernels, ci.end - ci.begin, end - r, dst, src);
     }
