@@ -4,6 +4,7 @@
  * element by element. */
 #include "engine/pack.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static inline void copy_elements(ptrdiff_t rows, ptrdiff_t columns, struct tc_matrix dst,
@@ -43,7 +44,9 @@ static struct tc_matrix swap_axes(struct tc_matrix matrix)
 void tc_copy(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t columns,
              struct tc_matrix dst, struct tc_matrix src)
 {
-    if (src.column != 1 && src.row == 1) {
+    /* shorter steps of the source go innermost, where they share lines of the cache */
+    const bool swaps = src.column != 1 && llabs(src.row) < llabs(src.column);
+    if (swaps && (src.column != 2 || src.row == 1)) {
         tc_copy(kernels, columns, rows, swap_axes(dst), swap_axes(src));
     } else if (src.column == 1 && dst.column == 1) {
         copy_rows(kernels, rows, columns, dst, src);
