@@ -31,7 +31,7 @@ def run(command, timeout=600, **environment):
 
 
 def build(command):
-    output, good = run(command)
+    output, good = run(command, timeout=3600)  # unrolled kernels, on a busy machine
     if not good:
         raise BuildError(output)
 
