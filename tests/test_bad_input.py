@@ -660,8 +660,6 @@ for call in (
     lambda: tconv.conv_transpose1d(ones(1, 1, 2**40), ones(1, 1, 1)),
     lambda: tconv.conv_transpose1d(ones(1, 1, 3), ones(1, 1, 3), dilation=1879048192),
     lambda: tconv.conv_transpose1d(ones(1, 1, 3), ones(1, 1, 2), dilation=2**31 - 1),
-    lambda: tconv.conv_transpose1d(ones(1, 1, 1), ones(1, 1, 2**40 + 1), padding=2**39),
-    lambda: tconv.conv_transpose1d(ones(1, 1, 1), ones(1, 1, 2**58 + 1), padding=2**57),
     lambda: tconv.plan("conv_transpose1d", ones(2**20, 2**20, 1)),
     lambda: tconv.plan("conv_transpose1d", ones(2**20, 2**20, 2**20)),
 ):
@@ -669,6 +667,9 @@ for call in (
         call()
     except MemoryError:
         print("MemoryError")
+# only one element of these kernels meets the input
+print(tconv.conv_transpose1d(ones(1, 1, 1), ones(1, 1, 2**40 + 1), padding=2**39).tolist())
+print(tconv.conv_transpose1d(ones(1, 1, 1), ones(1, 1, 2**58 + 1), padding=2**57).tolist())
 print(tconv.conv_transpose1d(np.ones((1, 1, 2), "f"), np.ones((1, 1, 2), "f")).tolist())
 """
 
@@ -676,7 +677,7 @@ print(tconv.conv_transpose1d(np.ones((1, 1, 2), "f"), np.ones((1, 1, 2), "f")).t
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs RLIMIT_AS and /proc")
 def test_10_11_40_42_memory_errors():
     lines = run_python(LIMITED).splitlines()
-    assert lines == ["MemoryError"] * 7 + ["[[[1.0, 2.0, 1.0]]]"]
+    assert lines == ["MemoryError"] * 5 + ["[[[1.0]]]"] * 2 + ["[[[1.0, 2.0, 1.0]]]"]
 
 
 def test_65_isa_of_the_environment():
