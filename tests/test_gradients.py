@@ -109,7 +109,7 @@ def torch_gradients(problem, x, w, gy):
 
 
 @hypothesis.given(data=st.data(), problem=forward_problems(), seed=seeds)
-@hypothesis.settings(max_examples=500)
+@hypothesis.settings(max_examples=250)
 def test_torch_agrees_at_any_strides(data, problem, seed):
     rng = np.random.default_rng(seed)
     x, w, _ = arrays_of(problem, rng)

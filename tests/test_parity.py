@@ -24,7 +24,7 @@ def torch_result(op, x, w, b, options):
 
 
 @hypothesis.given(st.data(), forward_problems())
-@hypothesis.settings(max_examples=600)
+@hypothesis.settings(max_examples=300)
 def test_exact_on_whole_numbers_at_any_strides(data, problem):
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     x, w, b = arrays_of(problem, rng)
