@@ -1,6 +1,9 @@
 """The process around a call: signals, other threads, other libraries' limits, and callers whose
 objects do what they like. Whatever happens, the process goes on and the next call is right."""
 
+import os
+import re
+import subprocess
 import sys
 import threading
 import time
@@ -438,3 +441,29 @@ def test_operators_of_out_are_not_asked():
             assert result is out
             plain = out.view(np.ndarray).real.astype(F32)
             assert_same(plain, expected.clip(0) if "activation" in more else expected)
+
+
+# ---- threads that wait ----
+
+
+def spins(**environment):
+    """How long threads spin for work, as GNU's library says when it is loaded, and what is left of
+    that in the environment."""
+    code = "import os, tconv; print('found', os.environ.get('GOMP_SPINCOUNT'))"
+    command = [sys.executable, "-c", code]
+    path = os.pathsep.join(sys.path)
+    used = {**os.environ, "PYTHONPATH": path, "OMP_DISPLAY_ENV": "VERBOSE", **environment}
+    done = subprocess.run(command, env=used, capture_output=True, text=True, check=True)
+    counts = re.findall(r"GOMP_SPINCOUNT = '(\w+)'", done.stderr)
+    if not counts:
+        pytest.skip("OpenMP is not GNU's here")
+    return counts, done.stdout
+
+
+@pytest.mark.skipif("OMP_WAIT_POLICY" in os.environ, reason="the environment says how they wait")
+def test_idle_threads_soon_leave_their_core():
+    assert spins() == (["3000"], "found None\n")
+
+
+def test_the_environment_may_say_how_long_threads_spin():
+    assert spins(GOMP_SPINCOUNT="77") == (["77"], "found 77\n")

@@ -9,6 +9,7 @@
 
 from typing import TYPE_CHECKING
 
+from . import _openmp as _openmp  # before all others: it loads _core
 from . import config, grad
 from ._core import (
     Plan,
