@@ -291,15 +291,15 @@ def test_no_memory_is_kept(name):
     def check(function, good, argument, bad, exception, result):
         attempt(partial(function, **{**good, argument: bad}), exception, argument)
 
-    try_all(name, check)
     tracemalloc.start()
     try:
+        try_all(name, check)  # fills the caches of the interpreter, too
         before = memory_in_use()
-        count = try_all(name, check) + try_all(name, check)
+        count = try_all(name, check)
         after = memory_in_use()
     finally:
         tracemalloc.stop()
-    assert after - before < 8 * count
+    assert after - before < 16 * count  # no object is smaller
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
