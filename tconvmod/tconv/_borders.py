@@ -60,7 +60,7 @@ def _channels_first(array: np.ndarray, layout: str) -> np.ndarray:
     return np.moveaxis(array, -1, 1 if layout.startswith("N") else 0)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Job:
     """One call: x, w and y are the forward operation's, and one of them is to be filled."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Sequence
 from math import gcd
 from typing import Any, NamedTuple
@@ -41,12 +40,12 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         """The text under a picture of the axes."""
+        from html import escape
+
         from ._still import axes_picture
 
         style = "font-family:monospace; white-space:pre; overflow-x:auto"  # whatever the page has
-        return (
-            f'{axes_picture(self)._repr_html_()}<pre style="{style}">{html.escape(str(self))}</pre>'
-        )
+        return f'{axes_picture(self)._repr_html_()}<pre style="{style}">{escape(str(self))}</pre>'
 
     def __str__(self) -> str:
         facts = self.facts
