@@ -384,6 +384,14 @@ def test_plans_can_be_copied_and_pickled(copied, bias, rng):
     assert_same(expected, wanted)
 
 
+def test_plans_explain_whole_kernels():
+    """They pack them for images of every size: also what an image of one pixel does not reach."""
+    weight = np.ones((16, 4, 3, 3), "f")
+    plan = tconv.plan("conv_transpose2d", weight, padding=1, engine="direct")
+    for size in (1, 9):
+        assert plan.explain((1, 16, size, size)).packed_bytes == weight.nbytes
+
+
 def test_plans_explain_themselves(rng):
     x, w, b = arrays(rng, 2)
     plan = tconv.plan("conv_transpose2d", w, b, stride=2, activation="relu", engine="gather")

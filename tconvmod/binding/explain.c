@@ -166,7 +166,9 @@ PyObject *explain(PyObject *module, PyObject *const *args, Py_ssize_t given, PyO
         .engine = engine,
         .threads = threads ? threads : default_threads(),
     };
-    tc_lattice_trim(&computed, &order.w);
+    if (engine == NULL) { /* plans name theirs, and have packed whole kernels */
+        tc_lattice_trim(&computed, &order.w);
+    }
     if (tc_plan_make(&plan, &order, &status)) {
         raise_status(name, &status);
         return NULL;
