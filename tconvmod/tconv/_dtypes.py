@@ -113,26 +113,25 @@ def _fill_half(
 ) -> None:
     more: dict[str, Any] = {} if activation is None else {"activation": activation}
     total = _take(result.shape)
-    wide = [_widened(array, threads) for array in halves]
+    wide = [_take(array.shape) for array in halves]
+    for to, array in zip(wide, halves, strict=True):
+        _convert(to, array, threads)
     if addend is not None:
-        total[...] = addend
+        _convert(total, addend, threads)
         more["accumulate"] = True
     call(*wide, out=total, **more)
-    if result.itemsize == 2 and result.flags.c_contiguous:
-        _core.convert_half(result, total, threads)
-    else:
-        result[...] = total
+    _convert(result, total, threads)
     for array in (*reversed(wide), total):  # the next call takes them in the other order
         _give(array)
 
 
-def _widened(array: np.ndarray, threads: int) -> np.ndarray:
-    wide = _take(array.shape)
-    if array.itemsize == 2 and array.flags.c_contiguous:
-        _core.convert_half(wide, array, threads)
+def _convert(to: np.ndarray, array: np.ndarray, threads: int) -> None:
+    """Between half precision and float32."""
+    halves = {to.itemsize, array.itemsize} == {2, 4}
+    if halves and to.flags.c_contiguous and array.flags.c_contiguous:
+        _core.convert_half(to, array, threads)
     else:
-        wide[...] = array
-    return wide
+        to[...] = array
 
 
 # ---- complex numbers ----
