@@ -12,6 +12,7 @@ import pytest
 
 import tconv
 from tconv import _core
+from tconv._arguments import SPATIAL
 
 ISAS = _core.config()["isas"]
 ENGINES = _core.config()["engines"]
@@ -33,7 +34,6 @@ def _does(engine, op):
 
 TRANSPOSING = tuple(engine for engine in ENGINES if _does(engine, "conv_transpose2d"))
 DTYPES = ("float32", "float64")
-SPATIAL = {1: "L", 2: "HW", 3: "DHW"}
 
 
 def each_problem(problems):

@@ -3,7 +3,6 @@ objects do what they like. Whatever happens, the process goes on and the next ca
 
 import os
 import re
-import subprocess
 import sys
 import threading
 import time
@@ -446,24 +445,27 @@ def test_operators_of_out_are_not_asked():
 # ---- threads that wait ----
 
 
+SPINS = """
+import os
+os.dup2(1, 2)  # where GNU's library says what it has read
+import tconv
+print("found", os.environ.get("GOMP_SPINCOUNT"))
+"""
+
+
 def spins(**environment):
-    """How long threads spin for work, as GNU's library says when it is loaded, and what is left of
-    that in the environment."""
-    code = "import os, tconv; print('found', os.environ.get('GOMP_SPINCOUNT'))"
-    command = [sys.executable, "-c", code]
-    path = os.pathsep.join(sys.path)
-    used = {**os.environ, "PYTHONPATH": path, "OMP_DISPLAY_ENV": "VERBOSE", **environment}
-    done = subprocess.run(command, env=used, capture_output=True, text=True, check=True)
-    counts = re.findall(r"GOMP_SPINCOUNT = '(\w+)'", done.stderr)
+    """How long threads spin for work, and what is left of that in the environment."""
+    text = run_python(SPINS, OMP_DISPLAY_ENV="VERBOSE", **environment)
+    counts = re.findall(r"GOMP_SPINCOUNT = '(\w+)'", text)
     if not counts:
         pytest.skip("OpenMP is not GNU's here")
-    return counts, done.stdout
+    return counts, text.splitlines()[-1]
 
 
 @pytest.mark.skipif("OMP_WAIT_POLICY" in os.environ, reason="the environment says how they wait")
 def test_idle_threads_soon_leave_their_core():
-    assert spins() == (["3000"], "found None\n")
+    assert spins() == (["3000"], "found None")
 
 
 def test_the_environment_may_say_how_long_threads_spin():
-    assert spins(GOMP_SPINCOUNT="77") == (["77"], "found 77\n")
+    assert spins(GOMP_SPINCOUNT="77") == (["77"], "found 77")

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = SupportsIndex | Sequence[SupportsIndex] | NDArray[np.integer[Any]]
+Padding = Ints | Sequence[Sequence[SupportsIndex]] | Literal["valid", "same", "same_lower"]
+
 # The names of the spatial axes, by their number.
 SPATIAL = {1: "L", 2: "HW", 3: "DHW"}
-
-Padding = Ints | Sequence[Sequence[SupportsIndex]] | Literal["valid", "same", "same_lower"]
 
 
 def read_array(function: str, name: str, value: Any) -> NDArray[Any]:
