@@ -143,47 +143,28 @@ struct tc_image tc_block_input(const struct tc_job *job, const struct tc_block *
     return x;
 }
 
-/* Copies one image's inputs at depth d. The contiguous axis of the two decides which two axes make
- * a matrix: height and width a channel, or channels and width a row. */
-static void copy_slice(const struct tc_job *job, const struct tc_range input[TC_GRID],
-                       struct tc_image from, struct tc_image to)
-{
-    const ptrdiff_t ci = tc_group_ci(job->problem), bytes = job->kernels->bytes;
-    const ptrdiff_t height = tc_range_length(input[2]), width = tc_range_length(input[3]);
-    const bool by_rows = from.c == 1;
-    const ptrdiff_t step = by_rows ? from.axis[TC_H] : from.c;
-    const ptrdiff_t to_step = by_rows ? to.axis[TC_H] : to.c;
-    for (ptrdiff_t i = 0; i < (by_rows ? height : ci); i++) {
-        const struct tc_matrix src = {tc_at(from.data, i * step, bytes),
-                                      by_rows ? from.c : from.axis[TC_H], from.axis[TC_W]};
-        const struct tc_matrix dst = {tc_at(to.data, i * to_step, bytes),
-                                      by_rows ? to.c : to.axis[TC_H], to.axis[TC_W]};
-        tc_copy(job->kernels, by_rows ? ci : height, width, dst, src);
-    }
-}
-
 struct tc_image tc_block_copy(const struct tc_job *job, const struct tc_block *block,
                               ptrdiff_t pitch, void *copy)
 {
     const struct tc_range *const in = block->input;
-    const ptrdiff_t width = tc_range_length(in[3]), plane = tc_range_length(in[2]) * width;
-    const ptrdiff_t depth = tc_range_length(in[1]), bytes = job->kernels->bytes;
+    const ptrdiff_t height = tc_range_length(in[2]), width = tc_range_length(in[3]);
+    const ptrdiff_t ci = tc_group_ci(job->problem), bytes = job->kernels->bytes;
     const struct tc_image from = tc_block_input(job, block);
-    const struct tc_image to = {copy, depth * plane, pitch, {plane, width, 1}};
-    const ptrdiff_t used = tc_range_length(in[0]) * to.n;
+    const bool flat = from.axis[TC_H] == width * from.axis[TC_W];
+    const ptrdiff_t lines = flat ? 1 : height, pixels = flat ? height * width : width;
+    char *to = copy;
     for (ptrdiff_t n = in[0].begin; n < in[0].end; n++) {
         for (ptrdiff_t d = in[1].begin; d < in[1].end; d++) {
-            struct tc_image slice = from, into = to;
-            const ptrdiff_t at = n * from.n + d * from.axis[TC_D] + in[2].begin * from.axis[TC_H] +
-                                 in[3].begin * from.axis[TC_W];
-            const ptrdiff_t to_at = (n - in[0].begin) * to.n + (d - in[1].begin) * plane;
-            slice.data = tc_at(from.data, at, bytes);
-            into.data = tc_at(copy, to_at, bytes);
-            copy_slice(job, in, slice, into);
+            for (ptrdiff_t h = 0; h < lines; h++, to += pixels * pitch * bytes) {
+                const ptrdiff_t at = n * from.n + d * from.axis[TC_D] +
+                                     (in[2].begin + h) * from.axis[TC_H] +
+                                     in[3].begin * from.axis[TC_W];
+                const struct tc_matrix src = {tc_at(from.data, at, bytes), from.c, from.axis[TC_W]};
+                tc_copy(job->kernels, ci, pixels, (struct tc_matrix){to, 1, pitch}, src);
+            }
         }
     }
-    for (ptrdiff_t c = 0; c < tc_group_ci(job->problem); c++) {
-        memset(tc_at(copy, c * pitch + used, bytes), 0, (size_t)((pitch - used) * bytes));
-    }
-    return to;
+    const ptrdiff_t plane = height * width;
+    return (struct tc_image){
+        copy, tc_range_length(in[1]) * plane * pitch, 1, {plane * pitch, width * pitch, pitch}};
 }

@@ -43,8 +43,7 @@ ptrdiff_t tc_block_inputs(const struct tc_job *job);
 /* The channels of the block's group in x, in place. */
 struct tc_image tc_block_input(const struct tc_job *job, const struct tc_block *block);
 
-/* Copies the block's inputs to [ci][n][d][h][w], channels `pitch` elements apart and padded with
- * zeros up to the next channel. */
+/* Copies the block's inputs to [n][d][h][w][ci], pixels `pitch` elements apart. */
 struct tc_image tc_block_copy(const struct tc_job *job, const struct tc_block *block,
                               ptrdiff_t pitch, void *copy);
 

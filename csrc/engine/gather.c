@@ -7,7 +7,7 @@
  * reach all of them; taps that the padding crops are never computed and borders need no zeros.
  *
  *     for block of pixels (a task)
- *       copy its inputs to [ci][pixel], unless their channels are contiguous
+ *       copy its inputs to [pixel][ci], unless their channels are contiguous already
  *       for part of the output channels, for chunk of the input channels
  *         pack the weights' panel, unless it was packed ahead
  *         for phase, for box of runs, for tile
@@ -67,16 +67,19 @@ static ptrdiff_t widest_bytes(const struct tc_job *job)
     return job->kernels->widths * job->kernels->lanes * job->kernels->bytes;
 }
 
-/* Elements between two channels of the copy. */
+/* Elements between two pixels of the copy: of whole lines an odd number, because pixels that lie a
+ * power of two apart would meet in one set of the cache. */
 static ptrdiff_t copy_pitch(const struct tc_job *job)
 {
-    return tc_odd_lines(job->kernels, tc_block_inputs(job));
+    const ptrdiff_t ci = tc_group_ci(job->problem), line = TC_ALIGN / job->kernels->bytes;
+    return ci % (2 * line) == 0 ? ci + line : ci;
 }
 
 static ptrdiff_t copy_bytes(const struct tc_job *job)
 {
     const bool in_place = job->x.c == 1;
-    return in_place ? 0 : copy_pitch(job) * tc_group_ci(job->problem) * job->kernels->bytes;
+    const ptrdiff_t bytes = tc_block_inputs(job) * copy_pitch(job) * job->kernels->bytes;
+    return in_place ? 0 : tc_round_up(bytes, TC_ALIGN);
 }
 
 /* How many phases are held at once along each axis: all; or, if that is too much for one point of
@@ -144,10 +147,10 @@ static struct own *own_of(const struct tc_job *job, void *scratch, int thread)
 static const char *accept(struct tc_job *job)
 {
     const struct tc_problem *const problem = job->problem;
-    const ptrdiff_t channel_bytes = tc_group_ci(problem) * job->kernels->bytes;
+    const ptrdiff_t pixel_bytes = copy_pitch(job) * job->kernels->bytes;
     const ptrdiff_t fit = BUFFER_BYTES / (widest_bytes(job) * held_at_once(job));
     const ptrdiff_t points = stores_directly(job) ? MAX_POINTS : tc_clamp(fit, 1, MAX_POINTS);
-    const ptrdiff_t inputs = job->x.c == 1 ? PTRDIFF_MAX : tc_max(INPUT_BYTES / channel_bytes, 1);
+    const ptrdiff_t inputs = job->x.c == 1 ? PTRDIFF_MAX : tc_max(INPUT_BYTES / pixel_bytes, 1);
     tc_blocking_set(job, points, inputs, tc_part_count(job->kernels, tc_group_co(problem)));
     const bool ahead_of_run = !packs_in_tasks(job) && !packs_for_threads(job);
     job->packed_bytes = ahead_of_run ? tc_panels_bytes(job) : 0;
