@@ -462,7 +462,8 @@ static const char *accept(struct tc_job *job)
     job->packed_bytes = 0;
     if (!tc_mul(layout.volume * job->kernels->bytes, tc_group_co(job->problem),
                 &job->packed_bytes) ||
-        !tc_mul(job->packed_bytes, job->problem->ci, &job->packed_bytes)) {
+        !tc_mul(job->packed_bytes, job->problem->ci, &job->packed_bytes) ||
+        !tc_add(job->packed_bytes, TC_ALIGN, &job->packed_bytes)) {
         job->packed_bytes = PTRDIFF_MAX;
     }
     job->thread_bytes =
@@ -626,6 +627,29 @@ static void pack_step(const void *context, ptrdiff_t task, int thread)
     }
 }
 
+/* Whether all weights are finite, for masked tiles: this stands behind the weights. */
+static bool *finite_of(const struct tc_job *job, const void *packed)
+{
+    return tc_at(packed, job->packed_bytes - TC_ALIGN, 1);
+}
+
+/* The sum of what is not finite is not finite either; that of huge numbers may be so too, which
+ * costs time alone. */
+static bool sum_is_finite(const struct tc_job *job, const void *packed)
+{
+    double sum64;
+    float sum32;
+    const bool is_double = job->kernels->bytes == 8;
+    const struct tc_rows all = {
+        .rows = 1,
+        .columns = (job->packed_bytes - TC_ALIGN) / job->kernels->bytes,
+        .src = packed,
+        .dst = is_double ? (void *)&sum64 : &sum32,
+    };
+    job->kernels->sum_all(&all);
+    return is_double ? isfinite(sum64) : isfinite(sum32);
+}
+
 static void pack(const struct tc_job *job, void *packed)
 {
     struct packing packing;
@@ -635,6 +659,7 @@ static void pack(const struct tc_job *job, void *packed)
     packing.steps = tc_ceil_div(tc_group_ci(job->problem), STEP_CI);
     tc_parallel(job->problem->g * packing.layout.parts * packing.steps, job->threads, pack_step,
                 &packing, job->watch);
+    *finite_of(job, packed) = sum_is_finite(job, packed);
 }
 
 /* ---- the product ---- */
@@ -685,6 +710,7 @@ static struct tc_tile tile_of(const struct state *s, const struct box *box, ptrd
         .b_k = s->layout->sheet_pitch,
         .bias_by_row = true,
         .add = !start,
+        .a_finite = *finite_of(s->job, s->job->packed),
         .mask = s->masks + s->layout->mask_bytes,
         .c_row = s->c_row + first,
     };

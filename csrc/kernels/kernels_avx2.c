@@ -72,6 +72,11 @@ static INLINE __m256 mask_at_f32(const unsigned char *bits, ptrdiff_t at)
     return _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(all, bit), bit));
 }
 
+static INLINE __m256 only_f32(__m256 mask, __m256 v)
+{
+    return _mm256_and_ps(mask, v);
+}
+
 static INLINE __m256 fma_masked_f32(__m256 mask, __m256 a, __m256 b, __m256 c)
 {
     return _mm256_fmadd_ps(_mm256_and_ps(mask, a), _mm256_and_ps(mask, b), c);
@@ -232,6 +237,11 @@ static INLINE __m256d mask_at_f64(const unsigned char *bits, ptrdiff_t at)
     const __m256i bit = _mm256_setr_epi64x(1, 2, 4, 8);
     const __m256i all = _mm256_set1_epi64x(bits[at / 8] >> at % 8);
     return _mm256_castsi256_pd(_mm256_cmpeq_epi64(_mm256_and_si256(all, bit), bit));
+}
+
+static INLINE __m256d only_f64(__m256d mask, __m256d v)
+{
+    return _mm256_and_pd(mask, v);
 }
 
 static INLINE __m256d fma_masked_f64(__m256d mask, __m256d a, __m256d b, __m256d c)

@@ -78,6 +78,11 @@ static INLINE __mmask16 mask_at_f32(const unsigned char *bits, ptrdiff_t at)
     return (__mmask16)(bits[at / 8] | bits[at / 8 + 1] << 8);
 }
 
+static INLINE __m512 only_f32(__mmask16 mask, __m512 v)
+{
+    return _mm512_maskz_mov_ps(mask, v);
+}
+
 static INLINE __m512 fma_masked_f32(__mmask16 mask, __m512 a, __m512 b, __m512 c)
 {
     return _mm512_mask3_fmadd_ps(a, b, c, mask);
@@ -303,6 +308,11 @@ static INLINE __m512d fma_f64(__m512d a, __m512d b, __m512d c)
 static INLINE __mmask8 mask_at_f64(const unsigned char *bits, ptrdiff_t at)
 {
     return (__mmask8)bits[at / 8];
+}
+
+static INLINE __m512d only_f64(__mmask8 mask, __m512d v)
+{
+    return _mm512_maskz_mov_pd(mask, v);
 }
 
 static INLINE __m512d fma_masked_f64(__mmask8 mask, __m512d a, __m512d b, __m512d c)

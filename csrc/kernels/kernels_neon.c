@@ -78,6 +78,11 @@ static INLINE uint32x4_t mask_at_f32(const unsigned char *bits, ptrdiff_t at)
     return vtstq_u32(vdupq_n_u32((uint32_t)bits[at / 8] >> at % 8), bit);
 }
 
+static INLINE float32x4_t only_f32(uint32x4_t mask, float32x4_t v)
+{
+    return vreinterpretq_f32_u32(vandq_u32(mask, vreinterpretq_u32_f32(v)));
+}
+
 static INLINE float32x4_t fma_masked_f32(uint32x4_t mask, float32x4_t a, float32x4_t b,
                                          float32x4_t c)
 {
@@ -221,6 +226,11 @@ static INLINE uint64x2_t mask_at_f64(const unsigned char *bits, ptrdiff_t at)
 {
     const uint64x2_t bit = {1, 2};
     return vtstq_u64(vdupq_n_u64((uint64_t)bits[at / 8] >> at % 8), bit);
+}
+
+static INLINE float64x2_t only_f64(uint64x2_t mask, float64x2_t v)
+{
+    return vreinterpretq_f64_u64(vandq_u64(mask, vreinterpretq_u64_f64(v)));
 }
 
 static INLINE float64x2_t fma_masked_f64(uint64x2_t mask, float64x2_t a, float64x2_t b,

@@ -68,6 +68,11 @@ static INLINE mask_f32 mask_at_f32(const unsigned char *bits, ptrdiff_t at)
     return (mask_f32){-(byte & 1), -(byte >> 1 & 1), -(byte >> 2 & 1), -(byte >> 3 & 1)};
 }
 
+static INLINE vector_f32 only_f32(mask_f32 mask, vector_f32 v)
+{
+    return (vector_f32)((mask_f32)v & mask);
+}
+
 static INLINE vector_f32 fma_masked_f32(mask_f32 mask, vector_f32 a, vector_f32 b, vector_f32 c)
 {
     return (vector_f32)((mask_f32)a & mask) * (vector_f32)((mask_f32)b & mask) + c;
@@ -206,6 +211,11 @@ static INLINE mask_f64 mask_at_f64(const unsigned char *bits, ptrdiff_t at)
 {
     const int byte = bits[at / 8] >> at % 8;
     return (mask_f64){-(byte & 1), -(byte >> 1 & 1)};
+}
+
+static INLINE vector_f64 only_f64(mask_f64 mask, vector_f64 v)
+{
+    return (vector_f64)((mask_f64)v & mask);
 }
 
 static INLINE vector_f64 fma_masked_f64(mask_f64 mask, vector_f64 a, vector_f64 b, vector_f64 c)

@@ -13,6 +13,7 @@
  *   load_part, store_part                      of the first 1 <= n <= LANES elements; the
  *                                              others are read as 0 and not written
  *   mask_at                                    the choice that LANES bits from bit `at` on make
+ *   only                                       a vector in the chosen lanes, 0 in the others
  *   fma_masked                                 fma in the chosen lanes, c or c + 0 in the others
  *   keep                                       the vector, in a register: gcc would rather load it
  *                                              again for each use
@@ -47,11 +48,12 @@ static INLINE void T(zip_all)(VECTOR v[T(MOST_ZIPPED)], const int count)
 /* ---- tile ---- */
 
 /* Adds the products of one tap to the accumulators; rows, width and what follows are constants
- * where this is called. If `in_line`, the rows of A follow each other. */
+ * where this is called. The mask clears so many factors of a product as `masked` says: none, that
+ * of B, or both. If `in_line`, the rows of A follow each other. */
 static INLINE void T(tile_tap)(const struct tc_tile *tile, const REAL *a, const REAL *b,
                                const unsigned char *mask, const ptrdiff_t a_row[TC_MAX_ROWS],
                                VECTOR acc[TC_MAX_ROWS][TC_WIDTHS], const int rows, const int width,
-                               const bool masked, const bool by_lane, const bool in_line)
+                               const int masked, const bool by_lane, const bool in_line)
 {
     const ptrdiff_t a_k = tile->a_k, b_k = tile->b_k;
     const REAL *line = a + a_row[0];
@@ -64,7 +66,9 @@ static INLINE void T(tile_tap)(const struct tc_tile *tile, const REAL *a, const 
         VECTOR lanes[TC_WIDTHS];
 #pragma GCC unroll 16
         for (int v = 0; v < width; v++) {
-            lanes[v] = rows > 1 ? T(keep)(T(load)(b + v * LANES)) : T(load)(b + v * LANES);
+            const VECTOR all = T(load)(b + v * LANES);
+            lanes[v] = masked == 1 ? T(only)(chosen[v], all) : all;
+            lanes[v] = rows > 1 ? T(keep)(lanes[v]) : lanes[v];
         }
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++) {
@@ -72,8 +76,8 @@ static INLINE void T(tile_tap)(const struct tc_tile *tile, const REAL *a, const 
 #pragma GCC unroll 16
             for (int v = 0; v < width; v++) {
                 const VECTOR x = by_lane ? T(load)(a + a_row[r] + v * LANES) : one;
-                acc[r][v] = masked ? T(fma_masked)(chosen[v], x, lanes[v], acc[r][v])
-                                   : T(fma)(x, lanes[v], acc[r][v]);
+                acc[r][v] = masked == 2 ? T(fma_masked)(chosen[v], x, lanes[v], acc[r][v])
+                                        : T(fma)(x, lanes[v], acc[r][v]);
             }
         }
     }
@@ -123,7 +127,7 @@ static INLINE void T(store_zipped)(const struct tc_tile *tile, VECTOR acc[TC_MAX
 
 /* C for exactly `rows` rows and `width` vectors. */
 static INLINE void T(tile_of)(const struct tc_tile *tile, const int rows, const int width,
-                              const bool masked, const bool by_lane, const int zip)
+                              const int masked, const bool by_lane, const int zip)
 {
     const ptrdiff_t part = tile->lanes - (width - 1) * LANES;
     VECTOR acc[TC_MAX_ROWS][TC_WIDTHS];
@@ -171,7 +175,7 @@ static INLINE void T(tile_of)(const struct tc_tile *tile, const int rows, const 
 /* The same if a tile may have so many rows: nothing is compiled for more than `most`, or for a
  * group of rows that is not whole. */
 static INLINE void T(tile_in)(const struct tc_tile *tile, const int rows, const int most,
-                              const int width, const bool masked, const bool by_lane, const int zip)
+                              const int width, const int masked, const bool by_lane, const int zip)
 {
     if (rows <= most && rows % zip == 0) {
         T(tile_of)(tile, rows, width, masked, by_lane, zip);
@@ -180,7 +184,7 @@ static INLINE void T(tile_in)(const struct tc_tile *tile, const int rows, const 
 
 /* The same for tile->rows; all other arguments are constants. */
 static INLINE void T(tile_switch)(const struct tc_tile *tile, const int most, const int width,
-                                  const bool masked, const bool by_lane, const int zip)
+                                  const int masked, const bool by_lane, const int zip)
 {
     /* clang-format off */
     switch (tile->rows) {
@@ -203,46 +207,82 @@ static INLINE void T(tile_switch)(const struct tc_tile *tile, const int most, co
     /* clang-format on */
 }
 
+/* A masked tile row by row. What is not finite in A must not meet a zero in lanes that do not
+ * count. */
+static INLINE void T(tile_by_row)(const struct tc_tile *tile, const int most, const int width)
+{
+    for (ptrdiff_t r = 0; r < tile->rows; r++) {
+        struct tc_tile row = *tile;
+        row.rows = 1;
+        row.a_row += r;
+        row.c_row += r;
+        if (row.bias && row.bias_by_row) {
+            row.bias = (const REAL *)row.bias + r;
+        }
+        T(tile_in)(&row, 1, most, width, 2, false, 1);
+    }
+}
+
 /* Masked tiles and those by lane are functions of their own: where a function has more than a
  * hundred loops, gcc lets registers spill in the innermost. */
 static NOINLINE void T(masked_1)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_1, 1, true, false, 1);
+    T(tile_switch)(tile, ROWS_1, 1, 1, false, 1);
 }
 
 static NOINLINE void T(masked_2)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_2, 2, true, false, 1);
+    T(tile_switch)(tile, ROWS_2, 2, 1, false, 1);
 }
 
 static NOINLINE void T(masked_3)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_3, 3, true, false, 1);
+    T(tile_switch)(tile, ROWS_3, 3, 1, false, 1);
 }
 
 static NOINLINE void T(masked_4)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_4, 4, true, false, 1);
+    T(tile_switch)(tile, ROWS_4, 4, 1, false, 1);
+}
+
+static NOINLINE void T(masked_rows_1)(const struct tc_tile *tile)
+{
+    T(tile_by_row)(tile, ROWS_1, 1);
+}
+
+static NOINLINE void T(masked_rows_2)(const struct tc_tile *tile)
+{
+    T(tile_by_row)(tile, ROWS_2, 2);
+}
+
+static NOINLINE void T(masked_rows_3)(const struct tc_tile *tile)
+{
+    T(tile_by_row)(tile, ROWS_3, 3);
+}
+
+static NOINLINE void T(masked_rows_4)(const struct tc_tile *tile)
+{
+    T(tile_by_row)(tile, ROWS_4, 4);
 }
 
 static NOINLINE void T(by_lane_1)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_1, 1, false, true, 1);
+    T(tile_switch)(tile, ROWS_1, 1, 0, true, 1);
 }
 
 static NOINLINE void T(by_lane_2)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_2, 2, false, true, 1);
+    T(tile_switch)(tile, ROWS_2, 2, 0, true, 1);
 }
 
 static NOINLINE void T(by_lane_3)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_3, 3, false, true, 1);
+    T(tile_switch)(tile, ROWS_3, 3, 0, true, 1);
 }
 
 static NOINLINE void T(by_lane_4)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_4, 4, false, true, 1);
+    T(tile_switch)(tile, ROWS_4, 4, 0, true, 1);
 }
 
 static INLINE void T(tile_up_to)(const struct tc_tile *tile, const int most, const int width)
@@ -251,16 +291,20 @@ static INLINE void T(tile_up_to)(const struct tc_tile *tile, const int most, con
                                                              T(masked_4)};
     static void (*const by_lane[])(const struct tc_tile *) = {T(by_lane_1), T(by_lane_2),
                                                               T(by_lane_3), T(by_lane_4)};
-    if (tile->mask) {
+    static void (*const masked_rows[])(const struct tc_tile *) = {
+        T(masked_rows_1), T(masked_rows_2), T(masked_rows_3), T(masked_rows_4)};
+    if (tile->mask && !tile->a_finite) {
+        masked_rows[width - 1](tile);
+    } else if (tile->mask) {
         masked[width - 1](tile);
     } else if (tile->a_by_lane) {
         by_lane[width - 1](tile);
     } else if (tile->zip == 2) {
-        T(tile_switch)(tile, most, width, false, false, 2);
+        T(tile_switch)(tile, most, width, 0, false, 2);
     } else if (tile->zip == 4) {
-        T(tile_switch)(tile, most, width, false, false, 4);
+        T(tile_switch)(tile, most, width, 0, false, 4);
     } else {
-        T(tile_switch)(tile, most, width, false, false, 1);
+        T(tile_switch)(tile, most, width, 0, false, 1);
     }
 }
 

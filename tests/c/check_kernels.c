@@ -40,7 +40,7 @@ static double expected_element(const struct tc_tile *tile, ptrdiff_t bytes, doub
     return sum;
 }
 
-enum kind { PLAIN, MASKED, BY_LANE };
+enum kind { PLAIN, MASKED, MASKED_FINITE, BY_LANE };
 
 /* One tile: A is [tap][row][k], or [tap][row][k][lane] by lane, B [tap][k][lane], both without a
  * gap; C has canaries around. */
@@ -95,7 +95,8 @@ static void check_tile(const struct tc_kernels *kernels, int width, int rows, in
         .bias = start == BIAS || start == BIAS_BY_ROW ? bias : NULL,
         .bias_by_row = start == BIAS_BY_ROW,
         .add = start == ADD,
-        .mask = kind == MASKED ? mask : NULL,
+        .a_finite = kind == MASKED_FINITE,
+        .mask = kind == MASKED || kind == MASKED_FINITE ? mask : NULL,
         .mask_at = 3 * kernels->lanes,
         .mask_tap = {taps[1] * taps[2] * MASK_BYTES, taps[2] * MASK_BYTES, MASK_BYTES},
         .c = c,
@@ -176,6 +177,8 @@ static void check_tiles(const struct tc_kernels *kernels)
                 check_tile(kernels, width, rows, lanes, 1 + odd % 5, taps[odd % 2], odd % 4, PLAIN);
                 check_tile(kernels, width, rows, lanes, 1 + odd % 3, taps[odd % 2], odd % 4,
                            MASKED);
+                check_tile(kernels, width, rows, lanes, 1 + odd % 3, taps[odd % 2], odd % 4,
+                           MASKED_FINITE);
                 check_tile(kernels, width, rows, lanes, 1 + odd % 4, taps[odd % 2], odd % 4,
                            BY_LANE);
                 for (int zip = 2; zip <= 4 && rows % zip == 0; zip *= 2) {
@@ -184,6 +187,7 @@ static void check_tiles(const struct tc_kernels *kernels)
             }
             check_tile(kernels, width, rows, most, 0, taps[0], 1, PLAIN);
             check_tile(kernels, width, rows, most, 3, taps[2], 1, MASKED);
+            check_tile(kernels, width, rows, most, 3, taps[2], 1, MASKED_FINITE);
             check_tile(kernels, width, rows, most - 1 ? most - 1 : 1, 4, taps[1], 2, PLAIN);
         }
     }
