@@ -25,12 +25,13 @@ struct tc_order {
 
 struct tc_plan {
     struct tc_job job;
+    struct tc_problem problem; /* the job's, which may be smaller than the one ordered */
     const struct tc_engine *engine;
     const char *refusals[TC_MAX_ENGINES]; /* why the engines before it in tc_engines did not */
     ptrdiff_t scratch_bytes;              /* for tc_plan_run, TC_ALIGN-aligned */
 };
 
-/* The problem is referred to, not copied. */
+/* The plan refers to itself: it stays where it is. */
 enum tc_code tc_plan_make(struct tc_plan *plan, const struct tc_order *order,
                           struct tc_status *status);
 

@@ -144,7 +144,7 @@ struct tc_image tc_block_input(const struct tc_job *job, const struct tc_block *
 }
 
 struct tc_image tc_block_copy(const struct tc_job *job, const struct tc_block *block,
-                              ptrdiff_t pitch, void *copy)
+                              struct tc_steps steps, void *copy)
 {
     const struct tc_range *const in = block->input;
     const ptrdiff_t height = tc_range_length(in[2]), width = tc_range_length(in[3]);
@@ -155,16 +155,17 @@ struct tc_image tc_block_copy(const struct tc_job *job, const struct tc_block *b
     char *to = copy;
     for (ptrdiff_t n = in[0].begin; n < in[0].end; n++) {
         for (ptrdiff_t d = in[1].begin; d < in[1].end; d++) {
-            for (ptrdiff_t h = 0; h < lines; h++, to += pixels * pitch * bytes) {
+            for (ptrdiff_t h = 0; h < lines; h++, to += pixels * steps.pixel * bytes) {
                 const ptrdiff_t at = n * from.n + d * from.axis[TC_D] +
                                      (in[2].begin + h) * from.axis[TC_H] +
                                      in[3].begin * from.axis[TC_W];
                 const struct tc_matrix src = {tc_at(from.data, at, bytes), from.c, from.axis[TC_W]};
-                tc_copy(job->kernels, ci, pixels, (struct tc_matrix){to, 1, pitch}, src);
+                tc_copy(job->kernels, ci, pixels,
+                        (struct tc_matrix){to, steps.channel, steps.pixel}, src);
             }
         }
     }
-    const ptrdiff_t plane = height * width;
+    const ptrdiff_t row = width * steps.pixel, plane = height * row;
     return (struct tc_image){
-        copy, tc_range_length(in[1]) * plane * pitch, 1, {plane * pitch, width * pitch, pitch}};
+        copy, tc_range_length(in[1]) * plane, steps.channel, {plane, row, steps.pixel}};
 }

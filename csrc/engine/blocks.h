@@ -43,9 +43,14 @@ ptrdiff_t tc_block_inputs(const struct tc_job *job);
 /* The channels of the block's group in x, in place. */
 struct tc_image tc_block_input(const struct tc_job *job, const struct tc_block *block);
 
-/* Copies the block's inputs to [n][d][h][w][ci], pixels `pitch` elements apart. */
+/* Elements from one pixel to the next, and from one channel. */
+struct tc_steps {
+    ptrdiff_t pixel, channel;
+};
+
+/* Copies the block's inputs, its pixels in the order [n][d][h][w]. */
 struct tc_image tc_block_copy(const struct tc_job *job, const struct tc_block *block,
-                              ptrdiff_t pitch, void *copy);
+                              struct tc_steps steps, void *copy);
 
 /* Items [begin, end) of `items` that share number `share` of `shares` owns. */
 static inline struct tc_range tc_share_of(ptrdiff_t items, ptrdiff_t share, ptrdiff_t shares)

@@ -7,7 +7,7 @@
  * reach all of them; taps that the padding crops are never computed and borders need no zeros.
  *
  *     for block of pixels (a task)
- *       copy its inputs to [pixel][ci], unless their channels are contiguous already
+ *       copy its inputs, unless their channels are contiguous
  *       for part of the output channels, for chunk of the input channels
  *         pack the weights' panel, unless it was packed ahead
  *         for phase, for box of runs, for tile
@@ -67,19 +67,26 @@ static ptrdiff_t widest_bytes(const struct tc_job *job)
     return job->kernels->widths * job->kernels->lanes * job->kernels->bytes;
 }
 
-/* Elements between two pixels of the copy: of whole lines an odd number, because pixels that lie a
- * power of two apart would meet in one set of the cache. */
-static ptrdiff_t copy_pitch(const struct tc_job *job)
+/* The copy of a block's inputs. A tile goes along the channels of a few pixels: they lie side by
+ * side, unless they fill no line of the cache and would not be worth a transposition. Pixels that
+ * lie a power of two apart would meet in one set of the cache. */
+static struct tc_steps copy_steps(const struct tc_job *job)
 {
     const ptrdiff_t ci = tc_group_ci(job->problem), line = TC_ALIGN / job->kernels->bytes;
-    return ci % (2 * line) == 0 ? ci + line : ci;
+    if (ci > 1 && ci < line) {
+        return (struct tc_steps){.pixel = 1,
+                                 .channel = tc_odd_lines(job->kernels, tc_block_inputs(job))};
+    }
+    return (struct tc_steps){.pixel = ci % (2 * line) == 0 ? ci + line : ci, .channel = 1};
 }
 
 static ptrdiff_t copy_bytes(const struct tc_job *job)
 {
+    const struct tc_steps steps = copy_steps(job);
+    const ptrdiff_t elements = steps.channel > 1 ? tc_group_ci(job->problem) * steps.channel
+                                                 : tc_block_inputs(job) * steps.pixel;
     const bool in_place = job->x.c == 1;
-    const ptrdiff_t bytes = tc_block_inputs(job) * copy_pitch(job) * job->kernels->bytes;
-    return in_place ? 0 : tc_round_up(bytes, TC_ALIGN);
+    return in_place ? 0 : tc_round_up(elements * job->kernels->bytes, TC_ALIGN);
 }
 
 /* How many phases are held at once along each axis: all; or, if that is too much for one point of
@@ -147,7 +154,7 @@ static struct own *own_of(const struct tc_job *job, void *scratch, int thread)
 static const char *accept(struct tc_job *job)
 {
     const struct tc_problem *const problem = job->problem;
-    const ptrdiff_t pixel_bytes = copy_pitch(job) * job->kernels->bytes;
+    const ptrdiff_t pixel_bytes = tc_group_ci(problem) * job->kernels->bytes;
     const ptrdiff_t fit = BUFFER_BYTES / (widest_bytes(job) * held_at_once(job));
     const ptrdiff_t points = stores_directly(job) ? MAX_POINTS : tc_clamp(fit, 1, MAX_POINTS);
     const ptrdiff_t inputs = job->x.c == 1 ? PTRDIFF_MAX : tc_max(INPUT_BYTES / pixel_bytes, 1);
@@ -186,6 +193,17 @@ static ptrdiff_t list_points(const struct walk *walk, const struct tc_range box[
     return count;
 }
 
+/* Where the taps of a row of pixels follow each other like their channels, they are one sum: with
+ * few channels a loop for each would be short. */
+static void join_taps(struct tc_tile *tile)
+{
+    const int w = TC_SPATIAL - 1;
+    if (tile->a_tap[w] == tile->k * tile->a_k && tile->b_tap[w] == tile->k * tile->b_k) {
+        tile->k *= tile->taps[w];
+        tile->taps[w] = 1;
+    }
+}
+
 /* All tiles of a box of grid points that the taps of `run` reach. `tile` holds what the boxes of
  * a phase share. */
 static void run_box(const struct state *s, const struct tc_range box[TC_GRID],
@@ -203,6 +221,7 @@ static void run_box(const struct state *s, const struct tc_range box[TC_GRID],
     }
     tile.a = tc_at(tile.a, a_from, kernels->bytes);
     tile.b = tc_at(tile.b, b_from, kernels->bytes);
+    join_taps(&tile);
     for (ptrdiff_t at = 0; at < count; at += tile.rows) {
         const ptrdiff_t left = count - at;
         /* the last two tiles share evenly: a tile of one row is slow */
@@ -449,7 +468,7 @@ static void run_block(const void *context, ptrdiff_t task, int thread)
     s.packed = packed_for(job, run->scratch, thread);
     s.x = tc_block_input(job, &s.block);
     if (copy_bytes(job) > 0) {
-        s.x = tc_block_copy(job, &s.block, copy_pitch(job), s.copy);
+        s.x = tc_block_copy(job, &s.block, copy_steps(job), s.copy);
         for (int g = 0; g < TC_GRID; g++) {
             s.origin[g] = s.block.input[g].begin;
         }

@@ -5,23 +5,16 @@
  *     y[v] = sum over k of  x[v + d*k - p] * w[k] = sum over k' of  x[v - d*k' + p'] * w[K - 1 -
  * k'],
  *
- * which a view of the weights with negative strides says, so direct solves it in place. Where the
- * kernel is a point, a stride is a view of x. */
+ * which a view of the weights with negative strides says, so direct solves it in place. */
 #include "base/size.h"
 #include "engine/engine.h"
 
 static const struct tc_operation mirrored = {.contraction = TC_LARGE_FROM_SMALL};
 
-/* Whether the kernel is a point along the axis, so that a stride only chooses inputs. */
-static bool is_point(const struct tc_problem *problem, int a)
-{
-    return problem->k[a] == 1 && problem->p[a] == 0 && problem->pe[a] == 0;
-}
-
 static const char *refuse(const struct tc_problem *problem)
 {
     for (int a = 0; a < TC_SPATIAL; a++) {
-        if (problem->s[a] != 1 && !is_point(problem, a)) {
+        if (problem->s[a] != 1) {
             return "the stride is above 1";
         }
         if (tc_max(problem->p[a], problem->pe[a]) > problem->d[a] * (problem->k[a] - 1)) {
@@ -39,11 +32,6 @@ static struct tc_job job_of(const struct tc_job *job, struct tc_problem *problem
     *problem = *job->problem;
     problem->operation = &mirrored;
     for (int a = 0; a < TC_SPATIAL; a++) {
-        if (is_point(problem, a)) {
-            other.x.axis[a] *= problem->s[a];
-            problem->i[a] = problem->o[a];
-            problem->s[a] = 1;
-        }
         problem->p[a] = problem->d[a] * (problem->k[a] - 1) - problem->p[a];
         last += (problem->k[a] - 1) * job->w.axis[a];
         other.w.axis[a] = -job->w.axis[a];

@@ -82,10 +82,11 @@ static ptrdiff_t chunk_length(const struct tc_job *job)
 }
 
 /* Between two taps lies a line that nobody uses: whole taps are often a power of two long, and the
- * lanes of a channel, which are packed for all taps at once, would meet in one set of the cache. */
+ * lanes of a channel, which are packed for all taps at once, would meet in one set of the cache.
+ * Taps of few channels follow each other instead. */
 static ptrdiff_t spare_elements(const struct tc_job *job)
 {
-    return TC_ALIGN / job->kernels->bytes;
+    return chunk_length(job) < STEP_CI ? 0 : TC_ALIGN / job->kernels->bytes;
 }
 
 struct tc_panel tc_panel_at(const struct tc_job *job, const void *packed, ptrdiff_t group,

@@ -21,7 +21,7 @@
 #define INLINE inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
 
-enum { ROWS_1 = 14, ROWS_2 = 12, ROWS_3 = 8, ROWS_4 = 6 };
+enum { ROWS_1 = 14, ROWS_2 = 12, ROWS_3 = 8, ROWS_4 = 6, MASKED = 2 };
 
 /* The lanes begin <= l < end of `lanes`, a bit each. */
 static INLINE unsigned lanes_between(ptrdiff_t begin, ptrdiff_t end, const ptrdiff_t lanes)

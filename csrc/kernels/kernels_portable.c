@@ -11,7 +11,7 @@
 #define INLINE inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
 
-enum { ROWS_1 = 12, ROWS_2 = 6, ROWS_3 = 0, ROWS_4 = 0 };
+enum { ROWS_1 = 12, ROWS_2 = 6, ROWS_3 = 0, ROWS_4 = 0, MASKED = 1 };
 
 /* ---- float ---- */
 

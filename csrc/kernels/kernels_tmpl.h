@@ -6,6 +6,7 @@
  *   MASK              the type of a choice of lanes
  *   T(name)           name with the dtype's suffix
  *   ROWS_1 .. ROWS_4  the rows of a tile of so many vectors; 0 if there is none
+ *   MASKED            2 if fma_masked is as fast as fma, else 1: see tile_tap
  *
  * and the functions
  *
@@ -227,22 +228,22 @@ static INLINE void T(tile_by_row)(const struct tc_tile *tile, const int most, co
  * hundred loops, gcc lets registers spill in the innermost. */
 static NOINLINE void T(masked_1)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_1, 1, 1, false, 1);
+    T(tile_switch)(tile, ROWS_1, 1, MASKED, false, 1);
 }
 
 static NOINLINE void T(masked_2)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_2, 2, 1, false, 1);
+    T(tile_switch)(tile, ROWS_2, 2, MASKED, false, 1);
 }
 
 static NOINLINE void T(masked_3)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_3, 3, 1, false, 1);
+    T(tile_switch)(tile, ROWS_3, 3, MASKED, false, 1);
 }
 
 static NOINLINE void T(masked_4)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_4, 4, 1, false, 1);
+    T(tile_switch)(tile, ROWS_4, 4, MASKED, false, 1);
 }
 
 static NOINLINE void T(masked_rows_1)(const struct tc_tile *tile)
@@ -293,7 +294,7 @@ static INLINE void T(tile_up_to)(const struct tc_tile *tile, const int most, con
                                                               T(by_lane_3), T(by_lane_4)};
     static void (*const masked_rows[])(const struct tc_tile *) = {
         T(masked_rows_1), T(masked_rows_2), T(masked_rows_3), T(masked_rows_4)};
-    if (tile->mask && !tile->a_finite) {
+    if (tile->mask && MASKED == 1 && !tile->a_finite) {
         masked_rows[width - 1](tile);
     } else if (tile->mask) {
         masked[width - 1](tile);
