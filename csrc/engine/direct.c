@@ -637,8 +637,8 @@ static bool *finite_of(const struct tc_job *job, const void *packed)
  * costs time alone. */
 static bool sum_is_finite(const struct tc_job *job, const void *packed)
 {
-    double sum64;
-    float sum32;
+    double sum64 = 0;
+    float sum32 = 0;
     const bool is_double = job->kernels->bytes == 8;
     const struct tc_rows all = {
         .rows = 1,

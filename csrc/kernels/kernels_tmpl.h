@@ -383,9 +383,10 @@ static void T(transpose_staged)(const struct tc_transpose *args)
     }
 }
 
-/* Some rows and columns of the whole, staged if they are many rows. Returns how many rows. */
+/* Some rows and columns of the whole, staged if there are rows enough and they may be. Returns how
+ * many rows. */
 static INLINE ptrdiff_t T(transpose_block)(const struct tc_transpose *args, ptrdiff_t r,
-                                           ptrdiff_t c, ptrdiff_t columns)
+                                           ptrdiff_t c, ptrdiff_t columns, const bool staged)
 {
     struct tc_transpose part = *args;
     const ptrdiff_t left = args->rows - r;
@@ -394,7 +395,7 @@ static INLINE ptrdiff_t T(transpose_block)(const struct tc_transpose *args, ptrd
     part.src = (const REAL *)args->src + r * args->src_row + c;
     part.dst = (REAL *)args->dst + (args->dst_rows ? 0 : c * args->dst_row) + r;
     part.dst_rows = args->dst_rows ? args->dst_rows + c : NULL;
-    if (columns == LANES && left >= T(STAGED)) {
+    if (staged && columns == LANES && left >= T(STAGED)) {
         T(transpose_staged)(&part);
         return T(STAGED);
     }
@@ -414,19 +415,23 @@ static INLINE ptrdiff_t T(columns_ahead)(const struct tc_transpose *args)
     return args->src_row % LANES == 0 ? rest / (ptrdiff_t)sizeof(REAL) : 0;
 }
 
+enum { T(PAGE) = 4096 / (int)sizeof(REAL) };
+
 /* Long rows are read in bands, so that memory sees few streams and each of their lines is read
- * once: rows are often a power of two apart, and their lines push each other out of the cache. */
+ * once: rows are often a power of two apart, and their lines push each other out of the cache. Many
+ * rows are staged instead, unless each lies on a page of its own. */
 static void T(transpose)(const struct tc_transpose *args)
 {
-    if (args->rows < T(STAGED) && args->columns >= 4 * LANES) {
+    const bool many = args->rows >= T(STAGED) && args->src_row < T(PAGE);
+    if (!many && args->columns >= 4 * LANES) {
         const ptrdiff_t ahead = T(columns_ahead)(args);
         for (ptrdiff_t r = 0; r < args->rows; r += LANES) {
             if (ahead > 0) {
-                T(transpose_block)(args, r, 0, ahead);
+                T(transpose_block)(args, r, 0, ahead, false);
             }
             for (ptrdiff_t c = ahead; c < args->columns; c += LANES) {
                 const ptrdiff_t left = args->columns - c;
-                T(transpose_block)(args, r, c, left < LANES ? left : LANES);
+                T(transpose_block)(args, r, c, left < LANES ? left : LANES, false);
             }
         }
         return;
@@ -434,7 +439,7 @@ static void T(transpose)(const struct tc_transpose *args)
     for (ptrdiff_t c = 0; c < args->columns; c += LANES) {
         const ptrdiff_t left = args->columns - c;
         for (ptrdiff_t r = 0; r < args->rows;) {
-            r += T(transpose_block)(args, r, c, left < LANES ? left : LANES);
+            r += T(transpose_block)(args, r, c, left < LANES ? left : LANES, true);
         }
     }
 }
