@@ -812,7 +812,7 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
     const ptrdiff_t panel = panel_bytes(job, roles);
     char *const scratch = run->scratch + thread * job->thread_bytes;
     const ptrdiff_t sums = (job->thread_bytes - most * panel) / most;
-    struct state team[TEAM];
+    struct state team[TEAM] = {0};
     for (ptrdiff_t i = 0; i < tc_range_length(parts); i++) {
         struct state *const s = &team[i];
         *s = (struct state){.job = job, .roles = *roles, .set = owner / teams, .rows = rows};
