@@ -192,6 +192,19 @@ void tc_lattice_trim(struct tc_problem *problem, struct tc_weight *w)
     }
 }
 
+void tc_lattice_skip(struct tc_problem *problem, struct tc_image *x)
+{
+    const bool reads_large = problem->operation->contraction == TC_SMALL_FROM_LARGE;
+    for (int a = 0; a < TC_SPATIAL && reads_large; a++) {
+        if (problem->k[a] == 1 && problem->p[a] == 0 && problem->pe[a] <= 0) {
+            x->axis[a] *= problem->s[a];
+            problem->i[a] = problem->o[a];
+            problem->pe[a] = 0;
+            problem->s[a] = 1;
+        }
+    }
+}
+
 double tc_lattice_pairs(const struct tc_axis *axis)
 {
     double pairs = 0;

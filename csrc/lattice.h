@@ -73,6 +73,10 @@ struct tc_range tc_lattice_joined(const struct tc_axis *axis, ptrdiff_t k);
  * weight that is computed keeps them, as they become zero. */
 void tc_lattice_trim(struct tc_problem *problem, struct tc_weight *w);
 
+/* A convolution whose kernel is a point along an axis reads every s-th input alone: makes it a
+ * problem of stride 1 on a view of x. */
+void tc_lattice_skip(struct tc_problem *problem, struct tc_image *x);
+
 /* How many (output, tap) pairs the axis has; those that meet the padding are not counted. */
 double tc_lattice_pairs(const struct tc_axis *axis);
 

@@ -90,21 +90,6 @@ static enum tc_code book_scratch(struct tc_plan *plan, struct tc_status *status)
     return TC_OK;
 }
 
-/* A convolution whose kernel is a point along an axis reads every s-th input alone: as a view of x
- * they are a problem of stride 1. */
-static void skip_unread(struct tc_problem *problem, struct tc_image *x)
-{
-    const bool reads_large = problem->operation->contraction == TC_SMALL_FROM_LARGE;
-    for (int a = 0; a < TC_SPATIAL && reads_large; a++) {
-        if (problem->k[a] == 1 && problem->p[a] == 0 && problem->pe[a] <= 0) {
-            x->axis[a] *= problem->s[a];
-            problem->i[a] = problem->o[a];
-            problem->pe[a] = 0;
-            problem->s[a] = 1;
-        }
-    }
-}
-
 enum tc_code tc_plan_make(struct tc_plan *plan, const struct tc_order *order,
                           struct tc_status *status)
 {
@@ -124,7 +109,7 @@ enum tc_code tc_plan_make(struct tc_plan *plan, const struct tc_order *order,
     };
     const double worth = 1 + job->macs / THREAD_MACS;
     job->threads = worth < order->threads ? (int)worth : order->threads;
-    skip_unread(&plan->problem, &job->x);
+    tc_lattice_skip(&plan->problem, &job->x);
     tc_lattice_init(&job->lattice, &plan->problem);
     if (choose_kernels(job, order->isa, status) || choose_engine(plan, order->engine, status)) {
         return status->code;

@@ -299,7 +299,7 @@ def test_no_memory_is_kept(name):
         after = memory_in_use()
     finally:
         tracemalloc.stop()
-    assert after - before < 16 * count  # no object is smaller
+    assert after - before < 8 * count  # no object is smaller
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

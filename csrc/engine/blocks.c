@@ -8,8 +8,6 @@
 #include "base/size.h"
 #include "engine/pack.h"
 
-#include <string.h>
-
 enum { TASKS_PER_THREAD = 4 };
 
 ptrdiff_t tc_odd_lines(const struct tc_kernels *kernels, ptrdiff_t elements)

@@ -208,22 +208,6 @@ static INLINE void T(tile_switch)(const struct tc_tile *tile, const int most, co
     /* clang-format on */
 }
 
-/* A masked tile row by row. What is not finite in A must not meet a zero in lanes that do not
- * count. */
-static INLINE void T(tile_by_row)(const struct tc_tile *tile, const int most, const int width)
-{
-    for (ptrdiff_t r = 0; r < tile->rows; r++) {
-        struct tc_tile row = *tile;
-        row.rows = 1;
-        row.a_row += r;
-        row.c_row += r;
-        if (row.bias && row.bias_by_row) {
-            row.bias = (const REAL *)row.bias + r;
-        }
-        T(tile_in)(&row, 1, most, width, 2, false, 1);
-    }
-}
-
 /* Masked tiles and those by lane are functions of their own: where a function has more than a
  * hundred loops, gcc lets registers spill in the innermost. */
 static NOINLINE void T(masked_1)(const struct tc_tile *tile)
@@ -246,24 +230,27 @@ static NOINLINE void T(masked_4)(const struct tc_tile *tile)
     T(tile_switch)(tile, ROWS_4, 4, MASKED, false, 1);
 }
 
-static NOINLINE void T(masked_rows_1)(const struct tc_tile *tile)
+/* A masked tile row by row. What is not finite in A must not meet a zero in lanes that do not
+ * count. */
+static NOINLINE void T(masked_by_row)(const struct tc_tile *tile, int width)
 {
-    T(tile_by_row)(tile, ROWS_1, 1);
-}
-
-static NOINLINE void T(masked_rows_2)(const struct tc_tile *tile)
-{
-    T(tile_by_row)(tile, ROWS_2, 2);
-}
-
-static NOINLINE void T(masked_rows_3)(const struct tc_tile *tile)
-{
-    T(tile_by_row)(tile, ROWS_3, 3);
-}
-
-static NOINLINE void T(masked_rows_4)(const struct tc_tile *tile)
-{
-    T(tile_by_row)(tile, ROWS_4, 4);
+    for (ptrdiff_t r = 0; r < tile->rows; r++) {
+        struct tc_tile row = *tile;
+        row.rows = 1;
+        row.a_row += r;
+        row.c_row += r;
+        if (row.bias && row.bias_by_row) {
+            row.bias = (const REAL *)row.bias + r;
+        }
+        /* clang-format off */
+        switch (width) {
+        case 1: T(tile_in)(&row, 1, ROWS_1, 1, 2, false, 1); break;
+        case 2: T(tile_in)(&row, 1, ROWS_2, 2, 2, false, 1); break;
+        case 3: T(tile_in)(&row, 1, ROWS_3, 3, 2, false, 1); break;
+        default: T(tile_in)(&row, 1, ROWS_4, 4, 2, false, 1); break;
+        }
+        /* clang-format on */
+    }
 }
 
 static NOINLINE void T(by_lane_1)(const struct tc_tile *tile)
@@ -292,10 +279,8 @@ static INLINE void T(tile_up_to)(const struct tc_tile *tile, const int most, con
                                                              T(masked_4)};
     static void (*const by_lane[])(const struct tc_tile *) = {T(by_lane_1), T(by_lane_2),
                                                               T(by_lane_3), T(by_lane_4)};
-    static void (*const masked_rows[])(const struct tc_tile *) = {
-        T(masked_rows_1), T(masked_rows_2), T(masked_rows_3), T(masked_rows_4)};
     if (tile->mask && MASKED == 1 && !tile->a_finite) {
-        masked_rows[width - 1](tile);
+        T(masked_by_row)(tile, width);
     } else if (tile->mask) {
         masked[width - 1](tile);
     } else if (tile->a_by_lane) {
