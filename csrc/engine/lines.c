@@ -33,7 +33,7 @@ enum {
     SPAN_BYTES = 24 << 10,     /* of a strip's copied inputs, if one group does not need more; */
     STRIP_BYTES = 256 << 10,   /* if one line does not need more */
     MOST_STEP_BYTES = 2 << 20, /* of the copied inputs of the fewest outputs */
-    FETCH_BYTES = 2 << 10,     /* outputs of a channel that are fetched ahead, at least */
+    FETCH_BYTES = 256,         /* outputs of a channel that are fetched ahead, at least */
     PAIRS = 24,               /* of input and output channel in a group of all channels, at most, */
     LONE_PAIRS = 4,           /* and if kernel lines go one at a time */
     GROUP_PAIRS = 64,         /* the same in one of several groups, */

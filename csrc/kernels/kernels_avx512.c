@@ -203,9 +203,9 @@ static INLINE __m256 fma_half_f32(__m256 a, __m256 b, __m256 c)
     return _mm256_fmadd_ps(a, b, c);
 }
 
-static INLINE __m256 fma_masked_half_f32(__mmask8 mask, __m256 a, __m256 b, __m256 c)
+static INLINE __m256 only_half_f32(__mmask8 mask, __m256 v)
 {
-    return _mm256_mask3_fmadd_ps(a, b, c, mask);
+    return _mm256_maskz_mov_ps(mask, v);
 }
 
 static INLINE __mmask8 between_half_f32(ptrdiff_t begin, ptrdiff_t end)
@@ -429,9 +429,9 @@ static INLINE __m256d fma_half_f64(__m256d a, __m256d b, __m256d c)
     return _mm256_fmadd_pd(a, b, c);
 }
 
-static INLINE __m256d fma_masked_half_f64(__mmask8 mask, __m256d a, __m256d b, __m256d c)
+static INLINE __m256d only_half_f64(__mmask8 mask, __m256d v)
 {
-    return _mm256_mask3_fmadd_pd(a, b, c, mask);
+    return _mm256_maskz_mov_pd(mask, v);
 }
 
 static INLINE __mmask8 between_half_f64(ptrdiff_t begin, ptrdiff_t end)

@@ -2,7 +2,7 @@
 /* The kernel `lines` in terms of vectors, included by kernels_tmpl.h, and by itself for a shorter
  * vector, with the macros that stand there and the functions
  *
- *   zero, broadcast, load, store, store_part, fma, fma_masked   as there
+ *   zero, broadcast, load, store, store_part, fma, only   as there
  *   between                                    the lanes begin <= l < end
  *   load_masked                                the chosen lanes; the others are 0 and not read
  *
@@ -44,7 +44,8 @@ static INLINE void T(lines_vector)(const struct tc_lines *args, const REAL *x, c
 #pragma GCC unroll 16
             for (int i = 0; i < reach; i++) {
                 const REAL *const one = w_tap + i * args->w_line;
-                weight[i] = by_lane ? T(load)(one + at) : T(broadcast)(*one);
+                const VECTOR any = by_lane ? T(load)(one + at) : T(broadcast)(*one);
+                weight[i] = masked ? T(only)(chosen, any) : any;
             }
 #pragma GCC unroll 32
             for (int i = 0; i < inputs; i++) {
@@ -55,8 +56,7 @@ static INLINE void T(lines_vector)(const struct tc_lines *args, const REAL *x, c
                     for (int r = 0; r < lines; r++) {
                         const int t = i - r * step;
                         if (t >= 0 && t < reach) {
-                            acc[r] = masked ? T(fma_masked)(chosen, v, weight[t], acc[r])
-                                            : T(fma)(v, weight[t], acc[r]);
+                            acc[r] = T(fma)(v, weight[t], acc[r]);
                         }
                     }
                 }
