@@ -10,12 +10,15 @@
  * Its strides are those of the same arrays, so gather solves it in place; its outputs' channels are
  * contiguous, and nothing is left to interleave. Phases differ in their offset where the padding is
  * no multiple of the stride, and in their number of outputs or taps where those do not divide: they
- * are taken in runs that agree. A run, cut to a part of a few vectors, is a task. */
+ * are taken in runs that agree. A run of one output channel is a job of gather. */
 #include "base/parallel.h"
 #include "base/size.h"
 #include "engine/blocks.h"
 
-enum { LEAST_STRIDE = 64 }; /* unless asked for */
+enum {
+    LEAST_STRIDE = 64, /* unless asked for */
+    PIECES_PER_THREAD = 4,
+};
 
 /* Phases begin <= r < end along the width, which agree in everything but r. */
 struct run_of_phases {
@@ -46,44 +49,40 @@ static struct run_of_phases run_from(const struct tc_axis *axis, ptrdiff_t begin
     return run;
 }
 
-/* A task: some phases of one output channel. */
+/* A run of one output channel: a job of gather. */
 struct piece {
     ptrdiff_t channel; /* of all groups */
     struct run_of_phases run;
-    ptrdiff_t first, lanes; /* phases of the piece */
 };
 
-static ptrdiff_t pieces_of_run(const struct tc_job *job, const struct run_of_phases *run)
-{
-    return tc_part_count(job->kernels, run->end - run->begin);
-}
-
-/* Pieces of one output channel. */
-static ptrdiff_t count_pieces(const struct tc_job *job)
+static ptrdiff_t count_runs(const struct tc_job *job)
 {
     const struct tc_axis *const axis = &job->lattice.axis[TC_W];
     ptrdiff_t count = 0;
-    for (ptrdiff_t begin = 0; begin < axis->phases;) {
-        const struct run_of_phases run = run_from(axis, begin);
-        count += pieces_of_run(job, &run);
-        begin = run.end;
+    for (ptrdiff_t begin = 0; begin < axis->phases; begin = run_from(axis, begin).end) {
+        count++;
     }
     return count;
 }
 
-static struct piece piece_at(const struct tc_job *job, ptrdiff_t task, ptrdiff_t pieces)
+static struct piece piece_at(const struct tc_job *job, ptrdiff_t number)
 {
     const struct tc_axis *const axis = &job->lattice.axis[TC_W];
-    struct piece piece = {.channel = task / pieces, .run = run_from(axis, 0)};
-    ptrdiff_t number = task % pieces;
-    while (number >= pieces_of_run(job, &piece.run)) {
-        number -= pieces_of_run(job, &piece.run);
+    const ptrdiff_t runs = count_runs(job);
+    struct piece piece = {number / runs, run_from(axis, 0)};
+    for (ptrdiff_t i = number % runs; i > 0; i--) {
         piece.run = run_from(axis, piece.run.end);
     }
-    const struct tc_part part = tc_part_at(job->kernels, piece.run.end - piece.run.begin, number);
-    piece.first = piece.run.begin + part.first;
-    piece.lanes = part.lanes;
     return piece;
+}
+
+/* Threads take a piece each where there are many or as many, else all together one after the
+ * other. */
+static int threads_of_piece(const struct tc_job *job)
+{
+    const ptrdiff_t pieces = job->problem->co * count_runs(job);
+    const bool even = pieces % job->threads == 0 || pieces / job->threads >= PIECES_PER_THREAD;
+    return even ? 1 : job->threads;
 }
 
 /* The problem that a piece is: its phases are the output channels. */
@@ -93,7 +92,7 @@ static struct tc_problem problem_of(const struct tc_job *job, const struct piece
     const struct tc_phase *const phase = &piece->run.phase;
     problem.g = 1;
     problem.ci = tc_group_ci(job->problem);
-    problem.co = piece->lanes;
+    problem.co = piece->run.end - piece->run.begin;
     problem.k[TC_W] = phase->taps;
     problem.s[TC_W] = problem.d[TC_W] = 1;
     problem.p[TC_W] = phase->offset;
@@ -101,31 +100,32 @@ static struct tc_problem problem_of(const struct tc_job *job, const struct piece
     return problem;
 }
 
-/* The piece as a job of gather, on one thread. */
+/* The piece as a job of gather, booked. */
 static struct tc_job job_of(const struct tc_job *job, const struct piece *piece,
                             const struct tc_problem *problem)
 {
     const ptrdiff_t bytes = job->kernels->bytes, co = tc_group_co(job->problem);
     const ptrdiff_t s = job->problem->s[TC_W], group = piece->channel / co;
-    const ptrdiff_t k = piece->run.phase.k + piece->first - piece->run.begin;
     struct tc_job part = *job;
     part.problem = problem;
-    part.threads = 1;
+    part.threads = threads_of_piece(job);
     part.forced = true;
-    part.ahead = false;
+    part.ahead = false; /* runs depend on the outputs, which are not known ahead */
     tc_lattice_init(&part.lattice, problem);
     part.x.data = tc_at(job->x.data, group * problem->ci * job->x.c, bytes);
-    part.w.data =
-        tc_at(job->w.data,
-              group * job->w.g + piece->channel % co * job->w.co + k * job->w.axis[TC_W], bytes);
+    part.w.data = tc_at(job->w.data,
+                        group * job->w.g + piece->channel % co * job->w.co +
+                            piece->run.phase.k * job->w.axis[TC_W],
+                        bytes);
     part.w.co = job->w.axis[TC_W];
     part.w.axis[TC_W] = s * job->w.axis[TC_W];
     part.b.data = job->b.data ? tc_at(job->b.data, piece->channel * job->b.c, bytes) : NULL;
     part.b.c = 0;
     part.y.data =
-        tc_at(job->y.data, piece->channel * job->y.c + piece->first * job->y.axis[TC_W], bytes);
+        tc_at(job->y.data, piece->channel * job->y.c + piece->run.begin * job->y.axis[TC_W], bytes);
     part.y.c = job->y.axis[TC_W];
     part.y.axis[TC_W] = s * job->y.axis[TC_W];
+    tc_engine_gather.accept(&part);
     return part;
 }
 
@@ -146,66 +146,72 @@ static const char *refuse(const struct tc_job *job)
     return NULL;
 }
 
-/* Scratch of a piece: its packed weights, and what gather wants. */
-static ptrdiff_t packed_bytes(const struct tc_job *part)
-{
-    return tc_round_up(part->packed_bytes, TC_ALIGN);
-}
-
+/* Each piece packs its weights for itself. */
 static const char *accept(struct tc_job *job)
 {
     const char *const refusal = refuse(job);
     if (refusal) {
         return refusal;
     }
-    const ptrdiff_t pieces = count_pieces(job);
-    job->tasks = pieces * job->problem->co;
-    job->packed_bytes = 0;
+    const int at_once = job->threads / threads_of_piece(job);
+    const ptrdiff_t runs = count_runs(job);
+    ptrdiff_t packed = 0;
+    job->tasks = 0;
     job->thread_bytes = 0;
-    for (ptrdiff_t i = 0; i < pieces; i++) {
-        const struct piece piece = piece_at(job, i, pieces);
+    for (ptrdiff_t i = 0; i < runs; i++) {
+        const struct piece piece = piece_at(job, i);
         const struct tc_problem problem = problem_of(job, &piece);
-        struct tc_job part = job_of(job, &piece, &problem);
-        tc_engine_gather.accept(&part);
-        const ptrdiff_t bytes = packed_bytes(&part) + part.thread_bytes;
-        job->thread_bytes = tc_max(job->thread_bytes, bytes);
+        const struct tc_job part = job_of(job, &piece, &problem);
+        job->tasks += part.tasks * job->problem->co;
+        job->thread_bytes = tc_max(job->thread_bytes, part.thread_bytes);
+        packed = tc_max(packed, part.packed_bytes);
     }
+    job->packed_bytes = 0;
+    const bool fits = tc_add(packed, TC_ALIGN - 1, &packed) &&
+                      tc_mul(packed / TC_ALIGN * TC_ALIGN, at_once, &job->shared_bytes);
+    job->shared_bytes = fits ? job->shared_bytes : PTRDIFF_MAX;
     return NULL;
 }
 
 struct running {
     const struct tc_job *job;
-    ptrdiff_t pieces;
-    char *scratch;
+    ptrdiff_t packed_bytes; /* of a piece */
+    char *packed, *scratch;
 };
 
-static void run_piece(const void *context, ptrdiff_t task, int thread)
+static void run_piece(const void *context, ptrdiff_t number, int thread)
 {
     const struct running *const running = context;
-    const struct piece piece = piece_at(running->job, task, running->pieces);
-    const struct tc_problem problem = problem_of(running->job, &piece);
-    struct tc_job part = job_of(running->job, &piece, &problem);
-    char *const scratch = running->scratch + thread * running->job->thread_bytes;
-    tc_engine_gather.accept(&part);
+    const struct tc_job *const job = running->job;
+    const struct piece piece = piece_at(job, number);
+    const struct tc_problem problem = problem_of(job, &piece);
+    struct tc_job part = job_of(job, &piece, &problem);
     if (part.packed_bytes > 0) {
-        tc_engine_gather.pack(&part, scratch);
-        part.packed = scratch;
+        char *const packed = running->packed + thread * running->packed_bytes;
+        tc_engine_gather.pack(&part, packed);
+        part.packed = packed;
     }
-    tc_engine_gather.run(&part, scratch + packed_bytes(&part));
+    tc_engine_gather.run(&part, running->scratch + thread * job->thread_bytes);
 }
 
 static void run(const struct tc_job *job, void *scratch)
 {
-    const struct running running = {job, count_pieces(job), scratch};
-    tc_parallel(job->tasks, job->threads, run_piece, &running, job->watch);
+    const int at_once = job->threads / threads_of_piece(job);
+    const struct running running = {
+        .job = job,
+        .packed_bytes = job->shared_bytes / at_once,
+        .packed = scratch,
+        .scratch = (char *)scratch + job->shared_bytes,
+    };
+    tc_parallel(job->problem->co * count_runs(job), at_once, run_piece, &running, job->watch);
 }
 
 static void describe(const struct tc_job *job, struct tc_status *text)
 {
-    const struct piece piece = piece_at(job, 0, count_pieces(job));
-    const ptrdiff_t width = tc_ceil_div(piece.lanes, job->kernels->lanes);
-    tc_say(text, "%d pixels x %td phases", job->kernels->rows[width - 1],
-           width * job->kernels->lanes);
+    const struct piece piece = piece_at(job, 0);
+    const struct tc_part part = tc_part_at(job->kernels, piece.run.end - piece.run.begin, 0);
+    tc_say(text, "%d pixels x %td phases", job->kernels->rows[part.width - 1],
+           (ptrdiff_t)part.width * job->kernels->lanes);
 }
 
 const struct tc_engine tc_engine_phases = {
