@@ -191,7 +191,7 @@ def run_cases(numbers):
 
 def test_drawn_cases():
     counts = run_cases(random.Random(1).sample(CASES, DRAWN))
-    assert counts.keys() >= {*TRANSPOSING, "mirror", "lines", "channels"}
+    assert counts.keys() >= {*TRANSPOSING, "mirror", "lines", "weave", "channels"}
 
 
 @pytest.mark.campaign

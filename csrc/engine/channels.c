@@ -14,9 +14,9 @@
  * lie in the padding are left out.
  *
  * The taps are summed in the order of the engine that solves the same layer where the width is
- * contiguous, so that the bits of a result do not depend on the layout: with `lines` by ascending
- * offsets; else in the order of the lattice, but with `direct` first those taps that all phases
- * have, then those that only some have along the depth, the height, both, the width ... */
+ * contiguous, so that the bits of a result do not depend on the layout: with `lines` and `weave` by
+ * ascending offsets; else in the order of the lattice, but with `direct` first those taps that all
+ * phases have, then those that only some have along the depth, the height, both, the width ... */
 #include "base/parallel.h"
 #include "base/size.h"
 #include "engine/blocks.h"
@@ -41,7 +41,6 @@ struct taps {
 struct layout {
     bool backwards;               /* by ascending offsets, against the order of the lattice */
     ptrdiff_t common[TC_SPATIAL]; /* taps that come first */
-    int reach;                    /* kernel lines at once */
     ptrdiff_t pitch;              /* of the weights, from a kernel element to the next */
     ptrdiff_t span, rows;         /* channels and lines of the grid of a task, at most */
     ptrdiff_t spans, bands, d;    /* tasks along these two, and along the depth */
@@ -55,6 +54,7 @@ struct state {
     struct tc_range channels;
     struct tc_phase phase[TC_SPATIAL];
     struct taps taps[TC_SPATIAL];
+    int reach;           /* kernel lines at once */
     struct tc_run depth; /* the taps of depth that count */
     ptrdiff_t d;         /* grid points along the depth and the height */
     struct tc_range lines;
@@ -114,9 +114,8 @@ static struct layout layout_of(const struct tc_job *job)
     const struct tc_problem *const problem = job->problem;
     const struct tc_axis *const axis = job->lattice.axis;
     const ptrdiff_t bytes = job->kernels->bytes, lanes = job->kernels->lanes;
-    const int reach = tc_lines_reach(job);
-    struct layout layout = {.backwards = reach > 0, .reach = reach > 0 ? reach : 1};
-    const bool direct = reach == 0 && tc_direct_takes(job);
+    struct layout layout = {.backwards = tc_lines_takes(job) || tc_weave_takes(job)};
+    const bool direct = !layout.backwards && tc_direct_takes(job);
     for (int a = 0; a < TC_SPATIAL; a++) {
         layout.common[a] = direct ? tc_cells_of(problem, a).common : problem->k[a];
     }
@@ -185,6 +184,12 @@ static struct taps taps_of(const struct state *s, int a)
     return (struct taps){phase->taps, phase->offset, axis->offset_step, phase->k, axis->k_step};
 }
 
+static int reach_of(const struct layout *layout, const struct tc_axis *height,
+                    const struct tc_phase *phase)
+{
+    return layout->backwards ? tc_lines_reach(height, phase) : 1;
+}
+
 /* The taps of a run, by their numbers here. */
 static struct tc_range taps_in(const struct state *s, int a, const struct tc_run *run)
 {
@@ -197,7 +202,7 @@ static struct tc_range taps_in(const struct state *s, int a, const struct tc_run
  * counts them. */
 static int kernel_step(const struct state *s)
 {
-    return s->layout->reach > 1 ? (int)s->job->lattice.axis[TC_H].in_step : 1;
+    return s->reach > 1 ? (int)s->job->lattice.axis[TC_H].in_step : 1;
 }
 
 /* The taps of the width that a run has, and which of them each sheet has. */
@@ -222,7 +227,7 @@ static void list_lines(const struct state *s, ptrdiff_t kd, ptrdiff_t kh, ptrdif
     const struct tc_image *const x = &s->job->x;
     const struct tc_axis *const axis = s->job->lattice.axis;
     const struct taps *const depth = &s->taps[TC_D], *const height = &s->taps[TC_H];
-    const ptrdiff_t step = s->layout->reach > 1 ? 1 : axis[TC_H].in_step;
+    const ptrdiff_t step = s->reach > 1 ? 1 : axis[TC_H].in_step;
     const ptrdiff_t d = axis[TC_D].in_step * s->d + depth->offset + kd * depth->step;
     const ptrdiff_t first =
         axis[TC_H].in_step * s->lines.begin + height->offset + kh * height->step;
@@ -246,7 +251,7 @@ static ptrdiff_t list_sheets(const struct state *s)
 {
     const struct taps *const depth = &s->taps[TC_D], *const height = &s->taps[TC_H];
     const ptrdiff_t *const k = s->job->problem->k;
-    const ptrdiff_t met = (tc_range_length(s->lines) - 1) * kernel_step(s) + s->layout->reach;
+    const ptrdiff_t met = (tc_range_length(s->lines) - 1) * kernel_step(s) + s->reach;
     const struct tc_range reached = taps_in(s, TC_D, &s->depth);
     ptrdiff_t count = 0;
     for (int bits = 0; bits < 1 << TC_SPATIAL; bits++) {
@@ -254,7 +259,7 @@ static ptrdiff_t list_sheets(const struct state *s)
         const struct tc_range w = taps_of_box(s, TC_W, bits);
         const ptrdiff_t last = tc_min(d.end, reached.end);
         for (ptrdiff_t kd = tc_max(d.begin, reached.begin); kd < last && w.begin < w.end; kd++) {
-            for (ptrdiff_t kh = h.begin; kh < h.end; kh += s->layout->reach, count++) {
+            for (ptrdiff_t kh = h.begin; kh < h.end; kh += s->reach, count++) {
                 s->w_sheet[count] =
                     ((depth->k + kd * depth->k_step) * k[TC_H] + height->k + kh * height->k_step) *
                     k[TC_W] * s->layout->pitch;
@@ -274,7 +279,7 @@ static ptrdiff_t next_lines(const struct state *s, ptrdiff_t left)
 {
     const ptrdiff_t pitch = s->job->x.axis[TC_H] * s->job->kernels->bytes;
     const ptrdiff_t lines = tc_next_lines(left);
-    const ptrdiff_t met = (lines - 1) * kernel_step(s) + s->layout->reach;
+    const ptrdiff_t met = (lines - 1) * kernel_step(s) + s->reach;
     return pitch % ALIAS_BYTES == 0 && met > ALIAS_LINES ? tc_min(lines, 4) : lines;
 }
 
@@ -295,7 +300,7 @@ static void run_strip(const struct state *s)
         .columns = tc_range_length(s->channels),
         .sheets = list_sheets(s),
         .lines = (int)tc_range_length(s->lines),
-        .reach = layout->reach,
+        .reach = s->reach,
         .step = kernel_step(s),
         .x_channel = axis[TC_W].in_step * x->axis[TC_W],
         .x_line = s->x_line,
@@ -330,6 +335,7 @@ static void run_phase(struct state *s, struct tc_range rows)
     for (int a = 0; a < TC_SPATIAL; a++) {
         s->taps[a] = taps_of(s, a);
     }
+    s->reach = reach_of(s->layout, &s->job->lattice.axis[TC_H], &s->phase[TC_H]);
     for (s->lines = rows; s->lines.begin < rows.end; s->lines.begin = s->lines.end) {
         s->lines.end = s->lines.begin + next_lines(s, rows.end - s->lines.begin);
         run_strip(s);
@@ -398,8 +404,10 @@ static void run(const struct tc_job *job, void *scratch)
 static void describe(const struct tc_job *job, struct tc_status *text)
 {
     const struct layout layout = layout_of(job);
+    const struct tc_axis *const height = &job->lattice.axis[TC_H];
+    const struct tc_phase phase = tc_phase_at(height, 0);
     tc_say(text, "%d lines x %d channels, %d lines of the kernel at once", TC_MAX_LINES,
-           job->kernels->lanes, layout.reach);
+           job->kernels->lanes, reach_of(&layout, height, &phase));
 }
 
 const struct tc_engine tc_engine_channels = {

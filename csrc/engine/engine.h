@@ -69,15 +69,17 @@ enum {
 };
 
 extern const struct tc_engine tc_engine_phases, tc_engine_channels, tc_engine_lines,
-    tc_engine_direct, tc_engine_mirror, tc_engine_gather, tc_engine_wline, tc_engine_wgrad,
-    tc_engine_reference;
+    tc_engine_weave, tc_engine_direct, tc_engine_mirror, tc_engine_gather, tc_engine_wline,
+    tc_engine_wgrad, tc_engine_reference;
 
-/* Kernel lines that the engine `lines` takes at once for this job, or 0 if it does not take it: it
- * sums the taps by their offsets, a column of so many lines before the next along the width. */
-int tc_lines_reach(const struct tc_job *job);
-
-/* Whether the engine `direct` takes this job. */
+/* Whether the engine takes this job. */
+bool tc_lines_takes(const struct tc_job *job);
+bool tc_weave_takes(const struct tc_job *job);
 bool tc_direct_takes(const struct tc_job *job);
+
+/* Kernel lines that the engine `lines` takes at once, and `weave` for a phase of the height: it
+ * sums the taps by their offsets, a column of so many lines before the next along the width. */
+int tc_lines_reach(const struct tc_axis *height, const struct tc_phase *phase);
 
 /* How many lines the next call of the kernels `lines` takes of those left: 1, 4 or TC_MAX_LINES. */
 static inline ptrdiff_t tc_next_lines(ptrdiff_t left)

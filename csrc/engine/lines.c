@@ -81,12 +81,17 @@ struct state {
 
 /* ---- booking ---- */
 
-static struct taps taps_of(const struct tc_axis *axis)
+static struct taps taps_of(const struct tc_axis *axis, const struct tc_phase *phase)
+{
+    const ptrdiff_t last = phase->taps - 1;
+    return (struct taps){phase->taps, phase->offset + last * axis->offset_step, -axis->offset_step,
+                         phase->k + last * axis->k_step, -axis->k_step};
+}
+
+static struct taps all_taps(const struct tc_axis *axis)
 {
     const struct tc_phase phase = tc_phase_at(axis, 0);
-    const ptrdiff_t last = phase.taps - 1;
-    return (struct taps){phase.taps, phase.offset + last * axis->offset_step, -axis->offset_step,
-                         phase.k + last * axis->k_step, -axis->k_step};
+    return taps_of(axis, &phase);
 }
 
 /* Lines of inputs that `lines` of outputs meet, at most. */
@@ -99,13 +104,13 @@ static ptrdiff_t met_lines(const struct tc_job *job, const struct layout *layout
 }
 
 /* The most kernel lines that the kernel takes at once and that divide the kernel's height. */
-static int reach_of(const struct tc_job *job, const struct taps *taps)
+static int reach_of(const struct tc_axis *axis, const struct taps *taps)
 {
     static const struct {
         int reach, step;
     } known[] = {{7, 1}, {5, 1}, {5, 2}, {4, 2}, {3, 1}, {3, 2}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (taps->step == 1 && job->lattice.axis[TC_H].in_step == known[i].step &&
+        if (taps->step == 1 && axis->in_step == known[i].step &&
             taps->count % known[i].reach == 0) {
             return known[i].reach;
         }
@@ -193,9 +198,9 @@ static struct layout layout_of(const struct tc_job *job)
     struct layout layout = {.copies = job->x.axis[TC_W] != 1 || axis[TC_W].in_step != 1,
                             .buffers = job->y.axis[TC_W] != 1};
     for (int a = 0; a < TC_SPATIAL; a++) {
-        layout.taps[a] = taps_of(&axis[a]);
+        layout.taps[a] = all_taps(&axis[a]);
     }
-    layout.reach = reach_of(job, &layout.taps[TC_H]);
+    layout.reach = reach_of(&axis[TC_H], &layout.taps[TC_H]);
     cut(job, &layout);
     const ptrdiff_t chunks = layout.taps[TC_H].count / layout.reach;
     const ptrdiff_t most = 2 * (TC_MAX_LINES - 1) + TC_REACH + 1; /* offsets of a sheet */
@@ -264,8 +269,8 @@ static bool few_in_group(const struct tc_job *job, bool lone)
 static bool few_channels(const struct tc_job *job)
 {
     const ptrdiff_t ci = tc_group_ci(job->problem), co = tc_group_co(job->problem);
-    const struct taps height = taps_of(&job->lattice.axis[TC_H]);
-    const bool lone = reach_of(job, &height) == 1;
+    const struct taps height = all_taps(&job->lattice.axis[TC_H]);
+    const bool lone = reach_of(&job->lattice.axis[TC_H], &height) == 1;
     if (job->problem->g > 1) {
         return few_in_group(job, lone);
     }
@@ -304,10 +309,15 @@ static const char *refuse(const struct tc_job *job)
     return NULL;
 }
 
-int tc_lines_reach(const struct tc_job *job)
+bool tc_lines_takes(const struct tc_job *job)
 {
-    const struct taps height = taps_of(&job->lattice.axis[TC_H]);
-    return refuse(job) ? 0 : reach_of(job, &height);
+    return refuse(job) == NULL;
+}
+
+int tc_lines_reach(const struct tc_axis *height, const struct tc_phase *phase)
+{
+    const struct taps taps = taps_of(height, phase);
+    return reach_of(height, &taps);
 }
 
 static const char *accept(struct tc_job *job)

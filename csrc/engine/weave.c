@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* weave: depthwise transposed convolutions with a stride (learned and fixed up-sampling,
+ * gradients).
+ *
+ * The outputs s*j + r of one phase along every axis meet the taps of that phase alone: by
+ * themselves they are a transposed convolution of stride 1,
+ *
+ *     y[s*j + r] = bias + sum over t of  x[j + offset - t*step] * w[k + t*k_step],
+ *
+ * which the engine `lines` solves, lanes along the width. Its outputs go to a buffer in the cache,
+ * and from there the phases of the width are woven into lines of y.
+ *
+ *     for block (image, channels, depth, some lines of the grid, or a piece of long ones: a task)
+ *       for phase along the height
+ *         for phase along the width
+ *           lines, to the buffer
+ *         weave the buffer's lines into y */
+#include "base/parallel.h"
+#include "base/size.h"
+#include "engine/blocks.h"
+#include "engine/pack.h"
+
+enum {
+    BUFFER_BYTES = 96 << 10, /* a phase of the height */
+    MOST_COLUMNS = 2048,     /* of the grid, at once */
+    MOST_PHASES = 3,         /* along an axis, unless asked for */
+};
+
+struct layout {
+    ptrdiff_t span, rows, columns;  /* channels, and lines and columns of the grid, of a task */
+    ptrdiff_t spans, bands, pieces; /* tasks along these */
+    ptrdiff_t pitch;                /* of the buffer, from a line to the next, */
+    ptrdiff_t channel, phase;       /* a channel, and a phase of the width */
+    ptrdiff_t buffer_bytes;
+};
+
+/* ---- blocks ---- */
+
+/* Points of the grid along an axis: outputs of the phase that has most. */
+static ptrdiff_t grid_length(const struct tc_axis *axis)
+{
+    return tc_ceil_div(axis->out, axis->out_step);
+}
+
+static struct layout layout_of(const struct tc_job *job)
+{
+    const struct tc_axis *const axis = job->lattice.axis;
+    const ptrdiff_t width = tc_max(grid_length(&axis[TC_W]), 1);
+    const ptrdiff_t height = tc_max(grid_length(&axis[TC_H]), 1);
+    const ptrdiff_t bytes = job->kernels->bytes, groups = job->problem->g;
+    struct layout layout = {.pieces = tc_ceil_div(width, MOST_COLUMNS)};
+    layout.columns = tc_ceil_div(width, layout.pieces);
+    layout.pitch = tc_odd_lines(job->kernels, layout.columns);
+    const ptrdiff_t fit = BUFFER_BYTES / bytes / layout.pitch / axis[TC_W].out_step;
+    layout.bands = tc_ceil_div(height, tc_max(fit, 1));
+    layout.rows = tc_ceil_div(height, layout.bands);
+    layout.spans = tc_ceil_div(groups, tc_max(fit / layout.rows, 1));
+    layout.span = tc_ceil_div(groups, layout.spans);
+    layout.channel = layout.rows * layout.pitch;
+    layout.phase = layout.span * layout.channel;
+    layout.buffer_bytes = axis[TC_W].out_step * layout.phase * bytes;
+    return layout;
+}
+
+/* A block, and the phase of each axis that is at work. */
+struct state {
+    const struct tc_job *job;
+    const struct layout *layout;
+    ptrdiff_t n;
+    struct tc_range groups;
+    struct tc_range grid[TC_SPATIAL]; /* the block's points */
+    ptrdiff_t phase[TC_SPATIAL];
+    void *buffer, *scratch;
+};
+
+/* The points of the grid where the phase has outputs. */
+static struct tc_range outputs_of(const struct state *s, int a)
+{
+    const struct tc_phase phase = tc_phase_at(&s->job->lattice.axis[a], s->phase[a]);
+    return (struct tc_range){s->grid[a].begin, tc_min(s->grid[a].end, phase.count)};
+}
+
+/* ---- phases ---- */
+
+/* The outputs of one phase in the block, as a problem. */
+static struct tc_problem problem_of(const struct state *s)
+{
+    struct tc_problem problem = *s->job->problem;
+    problem.n = 1;
+    problem.g = problem.ci = problem.co = tc_range_length(s->groups);
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        const struct tc_axis *const axis = &s->job->lattice.axis[a];
+        const struct tc_phase phase = tc_phase_at(axis, s->phase[a]);
+        problem.k[a] = phase.taps;
+        problem.s[a] = 1;
+        problem.d[a] = -axis->offset_step;
+        problem.p[a] = phase.offset + s->grid[a].begin;
+        problem.o[a] = tc_range_length(outputs_of(s, a));
+    }
+    return problem;
+}
+
+/* The same as a job of `lines`, booked. */
+static struct tc_job job_of(const struct state *s, const struct tc_problem *problem)
+{
+    const struct tc_job *const job = s->job;
+    const struct layout *const layout = s->layout;
+    const ptrdiff_t bytes = job->kernels->bytes, g = s->groups.begin;
+    ptrdiff_t w_at = g * job->w.g;
+    struct tc_job part = *job;
+    part.problem = problem;
+    part.threads = 1;
+    part.forced = true;
+    tc_lattice_init(&part.lattice, problem);
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        const struct tc_axis *const axis = &job->lattice.axis[a];
+        w_at += tc_phase_at(axis, s->phase[a]).k * job->w.axis[a];
+        part.w.axis[a] = axis->k_step * job->w.axis[a];
+    }
+    part.x.data = tc_at(job->x.data, s->n * job->x.n + g * job->x.c, bytes);
+    part.w.data = tc_at(job->w.data, w_at, bytes);
+    part.b.data = job->b.data ? tc_at(job->b.data, g * job->b.c, bytes) : NULL;
+    part.y = (struct tc_image){.data = tc_at(s->buffer, s->phase[TC_W] * layout->phase, bytes),
+                               .c = layout->channel,
+                               .axis = {0, layout->pitch, 1}};
+    tc_engine_lines.accept(&part);
+    return part;
+}
+
+static void run_phase(const struct state *s)
+{
+    const struct tc_problem problem = problem_of(s);
+    if (problem.o[TC_H] > 0 && problem.o[TC_W] > 0) {
+        const struct tc_job part = job_of(s, &problem);
+        tc_engine_lines.run(&part, s->scratch);
+    }
+}
+
+/* ---- weaving ---- */
+
+/* Some lines of the buffer to lines of y, whose steps are given: whole columns of the grid, then
+ * the outputs of its last column, if not all phases have one there. */
+static void weave(const struct state *s, ptrdiff_t lines, const void *from, void *to,
+                  ptrdiff_t to_step)
+{
+    const struct tc_kernels *const kernels = s->job->kernels;
+    const struct tc_axis *const axis = &s->job->lattice.axis[TC_W];
+    const struct layout *const layout = s->layout;
+    const struct tc_range grid = s->grid[TC_W];
+    const ptrdiff_t phases = axis->out_step, step = s->job->y.axis[TC_W], bytes = kernels->bytes;
+    const ptrdiff_t outputs = tc_min(grid.end * phases, axis->out) - grid.begin * phases;
+    const ptrdiff_t whole = outputs / phases, rest = outputs % phases;
+    if (step == 1) {
+        const struct tc_shuffle shuffle = {lines,         whole, phases,  from, layout->pitch,
+                                           layout->phase, to,    to_step, false};
+        kernels->shuffle(&shuffle);
+    }
+    for (ptrdiff_t h = 0; h < lines && (step != 1 || rest > 0); h++) {
+        const struct tc_matrix src = {tc_at(from, h * layout->pitch, bytes), layout->phase, 1};
+        const struct tc_matrix dst = {tc_at(to, h * to_step, bytes), step, phases * step};
+        const struct tc_matrix last = {tc_at(src.data, whole, bytes), layout->phase, 1};
+        const struct tc_matrix end = {tc_at(dst.data, whole * phases * step, bytes), step, step};
+        if (step != 1) {
+            tc_copy(kernels, phases, whole, dst, src);
+        }
+        tc_copy(kernels, rest, 1, end, last);
+    }
+}
+
+static void write_buffer(const struct state *s)
+{
+    const struct tc_image *const y = &s->job->y;
+    const struct tc_axis *const axis = s->job->lattice.axis;
+    const struct tc_range lines = outputs_of(s, TC_H);
+    const ptrdiff_t bytes = s->job->kernels->bytes;
+    ptrdiff_t at = s->n * y->n;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        at += (s->phase[a] + axis[a].out_step * s->grid[a].begin) * y->axis[a];
+    }
+    for (ptrdiff_t g = s->groups.begin; g < s->groups.end; g++) {
+        const ptrdiff_t from = (g - s->groups.begin) * s->layout->channel;
+        weave(s, tc_range_length(lines), tc_at(s->buffer, from, bytes),
+              tc_at(y->data, at + g * y->c, bytes), axis[TC_H].out_step * y->axis[TC_H]);
+    }
+}
+
+static void run_block(struct state *s)
+{
+    const struct tc_axis *const axis = s->job->lattice.axis;
+    for (s->phase[TC_H] = 0; s->phase[TC_H] < axis[TC_H].phases; s->phase[TC_H]++) {
+        for (s->phase[TC_W] = 0; s->phase[TC_W] < axis[TC_W].phases; s->phase[TC_W]++) {
+            run_phase(s);
+        }
+        s->phase[TC_W] = 0;
+        write_buffer(s);
+    }
+}
+
+/* ---- the engine ---- */
+
+/* Whether some phase of an axis has no tap. */
+static bool has_bare_phases(const struct tc_axis *axis)
+{
+    return axis->divisor > 1 || axis->kernel < axis->k_step;
+}
+
+static const char *refuse(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    ptrdiff_t longest = 1;
+    bool even = true;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        const struct tc_axis *const axis = &job->lattice.axis[a];
+        if (has_bare_phases(axis)) {
+            return "some outputs meet no tap";
+        }
+        longest = tc_max(longest, axis->out_step);
+        even = even && axis->kernel % axis->k_step == 0;
+    }
+    if (p->g == 1 || tc_group_ci(p) != 1 || tc_group_co(p) != 1) {
+        return "it is for depthwise layers";
+    }
+    if (longest == 1) {
+        return "the stride is 1";
+    }
+    if (!job->forced && longest > MOST_PHASES) {
+        return "the stride is long";
+    }
+    if (!job->forced && even) {
+        return "all phases have as many taps, which is for `direct`";
+    }
+    return NULL;
+}
+
+bool tc_weave_takes(const struct tc_job *job)
+{
+    return refuse(job) == NULL;
+}
+
+/* What `lines` wants for a block: the phases of an axis have at most two numbers of taps. */
+static ptrdiff_t lines_bytes(const struct tc_job *job, const struct layout *layout)
+{
+    struct state s = {.job = job, .layout = layout, .groups = {0, layout->span}};
+    ptrdiff_t bytes = 0;
+    for (int kinds = 0; kinds < 1 << TC_SPATIAL; kinds++) {
+        const ptrdiff_t size[TC_SPATIAL] = {1, layout->rows, layout->columns};
+        for (int a = 0; a < TC_SPATIAL; a++) {
+            const struct tc_axis *const axis = &job->lattice.axis[a];
+            s.grid[a] = (struct tc_range){0, size[a]};
+            s.phase[a] = 0;
+            while (kinds >> a & 1 && s.phase[a] + 1 < axis->phases &&
+                   tc_phase_at(axis, s.phase[a]).taps == tc_phase_at(axis, 0).taps) {
+                s.phase[a]++;
+            }
+        }
+        const struct tc_problem problem = problem_of(&s);
+        bytes = tc_max(bytes, job_of(&s, &problem).thread_bytes);
+    }
+    return bytes;
+}
+
+static const char *accept(struct tc_job *job)
+{
+    const char *const refusal = refuse(job);
+    if (refusal) {
+        return refusal;
+    }
+    const struct layout layout = layout_of(job);
+    ptrdiff_t *const bytes = &job->thread_bytes;
+    const bool fits = tc_add(lines_bytes(job, &layout), layout.buffer_bytes, bytes) &&
+                      tc_add(*bytes, TC_ALIGN, bytes);
+    *bytes = fits ? *bytes / TC_ALIGN * TC_ALIGN : PTRDIFF_MAX;
+    job->packed_bytes = 0;
+    job->shared_bytes = 0;
+    job->tasks =
+        job->problem->n * layout.spans * job->problem->o[TC_D] * layout.bands * layout.pieces;
+    return NULL;
+}
+
+struct run {
+    const struct tc_job *job;
+    struct layout layout;
+    char *scratch;
+};
+
+static void run_task(const void *context, ptrdiff_t task, int thread)
+{
+    const struct run *const run = context;
+    const struct tc_job *const job = run->job;
+    const struct layout *const layout = &run->layout;
+    const struct tc_axis *const axis = job->lattice.axis;
+    const ptrdiff_t piece = task % layout->pieces, band = task / layout->pieces % layout->bands;
+    const ptrdiff_t rest = task / layout->pieces / layout->bands;
+    const ptrdiff_t od = rest % axis[TC_D].out, jd = od / axis[TC_D].out_step;
+    const ptrdiff_t span = rest / axis[TC_D].out % layout->spans;
+    struct state s = {
+        .job = job,
+        .layout = layout,
+        .n = rest / axis[TC_D].out / layout->spans,
+        .groups = tc_share_of(job->problem->g, span, layout->spans),
+        .grid = {{jd, jd + 1},
+                 tc_share_of(grid_length(&axis[TC_H]), band, layout->bands),
+                 tc_share_of(grid_length(&axis[TC_W]), piece, layout->pieces)},
+        .phase = {od % axis[TC_D].out_step, 0, 0},
+        .buffer = run->scratch + thread * job->thread_bytes,
+    };
+    s.scratch = (char *)s.buffer + layout->buffer_bytes;
+    run_block(&s);
+}
+
+static void run(const struct tc_job *job, void *scratch)
+{
+    const struct run context = {job, layout_of(job), scratch};
+    tc_parallel(job->tasks, job->threads, run_task, &context, job->watch);
+}
+
+static void describe(const struct tc_job *job, struct tc_status *text)
+{
+    tc_say(text, "%d lines x %d outputs of a phase", TC_MAX_LINES, job->kernels->lanes);
+}
+
+const struct tc_engine tc_engine_weave = {
+    .name = "weave",
+    .contractions = TC_DOES_LARGE,
+    .accept = accept,
+    .run = run,
+    .describe = describe,
+};
