@@ -289,12 +289,12 @@ static struct shape shape_for(const struct tc_job *job, const struct layout *lay
 
 /* How many rows make a line, if each output has one tap, none is cropped, and tiles can interleave
  * so many; else 0. */
-static ptrdiff_t zip_of(const struct layout *layout)
+static ptrdiff_t zip_of(const struct tc_cells cells[TC_SPATIAL])
 {
-    const ptrdiff_t phases = layout->cells[TC_W].s;
+    const ptrdiff_t phases = cells[TC_W].s;
     bool plain = phases == 1 || phases == 2 || phases == 4;
     for (int a = 0; a < TC_SPATIAL; a++) {
-        const struct tc_cells *const axis = &layout->cells[a];
+        const struct tc_cells *const axis = &cells[a];
         plain = plain && axis->common == 1 && axis->taps == 1 && axis->p == 0 &&
                 axis->out == axis->in * axis->s;
     }
@@ -349,7 +349,7 @@ static void init_layout(struct layout *layout, const struct tc_job *job)
                                 : tc_clamp(GROUP_ROWS / width->s, 1, layout->lines);
     layout->parts = tc_ceil_div(layout->lines, layout->lines_at_once);
     layout->shift = width->place > 0;
-    layout->zip = zip_of(layout);
+    layout->zip = zip_of(layout->cells);
     layout->boxes = 0;
     set_boxes(job, layout);
     set_chunk(job, layout);
@@ -401,33 +401,34 @@ static double unfilled(const struct tc_job *job)
  * on which this engine wastes its rows, vectors that are half full are enough. So they are where
  * one tap is all there is and y's channels are contiguous, since every row of this engine's outputs
  * would have to be transposed: both sum in the same order there, so that strides may decide. Other
- * such layers are this engine's, unless the inputs are many. */
-static bool fills_vectors(const struct tc_job *job, int shifted, bool bare)
+ * such layers are this engine's if tiles store whole lines, unless the inputs are many. */
+static bool fills_vectors(const struct tc_job *job, int shifted, bool bare, bool zips)
 {
     const ptrdiff_t co = tc_group_co(job->problem);
     if (bare || (shifted == 0 && job->y.c == 1)) {
         return tc_round_up(co, job->kernels->lanes) <= 2 * co;
     }
-    return unfilled(job) <= HALO[shifted] &&
-           (shifted > 0 || tc_group_ci(job->problem) >= MANY_CHANNELS);
+    const bool stores_well = shifted == 0 && zips && tc_group_ci(job->problem) < MANY_CHANNELS;
+    return unfilled(job) <= HALO[shifted] && !stores_well;
 }
 
 /* Why not: for reasons that hold for images of every size, since a plan meets them all. */
 static const char *refuse(const struct tc_job *job)
 {
     const struct tc_problem *const problem = job->problem;
+    struct tc_cells cells[TC_SPATIAL];
     double inputs = (double)tc_group_ci(problem), taps = 1;
     ptrdiff_t places = 1;
     int shifted = 0; /* axes */
     bool fits = true, bare = false;
     for (int a = 0; a < TC_SPATIAL; a++) {
-        const struct tc_cells cells = tc_cells_of(problem, a);
+        cells[a] = tc_cells_of(problem, a);
         fits = fits && tc_cells_fit(problem, a);
-        shifted += cells.taps > 1;
-        bare = bare || cells.common == 0;
-        inputs *= 1 + 2 * (double)tc_cells_reach(&cells);
-        taps *= (double)cells.taps;
-        places = tc_max(places, cells.s);
+        shifted += cells[a].taps > 1;
+        bare = bare || cells[a].common == 0;
+        inputs *= 1 + 2 * (double)tc_cells_reach(&cells[a]);
+        taps *= (double)cells[a].taps;
+        places = tc_max(places, cells[a].s);
     }
     if (!fits) {
         return "stride and dilation are both above 1";
@@ -436,7 +437,7 @@ static const char *refuse(const struct tc_job *job)
         inputs * job->kernels->bytes > (double)job->cpu->l2_bytes) {
         return "what one cell reads and gives does not fit the cache";
     }
-    if (!job->forced && fills_vectors(job, shifted, bare)) {
+    if (!job->forced && fills_vectors(job, shifted, bare, zip_of(cells) > 0)) {
         return "the output channels fill vectors";
     }
     return NULL;

@@ -369,25 +369,15 @@ static void split_channel(const struct state *s, const char *from, char *to)
 {
     const struct tc_axis *const axis = &s->job->lattice.axis[TC_W];
     const struct layout *const layout = s->layout;
-    const struct tc_kernels *const kernels = s->job->kernels;
-    const ptrdiff_t count = tc_range_length(s->inputs);
-    const ptrdiff_t step = axis->in_step, whole = count / step, bytes = kernels->bytes;
-    const ptrdiff_t lines = tc_range_length(s->input);
-    if (step == 2) {
-        const struct tc_unzip unzip = {lines, count,        from,         s->job->x.axis[TC_H],
-                                       to,    layout->line, layout->pitch};
-        kernels->unzip(&unzip);
-        return;
-    }
-    for (ptrdiff_t h = 0; h < lines; h++) {
-        const struct tc_matrix src = {(char *)from, 1, step}, dst = {to, layout->pitch, 1};
-        const struct tc_matrix src_rest = {tc_at(from, whole * step, bytes), 1, step};
-        const struct tc_matrix dst_rest = {tc_at(to, whole, bytes), layout->pitch, 1};
-        tc_copy(kernels, step, whole, dst, src);
-        tc_copy(kernels, count % step, 1, dst_rest, src_rest);
-        from += s->job->x.axis[TC_H] * bytes;
-        to += layout->line * bytes;
-    }
+    const struct tc_unzip unzip = {.rows = tc_range_length(s->input),
+                                   .columns = tc_range_length(s->inputs),
+                                   .step = axis->in_step,
+                                   .src = from,
+                                   .src_row = s->job->x.axis[TC_H],
+                                   .dst = to,
+                                   .dst_row = layout->line,
+                                   .dst_part = layout->pitch};
+    s->job->kernels->unzip(&unzip);
 }
 
 /* Copies one line of all channels. */

@@ -61,6 +61,7 @@ void tc_copy(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t columns
     } else if (src.column == 2 && dst.column == 1) {
         const struct tc_unzip unzip = {.rows = rows,
                                        .columns = 2 * columns - 1,
+                                       .step = 2,
                                        .src = src.data,
                                        .src_row = src.row,
                                        .dst = dst.data,

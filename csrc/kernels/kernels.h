@@ -82,14 +82,14 @@ struct tc_shuffle {
     bool stream;
 };
 
-/* dst[r*dst_row + c%2*dst_half + c/2] = src[r*src_row + c] for r < rows, c < columns: the even and
- * the odd elements of each row; if dst_half is 0, of the even alone. */
+/* dst[r*dst_row + c%step*dst_part + c/step] = src[r*src_row + c] for r < rows, c < columns, step of
+ * 2 or more: the elements of each row by their remainders; if dst_part is 0, remainder 0 alone. */
 struct tc_unzip {
-    ptrdiff_t rows, columns;
+    ptrdiff_t rows, columns, step;
     const void *src;
     ptrdiff_t src_row;
     void *dst;
-    ptrdiff_t dst_row, dst_half;
+    ptrdiff_t dst_row, dst_part;
 };
 
 /* Lines of outputs of some channels, each from inputs of its own; lanes are outputs of a line:

@@ -669,6 +669,22 @@ static INLINE void T(shuffle_rows)(const struct tc_shuffle *args, const int phas
     }
 }
 
+/* Too few phases for a transposition. */
+static INLINE void T(shuffle_few)(const struct tc_shuffle *args, const int phases)
+{
+    const REAL *src = args->src;
+    REAL *dst = args->dst;
+    for (ptrdiff_t r = 0; r < args->rows; r++, src += args->src_row, dst += args->dst_row) {
+        REAL *to = dst;
+        for (ptrdiff_t c = 0; c < args->columns; c++, to += phases) {
+#pragma GCC unroll 8
+            for (int p = 0; p < phases; p++) {
+                to[p] = src[p * args->src_phase + c];
+            }
+        }
+    }
+}
+
 /* Any number of phases, as a transposition. */
 static void T(shuffle_any)(const struct tc_shuffle *args)
 {
@@ -694,8 +710,20 @@ static void T(shuffle)(const struct tc_shuffle *args)
     case 2:
         T(shuffle_rows)(args, 2);
         break;
+    case 3:
+        T(shuffle_few)(args, 3);
+        break;
     case 4:
         T(shuffle_rows)(args, 4);
+        break;
+    case 5:
+        T(shuffle_few)(args, 5);
+        break;
+    case 6:
+        T(shuffle_few)(args, 6);
+        break;
+    case 7:
+        T(shuffle_few)(args, 7);
         break;
     case 8:
         T(shuffle_rows)(args, 8);
@@ -707,28 +735,94 @@ static void T(shuffle)(const struct tc_shuffle *args)
 
 /* ---- unzip ---- */
 
+/* Even and odd elements. */
+static INLINE void T(unzip_by_2)(const REAL *src, ptrdiff_t columns, REAL *even, REAL *odd)
+{
+    ptrdiff_t c = 0;
+    for (; c + 2 * LANES <= columns; c += 2 * LANES) {
+        VECTOR a = T(load)(src + c), b = T(load)(src + c + LANES);
+        T(unzip)(&a, &b);
+        T(store)(odd + c / 2, b);
+        T(store)(even + c / 2, a);
+    }
+    const ptrdiff_t left = columns - c;
+    if (left > 1) {
+        VECTOR a = T(load_part)(src + c, left < LANES ? left : LANES);
+        VECTOR b = left > LANES ? T(load_part)(src + c + LANES, left - LANES) : T(zero)();
+        T(unzip)(&a, &b);
+        T(store_part)(odd + c / 2, b, left / 2);
+        T(store_part)(even + c / 2, a, (left + 1) / 2);
+    } else if (left == 1) {
+        even[c / 2] = src[c];
+    }
+}
+
+enum { T(MANY) = 8 }; /* remainders that are worth a transposition */
+
+/* By remainders of 4. */
+static INLINE void T(unzip_by_4)(const REAL *src, ptrdiff_t columns, REAL *dst, ptrdiff_t part)
+{
+    for (ptrdiff_t left = columns; left > 0; left -= 4 * LANES, src += 4 * LANES, dst += LANES) {
+        VECTOR v[4];
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++) {
+            const ptrdiff_t rest = left - i * LANES;
+            v[i] = rest >= LANES ? T(load)(src + i * LANES)
+                   : rest > 0    ? T(load_part)(src + i * LANES, rest)
+                                 : T(zero)();
+        }
+        T(unzip)(&v[0], &v[1]);
+        T(unzip)(&v[2], &v[3]);
+        T(unzip)(&v[0], &v[2]);
+        T(unzip)(&v[1], &v[3]);
+#pragma GCC unroll 4
+        for (int q = 0; q < 4; q++) {
+            const ptrdiff_t rest = (left - q + 3) / 4;
+            if (rest > 0) {
+                T(store_part)(dst + q * part, v[q], rest < LANES ? rest : LANES);
+            }
+        }
+    }
+}
+
+static INLINE void T(unzip_by_any)(const REAL *src, ptrdiff_t columns, REAL *dst, ptrdiff_t part,
+                                   const ptrdiff_t step)
+{
+    for (ptrdiff_t q = 0; q < (part > 0 ? step : 1); q++) {
+        REAL *to = dst + q * part;
+        for (ptrdiff_t c = q; c < columns; c += step) {
+            *to++ = src[c];
+        }
+    }
+}
+
+/* By many remainders: the row is a matrix of so many columns, and a rest. */
+static void T(unzip_by_many)(const REAL *src, ptrdiff_t columns, REAL *dst, ptrdiff_t part,
+                             ptrdiff_t step)
+{
+    const ptrdiff_t whole = columns / step;
+    const struct tc_transpose transpose = {
+        .rows = whole, .columns = step, .src = src, .src_row = step, .dst = dst, .dst_row = part};
+    T(transpose)(&transpose);
+    T(unzip_by_any)(src + whole * step, columns % step, dst + whole, part, step);
+}
+
 static void T(unzip_rows)(const struct tc_unzip *args)
 {
-    for (ptrdiff_t r = 0; r < args->rows; r++) {
-        const REAL *const src = (const REAL *)args->src + r * args->src_row;
-        REAL *const even = (REAL *)args->dst + r * args->dst_row, *const odd =
-                                                                      even + args->dst_half;
-        ptrdiff_t c = 0;
-        for (; c + 2 * LANES <= args->columns; c += 2 * LANES) {
-            VECTOR a = T(load)(src + c), b = T(load)(src + c + LANES);
-            T(unzip)(&a, &b);
-            T(store)(odd + c / 2, b);
-            T(store)(even + c / 2, a);
-        }
-        const ptrdiff_t left = args->columns - c;
-        if (left > 1) {
-            VECTOR a = T(load_part)(src + c, left < LANES ? left : LANES);
-            VECTOR b = left > LANES ? T(load_part)(src + c + LANES, left - LANES) : T(zero)();
-            T(unzip)(&a, &b);
-            T(store_part)(odd + c / 2, b, left / 2);
-            T(store_part)(even + c / 2, a, (left + 1) / 2);
-        } else if (left == 1) {
-            even[c / 2] = src[c];
+    const ptrdiff_t part = args->dst_part, columns = args->columns;
+    const REAL *src = args->src;
+    REAL *dst = args->dst;
+    for (ptrdiff_t r = args->rows; r > 0; r--, src += args->src_row, dst += args->dst_row) {
+        if (args->step == 2) {
+            T(unzip_by_2)(src, columns, dst, dst + part);
+        } else if (args->step == 3) {
+            T(unzip_by_any)(src, columns, dst, part, 3);
+        } else if (args->step == 4 && part > 0) {
+            T(unzip_by_4)(src, columns, dst, part);
+        } else if (args->step >= T(MANY) && part > 0) {
+            T(unzip_by_many)(src, columns, dst, part, args->step);
+        } else {
+            T(unzip_by_any)(src, columns, dst, part, args->step);
         }
     }
 }

@@ -193,18 +193,18 @@ static void check_narrow(const struct tc_kernels *kernels, int type)
 
 /* ---- unzip ---- */
 
-static void check_unzip(const struct tc_kernels *kernels, int rows, int columns, bool both)
+static void check_unzip(const struct tc_kernels *kernels, int columns, int step, bool all)
 {
-    const ptrdiff_t bytes = kernels->bytes, src_row = columns + 1, half = both ? columns + 1 : 0;
-    const ptrdiff_t dst_row = 2 * columns + 3;
+    const ptrdiff_t bytes = kernels->bytes, rows = 1 + columns % 3, src_row = columns + 1;
+    const ptrdiff_t part = all ? columns + 1 : 0, dst_row = step * (columns + 1) + 1;
     void *const src = new_numbers(bytes, rows * src_row);
     void *const dst = new_canaries(bytes, rows * dst_row);
-    const struct tc_unzip args = {rows, columns, src, src_row, dst, dst_row, half};
+    const struct tc_unzip args = {rows, columns, step, src, src_row, dst, dst_row, part};
     kernels->unzip(&args);
     for (ptrdiff_t r = 0; r < rows; r++) {
         for (ptrdiff_t c = 0; c < columns; c++) {
-            if (both || c % 2 == 0) {
-                const ptrdiff_t at = r * dst_row + c % 2 * half + c / 2;
+            if (all || c % step == 0) {
+                const ptrdiff_t at = r * dst_row + c % step * part + c / step;
                 check(get(bytes, dst, at) == get(bytes, src, r * src_row + c), "unzip", isa);
                 put(bytes, dst, at, CANARY);
             }
@@ -227,9 +227,11 @@ int main(void)
             const struct tc_kernels *const kernels = tc_kernels_find(isa, dtype, &cpu);
             check_activations(kernels);
             check_add(kernels);
-            for (int columns = 0; columns < 70; columns++) {
-                check_unzip(kernels, 1 + columns % 3, columns, true);
-                check_unzip(kernels, 1 + columns % 3, columns, false);
+            for (int columns = 0; columns < 140; columns++) {
+                for (int step = 2; step < 11; step++) {
+                    check_unzip(kernels, columns, step, true);
+                    check_unzip(kernels, columns, step, false);
+                }
             }
             for (int type = 0; type < 2 && dtype == TC_F32; type++) {
                 check_widen(kernels, type);
