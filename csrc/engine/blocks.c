@@ -134,6 +134,18 @@ ptrdiff_t tc_block_inputs(const struct tc_job *job)
     return inputs;
 }
 
+ptrdiff_t tc_reached_inputs(const struct tc_job *job)
+{
+    ptrdiff_t inputs = 1;
+    for (int g = 1; g < TC_GRID; g++) {
+        const struct tc_axis *const axis = &job->lattice.axis[g - 1];
+        const ptrdiff_t reach = tc_range_length(tc_lattice_offsets(axis));
+        const ptrdiff_t size = tc_ceil_div(reach, axis->in_step);
+        inputs *= input_length(job, g, tc_clamp(size, 1, tc_max(grid_length(job, g), 1)));
+    }
+    return inputs;
+}
+
 struct tc_image tc_block_input(const struct tc_job *job, const struct tc_block *block)
 {
     struct tc_image x = job->x;
@@ -142,11 +154,11 @@ struct tc_image tc_block_input(const struct tc_job *job, const struct tc_block *
 }
 
 struct tc_image tc_block_copy(const struct tc_job *job, const struct tc_block *block,
-                              struct tc_steps steps, void *copy)
+                              struct tc_range ci, struct tc_steps steps, void *copy)
 {
     const struct tc_range *const in = block->input;
     const ptrdiff_t height = tc_range_length(in[2]), width = tc_range_length(in[3]);
-    const ptrdiff_t ci = tc_group_ci(job->problem), bytes = job->kernels->bytes;
+    const ptrdiff_t bytes = job->kernels->bytes;
     const struct tc_image from = tc_block_input(job, block);
     const bool flat = from.axis[TC_H] == width * from.axis[TC_W];
     const ptrdiff_t lines = flat ? 1 : height, pixels = flat ? height * width : width;
@@ -154,11 +166,11 @@ struct tc_image tc_block_copy(const struct tc_job *job, const struct tc_block *b
     for (ptrdiff_t n = in[0].begin; n < in[0].end; n++) {
         for (ptrdiff_t d = in[1].begin; d < in[1].end; d++) {
             for (ptrdiff_t h = 0; h < lines; h++, to += pixels * steps.pixel * bytes) {
-                const ptrdiff_t at = n * from.n + d * from.axis[TC_D] +
+                const ptrdiff_t at = n * from.n + ci.begin * from.c + d * from.axis[TC_D] +
                                      (in[2].begin + h) * from.axis[TC_H] +
                                      in[3].begin * from.axis[TC_W];
                 const struct tc_matrix src = {tc_at(from.data, at, bytes), from.c, from.axis[TC_W]};
-                tc_copy(job->kernels, ci, pixels,
+                tc_copy(job->kernels, tc_range_length(ci), pixels,
                         (struct tc_matrix){to, steps.channel, steps.pixel}, src);
             }
         }

@@ -40,6 +40,10 @@ struct tc_block tc_block_at(const struct tc_job *job, ptrdiff_t task);
 /* The most inputs any block has. */
 ptrdiff_t tc_block_inputs(const struct tc_job *job);
 
+/* The inputs of a block of one image that is as long along each axis as the taps reach: those of a
+ * shorter one are mostly read for its taps' reach. */
+ptrdiff_t tc_reached_inputs(const struct tc_job *job);
+
 /* The channels of the block's group in x, in place. */
 struct tc_image tc_block_input(const struct tc_job *job, const struct tc_block *block);
 
@@ -48,9 +52,9 @@ struct tc_steps {
     ptrdiff_t pixel, channel;
 };
 
-/* Copies the block's inputs, its pixels in the order [n][d][h][w]. */
+/* Copies channels `ci` of the block's inputs, its pixels in the order [n][d][h][w]. */
 struct tc_image tc_block_copy(const struct tc_job *job, const struct tc_block *block,
-                              struct tc_steps steps, void *copy);
+                              struct tc_range ci, struct tc_steps steps, void *copy);
 
 /* Items [begin, end) of `items` that share number `share` of `shares` owns. */
 static inline struct tc_range tc_share_of(ptrdiff_t items, ptrdiff_t share, ptrdiff_t shares)

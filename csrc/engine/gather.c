@@ -9,6 +9,7 @@
  *     for block of pixels (a task)
  *       copy its inputs, unless their channels are contiguous
  *       for part of the output channels, for chunk of the input channels
+ *         copy the chunk's inputs instead, if taps lie far apart
  *         pack the weights' panel, unless it was packed ahead
  *         for phase, for box of runs, for tile
  *       write the buffer to y
@@ -45,6 +46,7 @@ struct state {
     struct tc_block block;
     struct tc_image x;                /* the job's, or the copy */
     ptrdiff_t origin[TC_GRID];        /* the position of its first element */
+    struct tc_range copied;           /* its channels */
     struct tc_part part;              /* output channels within the group */
     struct tc_range held[TC_SPATIAL]; /* phases that are computed, and buffered, at once */
     struct tc_phase phase[TC_SPATIAL];
@@ -67,12 +69,26 @@ static ptrdiff_t widest_bytes(const struct tc_job *job)
     return job->kernels->widths * job->kernels->lanes * job->kernels->bytes;
 }
 
+/* Whether a block's inputs are copied for each part and chunk anew: where taps lie so far apart
+ * that those of all channels would not fit, but for blocks much smaller than their reach. */
+static bool copies_chunks(const struct tc_job *job)
+{
+    const ptrdiff_t pixel_bytes = tc_group_ci(job->problem) * job->kernels->bytes;
+    return job->x.c != 1 && tc_reached_inputs(job) > INPUT_BYTES / pixel_bytes;
+}
+
+/* Channels of a copy. */
+static ptrdiff_t copied_channels(const struct tc_job *job)
+{
+    return copies_chunks(job) ? tc_panel_chunk(job) : tc_group_ci(job->problem);
+}
+
 /* The copy of a block's inputs. A tile goes along the channels of a few pixels: they lie side by
  * side, unless they fill no line of the cache and would not be worth a transposition. Pixels that
  * lie a power of two apart would meet in one set of the cache. */
 static struct tc_steps copy_steps(const struct tc_job *job)
 {
-    const ptrdiff_t ci = tc_group_ci(job->problem), line = TC_ALIGN / job->kernels->bytes;
+    const ptrdiff_t ci = copied_channels(job), line = TC_ALIGN / job->kernels->bytes;
     if (ci > 1 && ci < line) {
         return (struct tc_steps){.pixel = 1,
                                  .channel = tc_odd_lines(job->kernels, tc_block_inputs(job))};
@@ -83,7 +99,7 @@ static struct tc_steps copy_steps(const struct tc_job *job)
 static ptrdiff_t copy_bytes(const struct tc_job *job)
 {
     const struct tc_steps steps = copy_steps(job);
-    const ptrdiff_t elements = steps.channel > 1 ? tc_group_ci(job->problem) * steps.channel
+    const ptrdiff_t elements = steps.channel > 1 ? copied_channels(job) * steps.channel
                                                  : tc_block_inputs(job) * steps.pixel;
     const bool in_place = job->x.c == 1;
     return in_place ? 0 : tc_round_up(elements * job->kernels->bytes, TC_ALIGN);
@@ -154,7 +170,7 @@ static struct own *own_of(const struct tc_job *job, void *scratch, int thread)
 static const char *accept(struct tc_job *job)
 {
     const struct tc_problem *const problem = job->problem;
-    const ptrdiff_t pixel_bytes = tc_group_ci(problem) * job->kernels->bytes;
+    const ptrdiff_t pixel_bytes = copied_channels(job) * job->kernels->bytes;
     const ptrdiff_t fit = BUFFER_BYTES / (widest_bytes(job) * held_at_once(job));
     const ptrdiff_t points = stores_directly(job) ? MAX_POINTS : tc_clamp(fit, 1, MAX_POINTS);
     const ptrdiff_t inputs = job->x.c == 1 ? PTRDIFF_MAX : tc_max(INPUT_BYTES / pixel_bytes, 1);
@@ -305,7 +321,7 @@ static void run_phase(struct state *s, const struct tc_panel *panel)
     struct tc_tile tile = {
         .lanes = s->part.lanes,
         .k = rows,
-        .a = tc_at(s->x.data, panel->ci.begin * s->x.c, bytes),
+        .a = tc_at(s->x.data, (panel->ci.begin - s->copied.begin) * s->x.c, bytes),
         .a_k = s->x.c,
         .b = tc_at(panel->data, first, bytes),
         .b_k = panel->lanes,
@@ -375,6 +391,15 @@ static void flush_buffer(const struct state *s)
     }
 }
 
+static void copy_inputs(struct state *s, struct tc_range ci)
+{
+    s->x = tc_block_copy(s->job, &s->block, ci, copy_steps(s->job), s->copy);
+    s->copied = ci;
+    for (int g = 0; g < TC_GRID; g++) {
+        s->origin[g] = s->block.input[g].begin;
+    }
+}
+
 /* All chunks of the input channels into the outputs of the held phases. */
 static void run_held(struct state *s)
 {
@@ -388,6 +413,9 @@ static void run_held(struct state *s)
         if (packs) {
             panel.data = s->panel;
             tc_panel_pack(job, &panel, panel.ci);
+        }
+        if (copies_chunks(job)) {
+            copy_inputs(s, panel.ci);
         }
         for (ptrdiff_t d = s->held[TC_D].begin; d < s->held[TC_D].end; d++) {
             s->phase[TC_D] = tc_phase_at(&axis[TC_D], d);
@@ -467,11 +495,8 @@ static void run_block(const void *context, ptrdiff_t task, int thread)
     s.panel = s.c_row + MAX_POINTS;
     s.packed = packed_for(job, run->scratch, thread);
     s.x = tc_block_input(job, &s.block);
-    if (copy_bytes(job) > 0) {
-        s.x = tc_block_copy(job, &s.block, copy_steps(job), s.copy);
-        for (int g = 0; g < TC_GRID; g++) {
-            s.origin[g] = s.block.input[g].begin;
-        }
+    if (job->x.c != 1 && !copies_chunks(job)) {
+        copy_inputs(&s, (struct tc_range){0, tc_group_ci(problem)});
     }
     const ptrdiff_t parts = tc_part_count(job->kernels, tc_group_co(problem));
     const struct tc_range mine = tc_share_of(parts, s.block.share, job->blocking.shares);

@@ -17,6 +17,7 @@
 enum {
     PHASE_BYTES = 256 << 10,  /* the taps of one phase in a panel: a quarter of the smallest L2 */
     PANEL_BYTES = 1024 << 10, /* all taps */
+    INPUT_BYTES = 1024 << 10, /* a chunk of a block twice as long as its taps reach */
     STEP_CI = 16,             /* input channels packed in one task */
     STEP_TAPS = 64,
 };
@@ -65,8 +66,20 @@ static ptrdiff_t widest_lanes(const struct tc_job *job)
     return tc_ceil_div(vectors, tc_part_count(job->kernels, tc_group_co(job->problem))) * lanes;
 }
 
-/* Input channels of a chunk: as few equal chunks as the caches allow. */
-static ptrdiff_t chunk_length(const struct tc_job *job)
+/* Inputs of a block that is twice as long along each axis as the taps reach. */
+static double reached_inputs(const struct tc_job *job)
+{
+    double inputs = 1;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        const struct tc_axis *const axis = &job->lattice.axis[a];
+        const double reach = (double)axis->dilation * (double)(axis->kernel - 1);
+        inputs *= 1 + 3 * reach / (double)axis->out_step;
+    }
+    return inputs;
+}
+
+/* As few equal chunks as the caches allow. */
+ptrdiff_t tc_panel_chunk(const struct tc_job *job)
 {
     const ptrdiff_t ci = tc_group_ci(job->problem);
     const ptrdiff_t row = widest_lanes(job) * job->kernels->bytes;
@@ -76,7 +89,11 @@ static ptrdiff_t chunk_length(const struct tc_job *job)
     }
     const ptrdiff_t by_phase = PHASE_BYTES / row / phase_taps;
     const ptrdiff_t by_panel = PANEL_BYTES / row / kernel_volume(job);
-    const ptrdiff_t fit = tc_max(tc_min(by_phase, by_panel), 1);
+    const double by_reach = INPUT_BYTES / (double)job->kernels->bytes / reached_inputs(job);
+    const ptrdiff_t by_inputs = (ptrdiff_t)(by_reach < STEP_CI      ? STEP_CI
+                                            : by_reach < (double)ci ? by_reach
+                                                                    : (double)ci);
+    const ptrdiff_t fit = tc_max(tc_min(tc_min(by_phase, by_panel), by_inputs), 1);
     const ptrdiff_t chunk = tc_ceil_div(ci, tc_ceil_div(ci, fit));
     return fit < STEP_CI ? chunk : tc_round_up(chunk, STEP_CI);
 }
@@ -86,13 +103,13 @@ static ptrdiff_t chunk_length(const struct tc_job *job)
  * Taps of few channels follow each other instead. */
 static ptrdiff_t spare_elements(const struct tc_job *job)
 {
-    return chunk_length(job) < STEP_CI ? 0 : TC_ALIGN / job->kernels->bytes;
+    return tc_panel_chunk(job) < STEP_CI ? 0 : TC_ALIGN / job->kernels->bytes;
 }
 
 struct tc_panel tc_panel_at(const struct tc_job *job, const void *packed, ptrdiff_t group,
                             struct tc_part part, ptrdiff_t ci)
 {
-    const ptrdiff_t all = tc_group_ci(job->problem), chunk = chunk_length(job);
+    const ptrdiff_t all = tc_group_ci(job->problem), chunk = tc_panel_chunk(job);
     const ptrdiff_t chunks = tc_ceil_div(all, chunk), lanes = part.width * job->kernels->lanes;
     const ptrdiff_t parts = tc_part_count(job->kernels, tc_group_co(job->problem));
     const ptrdiff_t panels = (group * parts + part.number) * chunks + ci / chunk;
@@ -111,7 +128,7 @@ struct tc_panel tc_panel_at(const struct tc_job *job, const void *packed, ptrdif
 
 ptrdiff_t tc_panel_bytes(const struct tc_job *job)
 {
-    ptrdiff_t bytes = chunk_length(job) * widest_lanes(job) + spare_elements(job);
+    ptrdiff_t bytes = tc_panel_chunk(job) * widest_lanes(job) + spare_elements(job);
     bytes *= job->kernels->bytes;
     return tc_mul(bytes, kernel_volume(job), &bytes) ? bytes : PTRDIFF_MAX;
 }
@@ -120,7 +137,7 @@ ptrdiff_t tc_panels_bytes(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
     const ptrdiff_t ci = tc_group_ci(p), parts = tc_part_count(job->kernels, tc_group_co(p));
-    const ptrdiff_t spare = parts * tc_ceil_div(ci, chunk_length(job)) * spare_elements(job);
+    const ptrdiff_t spare = parts * tc_ceil_div(ci, tc_panel_chunk(job)) * spare_elements(job);
     ptrdiff_t bytes = padded_lanes(job) * job->kernels->bytes;
     const bool fits = tc_mul(bytes, ci, &bytes) &&
                       tc_add(bytes, spare * job->kernels->bytes, &bytes) &&
@@ -261,7 +278,7 @@ static void pack_step(const void *context, ptrdiff_t task, int thread)
         const struct tc_part lanes = tc_part_at(job->kernels, co, part);
         struct tc_range rows;
         for (rows.begin = first; rows.begin < last; rows.begin = rows.end) {
-            const ptrdiff_t begin = rows.begin - rows.begin % chunk_length(job);
+            const ptrdiff_t begin = rows.begin - rows.begin % tc_panel_chunk(job);
             const struct tc_panel panel = tc_panel_at(job, packing->packed, group, lanes, begin);
             rows.end = tc_min(last, panel.ci.end);
             tc_panel_pack(job, &panel, rows);

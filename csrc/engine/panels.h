@@ -18,6 +18,9 @@ struct tc_panel {
     struct tc_range ci; /* the chunk, within the group */
 };
 
+/* Input channels of a chunk, at most. */
+ptrdiff_t tc_panel_chunk(const struct tc_job *job);
+
 /* The panel whose chunk begins at ci; the packed weights of all panels begin at `packed`, or are
  * packed where they are used if that is NULL. */
 struct tc_panel tc_panel_at(const struct tc_job *job, const void *packed, ptrdiff_t group,

@@ -36,16 +36,17 @@
 enum {
     LEAST_PANEL = 128 << 10, /* bytes; half of the second cache where that is more */
     MOST_PANEL = 512 << 10,
-    TEAM = 4,               /* parts of the lanes that share the rows in the cache, at most, */
-    TEAM_BYTES = 256,       /* and so many bytes of a position, about; */
-    MOST_SUMS = 1 << 20,    /* bytes of their sums */
-    MUCH_USED = 4,          /* kernel elements that meet in an element are no reason for a team */
-    FEW_POSITIONS = 4096,   /* with these, writing a team's sums out of order costs more */
-    BLOCK_BYTES = 64 << 10, /* of the rows that a team takes at once */
-    TASKS = 16,             /* so many at least, if slabs can help it */
-    SHARE_ROWS = 24,        /* so many rows are worth a panel of their own */
-    COPY_COST = 8,          /* of a vector into a panel, in multiply-adds */
-    TURN_COST = 4,          /* of a vector of sums that is transposed into gw */
+    LONG_PANEL = 1536 << 10, /* bytes, where the kernel reaches far */
+    TEAM = 4,                /* parts of the lanes that share the rows in the cache, at most, */
+    TEAM_BYTES = 256,        /* and so many bytes of a position, about; */
+    MOST_SUMS = 1 << 20,     /* bytes of their sums */
+    MUCH_USED = 4,           /* kernel elements that meet in an element are no reason for a team */
+    FEW_POSITIONS = 4096,    /* with these, writing a team's sums out of order costs more */
+    BLOCK_BYTES = 64 << 10,  /* of the rows that a team takes at once */
+    TASKS = 16,              /* so many at least, if slabs can help it */
+    SHARE_ROWS = 24,         /* so many rows are worth a panel of their own */
+    COPY_COST = 8,           /* of a vector into a panel, in multiply-adds */
+    TURN_COST = 4,           /* of a vector of sums that is transposed into gw */
 };
 
 static const double GAPS_COST = 1.1;
@@ -180,21 +181,32 @@ static struct panels panels_of(const struct tc_job *job, const struct roles *rol
     return (struct panels){roles->small_lanes, !roles->small_lanes};
 }
 
-/* Cuts the positions into chunks whose panels fit the cache. */
+/* Positions of the small side that the kernel reaches over along an axis: in shorter pieces more
+ * would be copied for its reach than for themselves. */
+static ptrdiff_t reach_of(const struct tc_job *job, int g)
+{
+    const struct tc_axis *const axis = &job->lattice.axis[g > 0 ? g - 1 : 0];
+    return g > 0 ? tc_ceil_div(axis->dilation * (axis->kernel - 1), axis->out_step) : 1;
+}
+
+/* Cuts the positions into chunks whose panels fit the cache, if they need not be too short. */
 static void set_chunks(struct tc_job *job, const struct roles *roles)
 {
     const struct panels panels = panels_of(job, roles);
     const ptrdiff_t cache = tc_clamp(job->cpu->l2_bytes / 2, LEAST_PANEL, MOST_PANEL);
     const ptrdiff_t lanes = panel_lanes(job, roles) * team_size(job, roles);
     const ptrdiff_t fit = cache / (lanes * job->kernels->bytes);
+    const ptrdiff_t most = LONG_PANEL / (lanes * job->kernels->bytes);
     ptrdiff_t small = panels.small, large = panels.large;
     for (int g = 1; g < TC_GRID; g++) {
         large *= met_length(job, g, 1);
     }
     for (int g = TC_GRID - 1; g >= 0; g--) {
+        const ptrdiff_t reach = reach_of(job, g);
         ptrdiff_t size = tc_max(small_length(job, g), 1);
         large /= met_length(job, g, 1);
-        while (size > 1 && small * size + large * met_length(job, g, size) > fit) {
+        while (size > 1 &&
+               small * size + large * met_length(job, g, size) > (size > reach ? fit : most)) {
             size = tc_ceil_div(size, 2);
         }
         /* an empty batch is one chunk of nothing */
