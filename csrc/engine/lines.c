@@ -35,6 +35,8 @@ enum {
     MOST_STEP_BYTES = 2 << 20, /* of the copied inputs of the fewest outputs */
     FETCH_BYTES = 256,         /* outputs of a channel that are fetched ahead, at least */
     PAIRS = 24,               /* of input and output channel in a group of all channels, at most, */
+    PAIRS_OF_TWO = 128,       /* with two output channels, */
+    STRIDED_PAIRS = 64,       /* one or two, with a stride along the width and one of depth, */
     LONE_PAIRS = 4,           /* and if kernel lines go one at a time */
     GROUP_PAIRS = 64,         /* the same in one of several groups, */
     GROUP_STRIDED_PAIRS = 32, /* with a stride, */
@@ -274,7 +276,13 @@ static bool few_channels(const struct tc_job *job)
     if (job->problem->g > 1) {
         return few_in_group(job, lone);
     }
-    return lone ? ci <= LONE_PAIRS / co : co <= 2 || ci <= PAIRS / co;
+    if (lone) {
+        return ci <= LONE_PAIRS / co;
+    }
+    if (job->problem->s[TC_W] > 1 && co <= 2) {
+        return ci <= STRIDED_PAIRS / co / job->problem->k[TC_D];
+    }
+    return co == 1 || ci <= (co == 2 ? PAIRS_OF_TWO : PAIRS) / co;
 }
 
 /* Whether many lines are split element by element, for more time than the taps that meet them make
