@@ -93,28 +93,6 @@ static double positions_of(const struct tc_job *job)
     return positions;
 }
 
-static struct roles roles_of(const struct tc_job *job)
-{
-    const struct tc_problem *const p = job->problem;
-    const struct tc_weight *const w = &job->w;
-    const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p);
-    const double spread = spread_of(job), copied = (double)ci + (double)co * spread;
-    /* where the kernel is a point, lanes of co lie in gw as they are summed */
-    const double turned = kernel_volume(job) == 1 ? TURN_COST / positions_of(job) : 0;
-    const double by_ci = cost_of(job, ci, co, 1 + turned * (double)co / COPY_COST);
-    /* a stride leaves gaps in the panel: more of the cache for the same work */
-    const double by_co = cost_of(job, co, ci, spread) * (spread > 1 ? GAPS_COST : 1);
-    /* lane by lane, a multiply-add takes two loads instead of one or less */
-    const double by_group = cost_of(job, p->g, 2 * ci * co, copied);
-    if (by_group < (double)p->g * (by_ci < by_co ? by_ci : by_co)) {
-        return (struct roles){true, true, 1, p->g, ci * co, co, w->g, {w->ci, w->co}};
-    }
-    if (by_ci <= by_co) {
-        return (struct roles){false, true, p->g, ci, co, co, w->ci, {0, w->co}};
-    }
-    return (struct roles){false, false, p->g, co, ci, ci, w->co, {0, w->ci}};
-}
-
 static ptrdiff_t small_length(const struct tc_job *job, int g)
 {
     return g == 0 ? job->problem->n : job->problem->i[g - 1];
@@ -128,6 +106,60 @@ static ptrdiff_t met_length(const struct tc_job *job, int g, ptrdiff_t size)
         return size;
     }
     return tc_min(axis->out, axis->out_step * (size - 1) + axis->dilation * (axis->kernel - 1) + 1);
+}
+
+/* Positions of the small side that the kernel reaches over along an axis: in shorter pieces more
+ * would be copied for its reach than for themselves. */
+static ptrdiff_t reach_of(const struct tc_job *job, int g)
+{
+    const struct tc_axis *const axis = &job->lattice.axis[g > 0 ? g - 1 : 0];
+    return g > 0 ? tc_ceil_div(axis->dilation * (axis->kernel - 1), axis->out_step) : 1;
+}
+
+/* Positions of the large side that are copied for each of the small one's. */
+static double copied_of(const struct tc_job *job)
+{
+    double copied = 1;
+    for (int g = 1; g < TC_GRID; g++) {
+        const ptrdiff_t size = tc_max(small_length(job, g), 1);
+        copied *= (double)met_length(job, g, size) / (double)size;
+    }
+    return copied;
+}
+
+/* Whether the positions of the large side that a chunk meets, as long as the kernel reaches, are
+ * too many to be copied even for one vector. */
+static bool reaches_far(const struct tc_job *job)
+{
+    double bytes = (double)(job->kernels->lanes * job->kernels->bytes);
+    for (int g = 1; g < TC_GRID; g++) {
+        const ptrdiff_t size = tc_max(small_length(job, g), 1);
+        bytes *= (double)met_length(job, g, tc_clamp(reach_of(job, g), 1, size));
+    }
+    return bytes > LONG_PANEL;
+}
+
+static struct roles roles_of(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    const struct tc_weight *const w = &job->w;
+    const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p);
+    const double large = copied_of(job), copied = (double)ci + (double)co * large;
+    /* where the kernel is a point, lanes of co lie in gw as they are summed */
+    const double turned = kernel_volume(job) == 1 ? TURN_COST / positions_of(job) : 0;
+    const double by_ci = cost_of(job, ci, co, 1 + turned * (double)co / COPY_COST);
+    /* a stride leaves gaps in the panel: more of the cache for the same work */
+    const double by_co = cost_of(job, co, ci, large) * (spread_of(job) > 1 ? GAPS_COST : 1);
+    /* lane by lane, a multiply-add takes two loads instead of one or less */
+    const double by_group = cost_of(job, p->g, 2 * ci * co, copied);
+    const bool far = reaches_far(job);
+    if (!far && by_group < (double)p->g * (by_ci < by_co ? by_ci : by_co)) {
+        return (struct roles){true, true, 1, p->g, ci * co, co, w->g, {w->ci, w->co}};
+    }
+    if (far || by_ci <= by_co) {
+        return (struct roles){false, true, p->g, ci, co, co, w->ci, {0, w->co}};
+    }
+    return (struct roles){false, false, p->g, co, ci, ci, w->co, {0, w->ci}};
 }
 
 /* Panels hold whole vectors of the widest part. */
@@ -179,14 +211,6 @@ static struct panels panels_of(const struct tc_job *job, const struct roles *rol
         return (struct panels){tc_group_ci(p), tc_group_co(p)};
     }
     return (struct panels){roles->small_lanes, !roles->small_lanes};
-}
-
-/* Positions of the small side that the kernel reaches over along an axis: in shorter pieces more
- * would be copied for its reach than for themselves. */
-static ptrdiff_t reach_of(const struct tc_job *job, int g)
-{
-    const struct tc_axis *const axis = &job->lattice.axis[g > 0 ? g - 1 : 0];
-    return g > 0 ? tc_ceil_div(axis->dilation * (axis->kernel - 1), axis->out_step) : 1;
 }
 
 /* Cuts the positions into chunks whose panels fit the cache, if they need not be too short. */
