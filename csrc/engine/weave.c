@@ -23,7 +23,8 @@
 enum {
     BUFFER_BYTES = 96 << 10, /* a phase of the height */
     MOST_COLUMNS = 2048,     /* of the grid, at once */
-    MOST_PHASES = 3,         /* along an axis, unless asked for */
+    MOST_PHASES = 3,         /* along an axis; */
+    PHASES_ASKED_FOR = 64,   /* if the caller asked for this engine */
 };
 
 struct layout {
@@ -223,7 +224,7 @@ static const char *refuse(const struct tc_job *job)
     if (longest == 1) {
         return "the stride is 1";
     }
-    if (!job->forced && longest > MOST_PHASES) {
+    if (longest > (job->forced ? PHASES_ASKED_FOR : MOST_PHASES)) {
         return "the stride is long";
     }
     if (!job->forced && even) {
