@@ -51,4 +51,10 @@ static inline void *tc_at(const void *data, ptrdiff_t index, ptrdiff_t bytes)
     return (char *)data + index * bytes;
 }
 
+/* The same, but NULL stays NULL: views are made before there are data. */
+static inline void *tc_at_any(const void *data, ptrdiff_t index, ptrdiff_t bytes)
+{
+    return data ? tc_at(data, index, bytes) : NULL;
+}
+
 #endif

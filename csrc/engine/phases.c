@@ -112,17 +112,17 @@ static struct tc_job job_of(const struct tc_job *job, const struct piece *piece,
     part.forced = true;
     part.ahead = false; /* runs depend on the outputs, which are not known ahead */
     tc_lattice_init(&part.lattice, problem);
-    part.x.data = tc_at(job->x.data, group * problem->ci * job->x.c, bytes);
-    part.w.data = tc_at(job->w.data,
-                        group * job->w.g + piece->channel % co * job->w.co +
-                            piece->run.phase.k * job->w.axis[TC_W],
-                        bytes);
+    part.x.data = tc_at_any(job->x.data, group * problem->ci * job->x.c, bytes);
+    part.w.data = tc_at_any(job->w.data,
+                            group * job->w.g + piece->channel % co * job->w.co +
+                                piece->run.phase.k * job->w.axis[TC_W],
+                            bytes);
     part.w.co = job->w.axis[TC_W];
     part.w.axis[TC_W] = s * job->w.axis[TC_W];
-    part.b.data = job->b.data ? tc_at(job->b.data, piece->channel * job->b.c, bytes) : NULL;
+    part.b.data = tc_at_any(job->b.data, piece->channel * job->b.c, bytes);
     part.b.c = 0;
-    part.y.data =
-        tc_at(job->y.data, piece->channel * job->y.c + piece->run.begin * job->y.axis[TC_W], bytes);
+    part.y.data = tc_at_any(
+        job->y.data, piece->channel * job->y.c + piece->run.begin * job->y.axis[TC_W], bytes);
     part.y.c = job->y.axis[TC_W];
     part.y.axis[TC_W] = s * job->y.axis[TC_W];
     tc_engine_gather.accept(&part);

@@ -118,10 +118,10 @@ static struct tc_job job_of(const struct state *s, const struct tc_problem *prob
         w_at += tc_phase_at(axis, s->phase[a]).k * job->w.axis[a];
         part.w.axis[a] = axis->k_step * job->w.axis[a];
     }
-    part.x.data = tc_at(job->x.data, s->n * job->x.n + g * job->x.c, bytes);
-    part.w.data = tc_at(job->w.data, w_at, bytes);
-    part.b.data = job->b.data ? tc_at(job->b.data, g * job->b.c, bytes) : NULL;
-    part.y = (struct tc_image){.data = tc_at(s->buffer, s->phase[TC_W] * layout->phase, bytes),
+    part.x.data = tc_at_any(job->x.data, s->n * job->x.n + g * job->x.c, bytes);
+    part.w.data = tc_at_any(job->w.data, w_at, bytes);
+    part.b.data = tc_at_any(job->b.data, g * job->b.c, bytes);
+    part.y = (struct tc_image){.data = tc_at_any(s->buffer, s->phase[TC_W] * layout->phase, bytes),
                                .c = layout->channel,
                                .axis = {0, layout->pitch, 1}};
     tc_engine_lines.accept(&part);
