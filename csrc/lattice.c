@@ -81,6 +81,11 @@ void tc_lattice_init(struct tc_lattice *lattice, const struct tc_problem *proble
     }
 }
 
+ptrdiff_t tc_lattice_points(const struct tc_axis *axis)
+{
+    return tc_ceil_div(axis->out, axis->out_step);
+}
+
 struct tc_phase tc_phase_at(const struct tc_axis *axis, ptrdiff_t phase)
 {
     struct tc_phase result = {

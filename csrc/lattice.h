@@ -51,6 +51,9 @@ static inline ptrdiff_t tc_range_length(struct tc_range range)
 
 void tc_lattice_init(struct tc_lattice *lattice, const struct tc_problem *problem);
 
+/* Points j of the axis's grid: outputs of the phase that has most. */
+ptrdiff_t tc_lattice_points(const struct tc_axis *axis);
+
 /* Phase number `phase` < axis->phases. */
 struct tc_phase tc_phase_at(const struct tc_axis *axis, ptrdiff_t phase);
 

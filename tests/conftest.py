@@ -17,12 +17,12 @@ def pytest_cmdline_main(config):
     """The whole suite goes to two processes, a file at a time: a compiler, a notebook or a type
     checker would leave one core idle. Chosen tests stay in this process; so do all with -n 0, with
     --pdb or -s, or without pytest-xdist."""
+    if hasattr(config, "workerinput") or not config.pluginmanager.hasplugin("xdist"):
+        return
     option = config.option
     whole = config.args_source is config.ArgsSource.TESTPATHS and not option.keyword
     by_default = whole and option.markexpr.startswith("not ")
     watched = option.usepdb or option.capture == "no"
-    if hasattr(config, "workerinput") or not config.pluginmanager.hasplugin("xdist"):
-        return
     if by_default and not watched and option.numprocesses is None:
         option.numprocesses = 2
         option.dist = "loadfile"

@@ -40,8 +40,7 @@ static ptrdiff_t grid_length(const struct tc_job *job, int g)
     if (g == 0) {
         return job->problem->n;
     }
-    const struct tc_axis *const axis = &job->lattice.axis[g - 1];
-    return (axis->out - 1) / axis->out_step + 1;
+    return tc_lattice_points(&job->lattice.axis[g - 1]);
 }
 
 /* The most inputs that `size` grid points in a row read. */

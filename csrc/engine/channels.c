@@ -125,7 +125,7 @@ static struct layout layout_of(const struct tc_job *job)
     layout.spans = tc_ceil_div(problem->g, layout.span);
     layout.span = tc_round_up(tc_ceil_div(problem->g, layout.spans), lanes);
     layout.spans = tc_ceil_div(problem->g, layout.span);
-    const ptrdiff_t grid = tc_ceil_div(axis[TC_H].out, axis[TC_H].out_step);
+    const ptrdiff_t grid = tc_lattice_points(&axis[TC_H]);
     const ptrdiff_t line = tc_max(axis[TC_W].out * axis[TC_H].out_step * layout.span * bytes, 1);
     layout.rows = tc_round_up(tc_max(TASK_BYTES / line, 1), TC_MAX_LINES);
     layout.rows = tc_max(tc_min(layout.rows, grid), 1);
@@ -365,7 +365,7 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
     const struct layout *const layout = &run->layout;
     const struct tc_job *const job = run->job;
     const struct tc_axis *const axis = job->lattice.axis;
-    const ptrdiff_t grid = tc_ceil_div(axis[TC_H].out, axis[TC_H].out_step);
+    const ptrdiff_t grid = tc_lattice_points(&axis[TC_H]);
     const ptrdiff_t span = task % layout->spans, rest = task / layout->spans;
     const struct tc_range rows = tc_share_of(grid, rest % layout->bands, layout->bands);
     const ptrdiff_t od = rest / layout->bands % layout->d;

@@ -901,15 +901,10 @@ static void multiply_into_y(const struct state *s, const struct rows *rows)
 static void store_rows(const struct state *s, ptrdiff_t rows, const void *from, ptrdiff_t from_step,
                        void *to, ptrdiff_t to_step)
 {
-    const struct tc_kernels *const kernels = s->job->kernels;
     const struct tc_cells *const width = &s->layout->cells[TC_W];
-    const ptrdiff_t step = s->job->y.axis[TC_W], phases = width->s, bytes = kernels->bytes;
-    const ptrdiff_t outputs = tc_min(s->out.end * phases, width->out) - s->out.begin * phases;
-    const ptrdiff_t whole = outputs / phases, rest = outputs % phases;
     const struct tc_shuffle shuffle = {
         .rows = rows,
-        .columns = whole,
-        .phases = phases,
+        .phases = width->s,
         .src = from,
         .src_row = from_step,
         .src_phase = s->pitch,
@@ -917,19 +912,8 @@ static void store_rows(const struct state *s, ptrdiff_t rows, const void *from, 
         .dst_row = to_step,
         .stream = s->stream,
     };
-    if (step == 1) {
-        kernels->shuffle(&shuffle);
-    }
-    for (ptrdiff_t r = 0; r < rows && (step != 1 || rest > 0); r++) {
-        const struct tc_matrix src = {tc_at(from, r * from_step, bytes), s->pitch, 1};
-        const struct tc_matrix dst = {tc_at(to, r * to_step, bytes), step, phases * step};
-        const struct tc_matrix last = {tc_at(src.data, whole, bytes), s->pitch, 1};
-        const struct tc_matrix end = {tc_at(dst.data, whole * phases * step, bytes), step, step};
-        if (step != 1) {
-            tc_copy(kernels, phases, whole, dst, src);
-        }
-        tc_copy(kernels, rest, 1, end, last);
-    }
+    const ptrdiff_t outputs = tc_min(s->out.end * width->s, width->out) - s->out.begin * width->s;
+    tc_interleave(s->job->kernels, shuffle, outputs, s->job->y.axis[TC_W]);
 }
 
 /* Cells of an axis whose output at place r exists. */

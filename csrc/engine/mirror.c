@@ -37,7 +37,7 @@ static struct tc_job job_of(const struct tc_job *job, struct tc_problem *problem
         other.w.axis[a] = -job->w.axis[a];
     }
     other.problem = problem;
-    other.w.data = job->w.data ? tc_at(job->w.data, last, job->kernels->bytes) : NULL;
+    other.w.data = tc_at_any(job->w.data, last, job->kernels->bytes);
     tc_lattice_init(&other.lattice, problem);
     return other;
 }

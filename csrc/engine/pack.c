@@ -73,3 +73,26 @@ void tc_copy(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t columns
         copy_elements(rows, columns, dst, src, 8);
     }
 }
+
+void tc_interleave(const struct tc_kernels *kernels, struct tc_shuffle shuffle, ptrdiff_t outputs,
+                   ptrdiff_t step)
+{
+    const ptrdiff_t phases = shuffle.phases, bytes = kernels->bytes;
+    const ptrdiff_t whole = outputs / phases, rest = outputs % phases;
+    shuffle.columns = whole;
+    if (step == 1) {
+        kernels->shuffle(&shuffle);
+    }
+    for (ptrdiff_t r = 0; r < shuffle.rows && (step != 1 || rest > 0); r++) {
+        const struct tc_matrix src = {tc_at(shuffle.src, r * shuffle.src_row, bytes),
+                                      shuffle.src_phase, 1};
+        const struct tc_matrix dst = {tc_at(shuffle.dst, r * shuffle.dst_row, bytes), step,
+                                      phases * step};
+        const struct tc_matrix last = {tc_at(src.data, whole, bytes), shuffle.src_phase, 1};
+        const struct tc_matrix end = {tc_at(dst.data, whole * phases * step, bytes), step, step};
+        if (step != 1) {
+            tc_copy(kernels, phases, whole, dst, src);
+        }
+        tc_copy(kernels, rest, 1, end, last);
+    }
+}

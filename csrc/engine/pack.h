@@ -14,4 +14,9 @@ struct tc_matrix {
 void tc_copy(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t columns,
              struct tc_matrix dst, struct tc_matrix src);
 
+/* Shuffles `outputs` outputs of each row to where they lie `step` elements apart: as many columns
+ * as are whole, and of the last one the phases that are left. */
+void tc_interleave(const struct tc_kernels *kernels, struct tc_shuffle shuffle, ptrdiff_t outputs,
+                   ptrdiff_t step);
+
 #endif

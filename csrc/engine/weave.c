@@ -37,17 +37,11 @@ struct layout {
 
 /* ---- blocks ---- */
 
-/* Points of the grid along an axis: outputs of the phase that has most. */
-static ptrdiff_t grid_length(const struct tc_axis *axis)
-{
-    return tc_ceil_div(axis->out, axis->out_step);
-}
-
 static struct layout layout_of(const struct tc_job *job)
 {
     const struct tc_axis *const axis = job->lattice.axis;
-    const ptrdiff_t width = tc_max(grid_length(&axis[TC_W]), 1);
-    const ptrdiff_t height = tc_max(grid_length(&axis[TC_H]), 1);
+    const ptrdiff_t width = tc_max(tc_lattice_points(&axis[TC_W]), 1);
+    const ptrdiff_t height = tc_max(tc_lattice_points(&axis[TC_H]), 1);
     const ptrdiff_t bytes = job->kernels->bytes, groups = job->problem->g;
     struct layout layout = {.pieces = tc_ceil_div(width, MOST_COLUMNS)};
     layout.columns = tc_ceil_div(width, layout.pieces);
@@ -139,49 +133,28 @@ static void run_phase(const struct state *s)
 
 /* ---- weaving ---- */
 
-/* Some lines of the buffer to lines of y, whose steps are given: whole columns of the grid, then
- * the outputs of its last column, if not all phases have one there. */
-static void weave(const struct state *s, ptrdiff_t lines, const void *from, void *to,
-                  ptrdiff_t to_step)
-{
-    const struct tc_kernels *const kernels = s->job->kernels;
-    const struct tc_axis *const axis = &s->job->lattice.axis[TC_W];
-    const struct layout *const layout = s->layout;
-    const struct tc_range grid = s->grid[TC_W];
-    const ptrdiff_t phases = axis->out_step, step = s->job->y.axis[TC_W], bytes = kernels->bytes;
-    const ptrdiff_t outputs = tc_min(grid.end * phases, axis->out) - grid.begin * phases;
-    const ptrdiff_t whole = outputs / phases, rest = outputs % phases;
-    if (step == 1) {
-        const struct tc_shuffle shuffle = {lines,         whole, phases,  from, layout->pitch,
-                                           layout->phase, to,    to_step, false};
-        kernels->shuffle(&shuffle);
-    }
-    for (ptrdiff_t h = 0; h < lines && (step != 1 || rest > 0); h++) {
-        const struct tc_matrix src = {tc_at(from, h * layout->pitch, bytes), layout->phase, 1};
-        const struct tc_matrix dst = {tc_at(to, h * to_step, bytes), step, phases * step};
-        const struct tc_matrix last = {tc_at(src.data, whole, bytes), layout->phase, 1};
-        const struct tc_matrix end = {tc_at(dst.data, whole * phases * step, bytes), step, step};
-        if (step != 1) {
-            tc_copy(kernels, phases, whole, dst, src);
-        }
-        tc_copy(kernels, rest, 1, end, last);
-    }
-}
-
 static void write_buffer(const struct state *s)
 {
     const struct tc_image *const y = &s->job->y;
     const struct tc_axis *const axis = s->job->lattice.axis;
-    const struct tc_range lines = outputs_of(s, TC_H);
-    const ptrdiff_t bytes = s->job->kernels->bytes;
+    const ptrdiff_t bytes = s->job->kernels->bytes, phases = axis[TC_W].out_step;
+    const struct tc_range grid = s->grid[TC_W];
+    const ptrdiff_t outputs = tc_min(grid.end * phases, axis[TC_W].out) - grid.begin * phases;
+    struct tc_shuffle shuffle = {
+        .rows = tc_range_length(outputs_of(s, TC_H)),
+        .phases = phases,
+        .src_row = s->layout->pitch,
+        .src_phase = s->layout->phase,
+        .dst_row = axis[TC_H].out_step * y->axis[TC_H],
+    };
     ptrdiff_t at = s->n * y->n;
     for (int a = 0; a < TC_SPATIAL; a++) {
         at += (s->phase[a] + axis[a].out_step * s->grid[a].begin) * y->axis[a];
     }
     for (ptrdiff_t g = s->groups.begin; g < s->groups.end; g++) {
-        const ptrdiff_t from = (g - s->groups.begin) * s->layout->channel;
-        weave(s, tc_range_length(lines), tc_at(s->buffer, from, bytes),
-              tc_at(y->data, at + g * y->c, bytes), axis[TC_H].out_step * y->axis[TC_H]);
+        shuffle.src = tc_at(s->buffer, (g - s->groups.begin) * s->layout->channel, bytes);
+        shuffle.dst = tc_at(y->data, at + g * y->c, bytes);
+        tc_interleave(s->job->kernels, shuffle, outputs, y->axis[TC_W]);
     }
 }
 
@@ -300,8 +273,8 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
         .n = rest / axis[TC_D].out / layout->spans,
         .groups = tc_share_of(job->problem->g, span, layout->spans),
         .grid = {{jd, jd + 1},
-                 tc_share_of(grid_length(&axis[TC_H]), band, layout->bands),
-                 tc_share_of(grid_length(&axis[TC_W]), piece, layout->pieces)},
+                 tc_share_of(tc_lattice_points(&axis[TC_H]), band, layout->bands),
+                 tc_share_of(tc_lattice_points(&axis[TC_W]), piece, layout->pieces)},
         .phase = {od % axis[TC_D].out_step, 0, 0},
         .buffer = run->scratch + thread * job->thread_bytes,
     };
