@@ -14,6 +14,8 @@ FLAGS = [*cbuild.WARNINGS, "-g1", "-Og"]  # -O1 takes twice as long to compile
 THREADS = ["-fopenmp"]
 ADDRESS = ["-fsanitize=address", "-fno-sanitize-recover=all"]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+# Calls instead of code at each access, if the compiler knows how: a third of the time to compile.
+CALLS = [*ADDRESS, "--param", "asan-instrumentation-with-call-threshold=0"]
 CC = shutil.which(os.environ.get("CC", "cc"))
 ARM_CC, ARM = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64")
 ARM_FLAGS = [*cbuild.WARNINGS, *THREADS, "-Og"]
@@ -25,8 +27,9 @@ each_check = pytest.mark.parametrize("source", cbuild.CHECKS, ids=lambda path: p
 def core(tmp_path_factory):
     """Flags and object files."""
     folder = tmp_path_factory.mktemp("core")
-    sanitized = ([*FLAGS, *THREADS, *sanitize] for sanitize in (SANITIZE, ADDRESS))
-    for flags, kernel_flags in (sanitized, (FLAGS, FLAGS)):
+    checked = [*FLAGS, *THREADS, *SANITIZE]
+    kernels = ([*FLAGS, *THREADS, *sanitize] for sanitize in (CALLS, ADDRESS))
+    for flags, kernel_flags in [*((checked, own) for own in kernels), (FLAGS, FLAGS)]:
         try:
             return flags, cbuild.build_core(folder, CC, flags, kernel_flags)
         except cbuild.BuildError as error:
