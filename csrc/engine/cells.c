@@ -98,6 +98,15 @@ static ptrdiff_t data_length(const struct tc_sheet *sheet, int axis)
     return sheet->data[axis].end - sheet->data[axis].begin;
 }
 
+ptrdiff_t tc_sheet_from(const struct tc_sheet *sheet, const struct tc_image *x)
+{
+    ptrdiff_t from = 0;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        from += sheet->data[a].begin * x->axis[a];
+    }
+    return from;
+}
+
 static void clear(void *data, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t bytes)
 {
     memset(tc_at(data, begin, bytes), 0, (size_t)((end - begin) * bytes));
@@ -165,11 +174,7 @@ void tc_sheet_copy(const struct tc_sheet *sheet, const struct tc_kernels *kernel
 {
     const ptrdiff_t bytes = kernels->bytes;
     const bool by_channels = data_length(sheet, TC_D) == 1 && data_length(sheet, TC_H) == 1;
-    ptrdiff_t from = 0;
-    for (int a = 0; a < TC_SPATIAL; a++) {
-        from += sheet->data[a].begin * x.axis[a];
-    }
-    x.data = tc_at(x.data, from, bytes);
+    x.data = tc_at(x.data, tc_sheet_from(sheet, &x), bytes);
     if (by_channels || (x.axis[TC_W] != 1 && data_length(sheet, TC_W) > 1)) {
         copy_rows(sheet, kernels, x, channels, pitch, data);
         return;
@@ -187,11 +192,7 @@ ptrdiff_t tc_fetch_init(struct tc_fetch *fetch, const struct tc_sheet *sheet, st
 {
     const ptrdiff_t height = data_length(sheet, TC_H), width = data_length(sheet, TC_W);
     const bool dense = x.axis[TC_H] == width;
-    ptrdiff_t from = 0;
-    for (int a = 0; a < TC_SPATIAL; a++) {
-        from += sheet->data[a].begin * x.axis[a];
-    }
-    x.data = tc_at(x.data, from, bytes);
+    x.data = tc_at(x.data, tc_sheet_from(sheet, &x), bytes);
     *fetch = (struct tc_fetch){
         .x = x,
         .depth = data_length(sheet, TC_D),

@@ -66,6 +66,9 @@ static inline ptrdiff_t tc_sheet_row(const struct tc_sheet *sheet, ptrdiff_t d, 
            (h - sheet->cell[TC_H].begin) * sheet->step[TC_H];
 }
 
+/* From the beginning of x to the first input of the sheet. */
+ptrdiff_t tc_sheet_from(const struct tc_sheet *sheet, const struct tc_image *x);
+
 /* Sets everything on the sheets of `channels` channels but the inputs to 0. */
 void tc_sheet_clear(const struct tc_sheet *sheet, ptrdiff_t channels, ptrdiff_t pitch, void *data,
                     ptrdiff_t bytes);

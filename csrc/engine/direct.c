@@ -24,7 +24,10 @@
  *
  * Where the kernel is as long as the stride and nothing is cropped, tiles can hold whole lines and
  * interleave them in registers. Then there is no buffer: each row of cells is stored to y. Where
- * the kernel is a point, all rows are one. */
+ * the kernel is a point, all rows are one.
+ *
+ * A few rows of one tap use each input once or twice: they read it where it lies, chunk by chunk of
+ * the channels, if rows of x follow each other as on a sheet. */
 #include "base/parallel.h"
 #include "base/size.h"
 #include "engine/blocks.h"
@@ -49,7 +52,10 @@ enum {
     MANY_CHANNELS = 512, /* in: packing their weights costs more than gather's storing */
     STEP_CI = 64,        /* input channels packed in one task */
     CHUNK_CI = 32,       /* input channels on a sheet, if */
-    CHUNK_ROWS = 48,     /* there are no more rows than this */
+    CHUNK_ROWS = 48,     /* there are no more rows than this; */
+    LONE_ROWS = 8,       /* so few, of one tap, read their inputs in place, */
+    CHUNK_ALIKE = 8,     /* so many channels at a time if those lie a multiple of */
+    PAGE_BYTES = 4096,   /* this apart and so meet in the cache */
     TASKS_PER_THREAD = 4,
     TASK_MACS = 2000000, /* a task is worth starting for so many multiply-adds */
     BOXES = 1 << TC_SPATIAL,
@@ -76,6 +82,7 @@ struct layout {
     ptrdiff_t volume;               /* kernel elements */
     ptrdiff_t lines, lines_at_once; /* of a group */
     ptrdiff_t parts;                /* of a group, of so many lines each */
+    bool lone;                      /* inputs are read in place, if they lie so */
     ptrdiff_t chunk;                /* input channels on a sheet: all, or a piece of them */
     ptrdiff_t held;                 /* parts in the buffer: one, or all */
     ptrdiff_t shift;                /* most cells between a phase's place and its outputs */
@@ -115,7 +122,9 @@ struct state {
     ptrdiff_t pitch;    /* of the buffer */
     bool stream;        /* y is too big for the caches */
     void *data, *buffer, *bias;
-    void *rows; /* of the buffer: a part's */
+    const void *inputs; /* on the sheet, or in x, */
+    ptrdiff_t pitch_ci; /* so far apart by channels */
+    void *rows;         /* of the buffer: a part's */
     ptrdiff_t *a_row, *c_row;
     unsigned char *masks;
 };
@@ -323,13 +332,27 @@ static void set_boxes(const struct tc_job *job, struct layout *layout)
 }
 
 /* With few rows, inputs of all channels would come from the L2 cache or from beyond it too often: a
- * chunk of the channels at a time stays near, and all rows are held while they are summed. */
+ * chunk of the channels at a time stays near, and all rows are held while they are summed. Lone
+ * rows read them in place, in as many streams as the cache has room for: sums go on from chunk to
+ * chunk, so that strides may decide. */
 static void set_chunk(const struct tc_job *job, struct layout *layout)
 {
     const ptrdiff_t ci = tc_group_ci(job->problem), rows = layout->lines * layout->cells[TC_W].s;
     const bool chunks = rows <= CHUNK_ROWS && layout->zip == 0;
-    layout->chunk = chunks ? tc_ceil_div(ci, tc_ceil_div(ci, CHUNK_CI)) : ci;
+    const bool alike = layout->lone && job->x.c * job->kernels->bytes % PAGE_BYTES == 0;
+    const ptrdiff_t most = alike ? CHUNK_ALIKE : CHUNK_CI;
+    layout->chunk = chunks ? tc_ceil_div(ci, tc_ceil_div(ci, most)) : ci;
     layout->held = layout->chunk < ci ? layout->parts : 1;
+}
+
+/* Whether each input is used so few times that copying it first would cost more. */
+static bool is_lone(const struct layout *layout)
+{
+    bool point = true;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        point = point && layout->cells[a].taps == 1 && layout->cells[a].longer == 0;
+    }
+    return point && layout->lines * layout->cells[TC_W].s <= LONE_ROWS;
 }
 
 /* What does not depend on the blocks; set_bounds adds the rest. The boxes that do not exist are
@@ -349,7 +372,8 @@ static void init_layout(struct layout *layout, const struct tc_job *job)
                                 : tc_clamp(GROUP_ROWS / width->s, 1, layout->lines);
     layout->parts = tc_ceil_div(layout->lines, layout->lines_at_once);
     layout->shift = width->place > 0;
-    layout->zip = zip_of(layout->cells);
+    layout->lone = is_lone(layout);
+    layout->zip = layout->lone ? 0 : zip_of(layout->cells);
     layout->boxes = 0;
     set_boxes(job, layout);
     set_chunk(job, layout);
@@ -708,7 +732,7 @@ static struct tc_tile tile_of(const struct state *s, const struct box *box, ptrd
         .a = tc_at(packed, first * box->count * ci + s->ci.begin * rows, bytes),
         .a_row = s->a_row,
         .a_k = rows,
-        .b_k = s->layout->sheet_pitch,
+        .b_k = s->pitch_ci,
         .bias_by_row = true,
         .add = !start,
         .a_finite = *finite_of(s->job, s->job->packed),
@@ -728,7 +752,7 @@ static struct tc_tile tile_of(const struct state *s, const struct box *box, ptrd
         a_tap *= box->taps[a];
         mask_tap *= s->layout->cells[a].taps;
     }
-    tile.b = tc_at(s->data, from, bytes);
+    tile.b = tc_at(s->inputs, from, bytes);
     return tile;
 }
 
@@ -1009,7 +1033,7 @@ static void look_ahead(struct state *s, ptrdiff_t number, bool last)
     struct tc_image x = job->x;
     ptrdiff_t n = s->n + 1, tiles = 0;
     ahead->each = 0;
-    if (p->g > 1 || job->blocking.shares > 1 || x_bytes <= job->cpu->l2_bytes ||
+    if (p->g > 1 || job->blocking.shares > 1 || s->layout->lone || x_bytes <= job->cpu->l2_bytes ||
         (last && number + 1 == job->tasks)) {
         return;
     }
@@ -1028,6 +1052,25 @@ static void look_ahead(struct state *s, ptrdiff_t number, bool last)
     ahead->each = tc_ceil_div(tc_fetch_init(&ahead->fetch, &sheet, x, p->ci, bytes), tiles);
 }
 
+/* Whether a chunk's inputs lie in x as they would on the sheet, from here on, and so far from its
+ * end that the last vector ends before it. */
+static bool lies_in_place(const struct state *s, ptrdiff_t from)
+{
+    const struct tc_problem *const problem = s->job->problem;
+    const struct tc_image *const x = &s->job->x;
+    const ptrdiff_t read = tc_round_up(s->sheet.lanes, s->job->kernels->lanes);
+    const ptrdiff_t end = from + (tc_range_length(s->ci) - 1) * x->c + read;
+    ptrdiff_t last = (problem->n - 1) * x->n + (problem->ci - 1) * x->c;
+    bool alike = x->n >= 0 && x->c >= 0 && x->axis[TC_W] == 1;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        const ptrdiff_t inputs = tc_range_length(s->sheet.data[a]);
+        last += (problem->i[a] - 1) * x->axis[a];
+        alike = alike && inputs == tc_range_length(s->sheet.cell[a]) &&
+                (inputs == 1 ? x->axis[a] >= 0 : x->axis[a] == s->sheet.step[a]);
+    }
+    return alike && end <= last + 1;
+}
+
 /* Copies the inputs of a group, from this channel on, to the sheet. */
 static void copy_chunk(struct state *s, ptrdiff_t group, ptrdiff_t first)
 {
@@ -1036,7 +1079,16 @@ static void copy_chunk(struct state *s, ptrdiff_t group, ptrdiff_t first)
     struct tc_image x = job->x;
     s->group = group;
     s->ci = (struct tc_range){first, tc_min(first + s->layout->chunk, ci)};
-    x.data = tc_at(x.data, s->n * x.n + (group * ci + first) * x.c, bytes);
+    const ptrdiff_t from = s->n * x.n + (group * ci + first) * x.c;
+    const ptrdiff_t block = tc_sheet_from(&s->sheet, &x);
+    if (s->layout->lone && lies_in_place(s, from + block)) {
+        s->inputs = tc_at(x.data, from + block, bytes);
+        s->pitch_ci = x.c;
+        return;
+    }
+    s->inputs = s->data;
+    s->pitch_ci = s->layout->sheet_pitch;
+    x.data = tc_at(x.data, from, bytes);
     tc_sheet_copy(&s->sheet, job->kernels, x, tc_range_length(s->ci), s->layout->sheet_pitch,
                   s->data);
 }
