@@ -27,9 +27,8 @@ each_check = pytest.mark.parametrize("source", cbuild.CHECKS, ids=lambda path: p
 def core(tmp_path_factory):
     """Flags and object files."""
     folder = tmp_path_factory.mktemp("core")
-    checked = [*FLAGS, *THREADS, *SANITIZE]
-    kernels = ([*FLAGS, *THREADS, *sanitize] for sanitize in (CALLS, ADDRESS))
-    for flags, kernel_flags in [*((checked, own) for own in kernels), (FLAGS, FLAGS)]:
+    checked, calls, inline = ([*FLAGS, *THREADS, *kind] for kind in (SANITIZE, CALLS, ADDRESS))
+    for flags, kernel_flags in ((checked, calls), (checked, inline), (FLAGS, FLAGS)):
         try:
             return flags, cbuild.build_core(folder, CC, flags, kernel_flags)
         except cbuild.BuildError as error:

@@ -28,8 +28,7 @@
 enum {
     WEIGHT_BYTES = 256 << 10, /* of a task's channels, if a few vectors do not need more */
     TASK_BYTES = 128 << 10,   /* outputs of a task, about */
-    ALIAS_BYTES = 4096,       /* lines so far apart meet in one set of the first cache, */
-    ALIAS_LINES = 9           /* which has room for about so many */
+    ALIAS_LINES = 9           /* that meet in one set of the first cache: its room, about */
 };
 
 /* The taps of a phase along an axis, in the order of their sums: number i has offset
@@ -280,7 +279,7 @@ static ptrdiff_t next_lines(const struct state *s, ptrdiff_t left)
     const ptrdiff_t pitch = s->job->x.axis[TC_H] * s->job->kernels->bytes;
     const ptrdiff_t lines = tc_next_lines(left);
     const ptrdiff_t met = (lines - 1) * kernel_step(s) + s->reach;
-    return pitch % ALIAS_BYTES == 0 && met > ALIAS_LINES ? tc_min(lines, 4) : lines;
+    return pitch % TC_ALIAS_BYTES == 0 && met > ALIAS_LINES ? tc_min(lines, 4) : lines;
 }
 
 /* Up to seven lines of one phase, run by run of the width. */

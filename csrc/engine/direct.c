@@ -54,8 +54,7 @@ enum {
     CHUNK_CI = 32,       /* input channels on a sheet, if */
     CHUNK_ROWS = 48,     /* there are no more rows than this; */
     LONE_ROWS = 8,       /* so few, of one tap, read their inputs in place, */
-    CHUNK_ALIKE = 8,     /* so many channels at a time if those lie a multiple of */
-    PAGE_BYTES = 4096,   /* this apart and so meet in the cache */
+    CHUNK_ALIKE = 8,     /* if channels are more, so many at a time where they meet in the cache */
     TASKS_PER_THREAD = 4,
     TASK_MACS = 2000000, /* a task is worth starting for so many multiply-adds */
     BOXES = 1 << TC_SPATIAL,
@@ -296,6 +295,11 @@ static struct shape shape_for(const struct tc_job *job, const struct layout *lay
                              : choose_shape(job->kernels, rows, depth, tc_max(layout->zip, 1));
 }
 
+static bool has_one_tap(const struct tc_cells *axis)
+{
+    return axis->common == 1 && axis->taps == 1;
+}
+
 /* How many rows make a line, if each output has one tap, none is cropped, and tiles can interleave
  * so many; else 0. */
 static ptrdiff_t zip_of(const struct tc_cells cells[TC_SPATIAL])
@@ -304,8 +308,7 @@ static ptrdiff_t zip_of(const struct tc_cells cells[TC_SPATIAL])
     bool plain = phases == 1 || phases == 2 || phases == 4;
     for (int a = 0; a < TC_SPATIAL; a++) {
         const struct tc_cells *const axis = &cells[a];
-        plain = plain && axis->common == 1 && axis->taps == 1 && axis->p == 0 &&
-                axis->out == axis->in * axis->s;
+        plain = plain && has_one_tap(axis) && axis->p == 0 && axis->out == axis->in * axis->s;
     }
     return plain ? phases : 0;
 }
@@ -339,20 +342,22 @@ static void set_chunk(const struct tc_job *job, struct layout *layout)
 {
     const ptrdiff_t ci = tc_group_ci(job->problem), rows = layout->lines * layout->cells[TC_W].s;
     const bool chunks = rows <= CHUNK_ROWS && layout->zip == 0;
-    const bool alike = layout->lone && job->x.c * job->kernels->bytes % PAGE_BYTES == 0;
+    const bool alike = layout->lone && job->x.c * job->kernels->bytes % TC_ALIAS_BYTES == 0;
     const ptrdiff_t most = alike ? CHUNK_ALIKE : CHUNK_CI;
     layout->chunk = chunks ? tc_ceil_div(ci, tc_ceil_div(ci, most)) : ci;
     layout->held = layout->chunk < ci ? layout->parts : 1;
 }
 
-/* Whether each input is used so few times that copying it first would cost more. */
-static bool is_lone(const struct layout *layout)
+/* Whether each input is used so few times that copying it first would cost more. Sums over few
+ * channels go to y from tiles, where that is possible: that saves more. */
+static bool is_lone(const struct tc_job *job, const struct layout *layout)
 {
-    bool point = true;
+    const ptrdiff_t rows = layout->lines * layout->cells[TC_W].s;
+    bool lone = rows <= LONE_ROWS && tc_group_ci(job->problem) > CHUNK_ALIKE;
     for (int a = 0; a < TC_SPATIAL; a++) {
-        point = point && layout->cells[a].taps == 1 && layout->cells[a].longer == 0;
+        lone = lone && has_one_tap(&layout->cells[a]);
     }
-    return point && layout->lines * layout->cells[TC_W].s <= LONE_ROWS;
+    return lone;
 }
 
 /* What does not depend on the blocks; set_bounds adds the rest. The boxes that do not exist are
@@ -372,7 +377,7 @@ static void init_layout(struct layout *layout, const struct tc_job *job)
                                 : tc_clamp(GROUP_ROWS / width->s, 1, layout->lines);
     layout->parts = tc_ceil_div(layout->lines, layout->lines_at_once);
     layout->shift = width->place > 0;
-    layout->lone = is_lone(layout);
+    layout->lone = is_lone(job, layout);
     layout->zip = layout->lone ? 0 : zip_of(layout->cells);
     layout->boxes = 0;
     set_boxes(job, layout);
@@ -1071,8 +1076,8 @@ static bool lies_in_place(const struct state *s, ptrdiff_t from)
     return alike && end <= last + 1;
 }
 
-/* Copies the inputs of a group, from this channel on, to the sheet. */
-static void copy_chunk(struct state *s, ptrdiff_t group, ptrdiff_t first)
+/* The inputs of a group from this channel on: in x, or copied to the sheet. */
+static void take_chunk(struct state *s, ptrdiff_t group, ptrdiff_t first)
 {
     const struct tc_job *const job = s->job;
     const ptrdiff_t ci = tc_group_ci(job->problem), bytes = job->kernels->bytes;
@@ -1115,7 +1120,7 @@ static void run_chunks(struct state *s, struct tc_range part)
     const ptrdiff_t ci = tc_group_ci(s->job->problem);
     for (ptrdiff_t first = 0; first < ci && !tc_is_stopped(s->job->watch);
          first += s->layout->chunk) {
-        copy_chunk(s, part.begin / s->layout->parts, first);
+        take_chunk(s, part.begin / s->layout->parts, first);
         for (ptrdiff_t p = part.begin; p < part.end; p++) {
             const struct rows rows = select_part(s, p, part.begin);
             multiply(s, &rows);
@@ -1139,7 +1144,7 @@ static void run_parts(struct state *s, struct tc_range mine)
             run_chunks(s, part);
             continue;
         }
-        copy_chunk(s, part.begin / parts, 0);
+        take_chunk(s, part.begin / parts, 0);
         for (ptrdiff_t p = part.begin; p < part.end && !tc_is_stopped(s->job->watch); p++) {
             const struct rows rows = select_part(s, p, p);
             if (stores_from_tiles(s)) {

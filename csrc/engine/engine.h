@@ -10,6 +10,9 @@
 #include "kernels/kernels.h"
 #include "lattice.h"
 
+/* Lines that lie a multiple of this apart meet in one set of the first cache. */
+enum { TC_ALIAS_BYTES = 4096 };
+
 /* How a job is cut into blocks: boxes of grid points, that is of outputs j of every phase at once
  * (n, d, h, w). All phases of a block read about the same inputs. */
 enum { TC_GRID = 4 };
