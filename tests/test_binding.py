@@ -384,6 +384,22 @@ def test_plans_can_be_copied_and_pickled(copied, bias, rng):
     assert_same(expected, wanted)
 
 
+def test_a_plan_that_packs_nothing_chooses_for_each_image(rng):
+    """As the function does, unless the engine was asked for."""
+    weight = rng.standard_normal((32, 3, 3, 3), np.float32)
+    options = {"stride": 2, "padding": 1}
+    plan = tconv.plan("conv_transpose2d", weight, **options)
+    asked = tconv.plan("conv_transpose2d", weight, engine="scatter", **options)
+    for size, engine in ((5, "scatter"), (64, "direct")):
+        x = rng.standard_normal((2, 32, size, size), np.float32)
+        assert plan.explain(x.shape).engine == engine
+        assert asked.explain(x.shape).engine == "scatter"
+        result = plan(x)
+        np.testing.assert_array_equal(result, tconv.conv_transpose2d(x, weight, **options))
+        np.testing.assert_array_equal(result[:1], plan(x[:1]))
+        np.testing.assert_allclose(asked(x), result, rtol=0, atol=1e-4)
+
+
 def test_plans_explain_whole_kernels():
     """They pack them for images of every size: also what an image of one pixel does not reach."""
     weight = np.ones((16, 4, 3, 3), "f")

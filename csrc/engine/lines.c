@@ -285,6 +285,13 @@ static bool few_channels(const struct tc_job *job)
     return co == 1 || ci <= (co == 2 ? PAIRS_OF_TWO : PAIRS) / co;
 }
 
+/* Whether inputs of many channels meet every kernel element anyway: then they are read once. */
+static bool scatter_is_faster(const struct tc_job *job)
+{
+    const ptrdiff_t *const s = job->problem->s;
+    return s[TC_D] == 1 && s[TC_H] == 1 && s[TC_W] == 1 && tc_scatter_takes(job);
+}
+
 /* Whether many lines are split element by element, for more time than the taps that meet them make
  * up for: gather takes the inputs as they lie. */
 static bool splits_much(const struct tc_job *job)
@@ -311,7 +318,7 @@ static const char *refuse(const struct tc_job *job)
     if (!job->forced && splits_much(job)) {
         return "the stride along the width is long and the kernel short";
     }
-    if (!job->forced && !few_channels(job)) {
+    if (!job->forced && (!few_channels(job) || scatter_is_faster(job))) {
         return "other engines are faster for so many channels a group";
     }
     return NULL;

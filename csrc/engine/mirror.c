@@ -5,7 +5,8 @@
  *     y[v] = sum over k of  x[v + d*k - p] * w[k] = sum over k' of  x[v - d*k' + p'] * w[K - 1 -
  * k'],
  *
- * which a view of the weights with negative strides says, so direct solves it in place. */
+ * which a view of the weights with negative strides says, so scatter or direct solves it in place.
+ */
 #include "base/size.h"
 #include "engine/engine.h"
 
@@ -42,18 +43,26 @@ static struct tc_job job_of(const struct tc_job *job, struct tc_problem *problem
     return other;
 }
 
+/* The engine that solves it. */
+static const struct tc_engine *engine_of(const struct tc_job *other)
+{
+    struct tc_job unforced = *other;
+    unforced.forced = false;
+    return tc_scatter_takes(&unforced) ? &tc_engine_scatter : &tc_engine_direct;
+}
+
 static const char *accept(struct tc_job *job)
 {
     struct tc_problem problem;
     const char *refusal = refuse(job->problem);
     if (refusal == NULL) {
         struct tc_job other = job_of(job, &problem);
-        refusal = tc_engine_direct.accept(&other);
+        refusal = engine_of(&other)->accept(&other);
         other.problem = job->problem;
         other.lattice = job->lattice;
         other.x = job->x;
         other.w = job->w;
-        *job = other; /* with what direct booked */
+        *job = other; /* with what that engine booked */
     }
     return refusal;
 }
@@ -62,21 +71,21 @@ static void pack(const struct tc_job *job, void *packed)
 {
     struct tc_problem problem;
     const struct tc_job other = job_of(job, &problem);
-    tc_engine_direct.pack(&other, packed);
+    engine_of(&other)->pack(&other, packed);
 }
 
 static void run(const struct tc_job *job, void *scratch)
 {
     struct tc_problem problem;
     const struct tc_job other = job_of(job, &problem);
-    tc_engine_direct.run(&other, scratch);
+    engine_of(&other)->run(&other, scratch);
 }
 
 static void describe(const struct tc_job *job, struct tc_status *text)
 {
     struct tc_problem problem;
     const struct tc_job other = job_of(job, &problem);
-    tc_engine_direct.describe(&other, text);
+    engine_of(&other)->describe(&other, text);
 }
 
 const struct tc_engine tc_engine_mirror = {

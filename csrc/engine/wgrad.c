@@ -880,7 +880,8 @@ static void add_slabs(const void *context, ptrdiff_t task, int thread)
     void *const sum = slab_at(run, s.set, s.part.number, 0);
     (void)thread;
     for (ptrdiff_t slab = 1; slab < run->slabs; slab++) {
-        job->kernels->add(sum, slab_at(run, s.set, s.part.number, slab), count);
+        const struct tc_rows rows = {1, count, slab_at(run, s.set, s.part.number, slab), 0, sum, 0};
+        job->kernels->add(&rows);
     }
     s.sums = sum;
     write_rows(&s, s.rows);

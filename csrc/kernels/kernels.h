@@ -165,7 +165,7 @@ struct tc_kernels {
     void (*lines)(const struct tc_lines *lines);
     void (*lines_by_lane)(const struct tc_lines *lines);
     void (*activate)(const struct tc_activation *activation, const struct tc_rows *rows); /* dst */
-    void (*add)(void *dst, const void *src, ptrdiff_t count); /* dst += src */
+    void (*add)(const struct tc_rows *rows); /* dst += src */
     /* Between half precision, float16 [0] or bfloat16 [1], and float32; narrow rounds to nearest,
      * ties to even. NULL but for float32. */
     void (*widen[2])(float *dst, const uint16_t *src, ptrdiff_t count);

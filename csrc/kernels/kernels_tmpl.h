@@ -449,17 +449,20 @@ static void T(copy)(const struct tc_rows *args)
 
 /* ---- add ---- */
 
-static void T(add)(void *dst, const void *src, ptrdiff_t count)
+static void T(add)(const struct tc_rows *args)
 {
-    REAL *const sum = dst;
-    const REAL *const more = src;
     const VECTOR one = T(broadcast)(1);
-    ptrdiff_t i = 0;
-    for (; i + LANES <= count; i += LANES) {
-        T(store)(sum + i, T(fma)(T(load)(more + i), one, T(load)(sum + i)));
-    }
-    for (; i < count; i++) {
-        sum[i] += more[i];
+    const ptrdiff_t count = args->columns;
+    for (ptrdiff_t r = 0; r < args->rows; r++) {
+        REAL *const sum = (REAL *)args->dst + r * args->dst_row;
+        const REAL *const more = (const REAL *)args->src + r * args->src_row;
+        ptrdiff_t i = 0;
+        for (; i + LANES <= count; i += LANES) {
+            T(store)(sum + i, T(fma)(T(load)(more + i), one, T(load)(sum + i)));
+        }
+        for (; i < count; i++) {
+            sum[i] += more[i];
+        }
     }
 }
 

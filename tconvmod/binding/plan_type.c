@@ -17,9 +17,10 @@ typedef struct {
     PyArrayObject *bias;       /* a copy */
     PyArrayObject *weight;     /* a copy */
     struct block packed; /* the weights in the engine's order, unless it reads them as they lie */
+    bool binds;          /* calls keep the engine: it was asked for, or has packed the weights */
     bool by_strides;     /* the engine refuses some strides: another one has to do */
     PyObject *options;   /* as they were given, a dict */
-    const char *isa, *engine; /* the choices, which every call keeps */
+    const char *isa, *engine; /* the choices, for the smallest image */
     struct tc_activation activation;
     int threads; /* 0: the default of the moment */
     enum tc_dtype out_dtype;
@@ -50,7 +51,7 @@ static struct tc_order order_of(const plan_object *self, const struct tc_problem
         .b = bias_of(self->bias),
         .y = image_of(y, problem, problem->y_last),
         .isa = self->isa,
-        .engine = self->engine,
+        .engine = self->binds ? self->engine : NULL,
         .ahead = self->packed.data != NULL,
     };
 }
@@ -117,6 +118,9 @@ static PyObject *call_plan(PyObject *object, PyObject *const *args, size_t flags
     order.activation = activation_in_store(&out, self->activation);
     order.threads = threads;
     follow_strides(self, &order);
+    if (!self->binds) { /* as a call of the function */
+        tc_lattice_trim(&problem, &order.w);
+    }
     if (problem.n > 0 && compute(state, name, &order, order.ahead ? self->packed.data : NULL)) {
         goto done;
     }
@@ -166,6 +170,7 @@ static int prepare(plan_object *self, const struct module_state *state, PyArrayO
     if (tc_plan_make(&plan, &order, &status)) {
         return raise_status("plan", &status);
     }
+    self->binds = self->engine != NULL || plan.job.packed_bytes > 0;
     self->engine = plan.engine->name;
     self->isa = plan.job.kernels->isa;
     self->by_strides = plan.engine->by_strides;
@@ -363,8 +368,9 @@ static PyObject *explained_options(const plan_object *self, PyObject *more)
     if (options == NULL) {
         return NULL;
     }
-    PyObject *const own = Py_BuildValue("{s:s,s:s,s:O}", "engine", self->engine, "isa", self->isa,
-                                        "bias", self->bias ? Py_True : Py_False);
+    PyObject *const own =
+        Py_BuildValue("{s:z,s:s,s:O}", "engine", self->binds ? self->engine : NULL, "isa",
+                      self->isa, "bias", self->bias ? Py_True : Py_False);
     const int failed = own == NULL || PyDict_Update(options, own) ||
                        (PyDict_GetItemString(options, "activation") &&
                         PyDict_DelItemString(options, "activation")) ||
@@ -412,7 +418,11 @@ static PyMethodDef plan_methods[] = {
 
 static PyGetSetDef plan_getset[] = {
     {"problem", problem_of, NULL, PyDoc_STR("The problem string, without the input's part."), NULL},
-    {"engine", engine_of, NULL, PyDoc_STR("The engine that carries the plan out."), NULL},
+    {"engine", engine_of, NULL,
+     PyDoc_STR(
+         "The engine chosen for the weights. Calls keep it if it has packed them or was asked "
+         "for; `explain` names that of a call."),
+     NULL},
     {"isa", isa_of, NULL, PyDoc_STR("The instruction set that its kernels use."), NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

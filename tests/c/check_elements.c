@@ -93,23 +93,32 @@ static void check_activations(const struct tc_kernels *kernels)
 /* ---- add ---- */
 
 /* Sums are rounded once, and those below the normal numbers are not flushed to zero. */
-static void check_add(const struct tc_kernels *kernels)
+static void check_add_rows(const struct tc_kernels *kernels, int rows, int columns)
 {
     const ptrdiff_t bytes = kernels->bytes;
     const double tiny = bytes == 4 ? (double)FLT_TRUE_MIN : DBL_TRUE_MIN;
-    for (int count = 0; count <= MOST; count++) {
-        void *const a = new_canaries(bytes, count + 1), *const b = new_numbers(bytes, count + 1);
-        void *const wanted = new_canaries(bytes, count + 1);
-        for (int i = 0; i < count; i++) {
+    const int step = columns + random_below(3), count = rows * step + 1;
+    void *const a = new_canaries(bytes, count), *const b = new_numbers(bytes, count);
+    void *const wanted = new_canaries(bytes, count);
+    for (int i = 0; i < rows * step; i++) {
+        if (i % step < columns) {
             put(bytes, a, i, (random_below(9) - 4) * tiny);
             put(bytes, b, i, get(bytes, b, i) * (i % 3 ? tiny : 1));
             put(bytes, wanted, i, get(bytes, a, i) + get(bytes, b, i));
         }
-        kernels->add(a, b, count);
-        for (int i = 0; i <= count; i++) {
-            check(get(bytes, a, i) == get(bytes, wanted, i), "add", isa);
-        }
-        free(a), free(b), free(wanted);
+    }
+    kernels->add(&(struct tc_rows){rows, columns, b, step, a, step});
+    for (int i = 0; i < count; i++) {
+        check(get(bytes, a, i) == get(bytes, wanted, i), "add", isa);
+    }
+    free(a), free(b), free(wanted);
+}
+
+static void check_add(const struct tc_kernels *kernels)
+{
+    for (int columns = 0; columns <= MOST; columns++) {
+        check_add_rows(kernels, 1, columns);
+        check_add_rows(kernels, columns > 0 ? random_below(5) : 0, columns);
     }
 }
 
