@@ -56,8 +56,12 @@ static const char *accept(struct tc_job *job)
     struct tc_problem problem;
     const char *refusal = refuse(job->problem);
     if (refusal == NULL) {
-        struct tc_job other = job_of(job, &problem);
-        refusal = engine_of(&other)->accept(&other);
+        struct tc_job other = job_of(job, &problem), of_any_size = other;
+        refusal = job->forced ? tc_engine_direct.accept(&of_any_size) : NULL;
+        refusal = refusal ? refusal : engine_of(&other)->accept(&other);
+        if (refusal) {
+            return refusal;
+        }
         other.problem = job->problem;
         other.lattice = job->lattice;
         other.x = job->x;

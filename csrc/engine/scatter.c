@@ -17,7 +17,7 @@
  *       set its sums to the bias
  *       for chunk of the input channels
  *         copy the block's inputs, unless they can be read in place
- *         for some lines (kd, kh) of the kernel
+ *         for some lines (kd, kh) of the kernel, or a piece of a long one
  *           their products with the inputs that they join with the block     tiles
  *           add them to the sums
  *       interleave the sums into y
@@ -35,7 +35,8 @@ enum {
     COPY_BYTES = 256 << 10,    /* their inputs in a block; */
     SUMS_BYTES = 192 << 10,    /* its outputs; */
     PRODUCT_BYTES = 192 << 10, /* the products of some kernel lines */
-    GROUP_ROWS = 24,           /* of the product at once, unless a line has more */
+    GROUP_ROWS = 24,           /* of the product at once, unless a line has more; */
+    MOST_ROWS = 96,            /* then so many, about */
     MOST_CO = 6,               /* output channels, at most, */
     LEAST_CI = 24,             /* and input channels, at least: */
     RATIO = 10,                /* so many for each output channel */
@@ -44,9 +45,12 @@ enum {
     LARGE_CO = 2,              /* output channels of a larger one, if the stride is 1 */
 };
 
+static const double UNEVEN = 1.1;
+
 /* What the blocks of a job share. */
 struct layout {
-    ptrdiff_t lines, lines_at_once; /* of the kernel */
+    ptrdiff_t lines, lines_at_once; /* of the kernel, */
+    ptrdiff_t piece;                /* and elements of a line at once */
     ptrdiff_t rows;                 /* of the product at once, at most */
     ptrdiff_t pitch;                /* of the rows of products, and of copied inputs */
     ptrdiff_t chunk;                /* input channels at once */
@@ -79,11 +83,12 @@ static ptrdiff_t phases_of(const struct tc_job *job)
 static void set_lines(struct layout *layout, const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
-    const ptrdiff_t each = tc_max(tc_group_co(p) * p->k[TC_W], 1);
+    const ptrdiff_t co = tc_max(tc_group_co(p), 1), each = co * p->k[TC_W];
     const bool apart = p->d[TC_D] > 1 || p->d[TC_H] > 1;
     layout->lines = p->k[TC_D] * p->k[TC_H];
     layout->lines_at_once = apart ? 1 : tc_clamp(GROUP_ROWS / each, 1, layout->lines);
-    layout->rows = layout->lines_at_once * each;
+    layout->piece = tc_ceil_div(p->k[TC_W], tc_ceil_div(each, MOST_ROWS));
+    layout->rows = layout->lines_at_once * layout->piece * co;
 }
 
 /* All input channels of a small image at once: each chunk adds its products up. */
@@ -109,18 +114,19 @@ static void set_bytes(struct layout *layout, const struct tc_job *job)
 }
 
 /* Whether the product takes so long that adding its elements up matters little, and direct would
- * waste rows or lanes: not where all places have as many taps, if there are several places. Where
- * some have none, direct and gather have more to waste. Depthwise layers are left to engines that
- * sum as `channels` does. */
+ * waste rows or lanes: not where all places have about as many taps, if there are several places.
+ * Where some have none, direct and gather have more to waste. Depthwise layers are left to engines
+ * that sum as `channels` does. */
 static bool pays(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
     const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p);
-    bool bare = false, strided = false, even = true;
+    bool bare = false, strided = false;
+    double uneven = 1; /* taps of all places, if all had as many as some, by those that they have */
     for (int a = 0; a < TC_SPATIAL; a++) {
         bare = bare || p->k[a] < p->s[a];
         strided = strided || p->s[a] > 1;
-        even = even && p->k[a] % p->s[a] == 0;
+        uneven *= (double)tc_ceil_div(p->k[a], p->s[a]) * (double)p->s[a] / (double)p->k[a];
     }
     if (p->g > 1 && ci == 1 && co == 1) {
         return false;
@@ -128,7 +134,7 @@ static bool pays(const struct tc_job *job)
     if (bare) {
         return co <= BARE_CO;
     }
-    return co <= MOST_CO && ci >= tc_max(LEAST_CI, RATIO * co) && !(strided && even);
+    return co <= MOST_CO && ci >= tc_max(LEAST_CI, RATIO * co) && (!strided || uneven >= UNEVEN);
 }
 
 /* Whether so much is copied around a block, of as many whole lines as the cache holds, that direct
@@ -142,6 +148,7 @@ static bool is_large(const struct tc_job *job)
     return pixels > SMALL_PIXELS && !in_line && !few;
 }
 
+/* Why not; what was asked for is refused for reasons that hold for images of every size. */
 static const char *refuse(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
@@ -149,7 +156,8 @@ static const char *refuse(const struct tc_job *job)
     double places = 1, inputs = 1;
     for (int a = 0; a < TC_SPATIAL; a++) {
         places *= (double)p->s[a];
-        inputs *= 1 + (double)(p->k[a] - 1) * (double)p->d[a] / (double)p->s[a];
+        const double reach = 1 + (double)(p->k[a] - 1) * (double)p->d[a] / (double)p->s[a];
+        inputs *= job->forced || reach < (double)p->i[a] ? reach : (double)p->i[a];
     }
     if (places * co * bytes > SUMS_BYTES) {
         return "the outputs of one input do not fit the cache";
@@ -254,6 +262,11 @@ static struct tc_range joined(const struct state *s, int a, ptrdiff_t k)
 
 /* ---- products ---- */
 
+/* Elements of the kernel that are multiplied at once: all the same ones of some lines. */
+struct elements {
+    struct tc_range lines, kw;
+};
+
 /* Kernel line number `line`: its place along depth and height. */
 struct line {
     ptrdiff_t k[2];
@@ -266,16 +279,16 @@ static struct line line_at(const struct tc_job *job, ptrdiff_t line)
 }
 
 /* Where the rows of A and C lie, [co][line][kw]; returns their number. */
-static ptrdiff_t list_rows(const struct state *s, struct tc_range lines)
+static ptrdiff_t list_rows(const struct state *s, const struct elements *elements)
 {
     const struct tc_weight *const w = &s->job->w;
     ptrdiff_t count = 0;
     for (ptrdiff_t co = s->co.begin; co < s->co.end; co++) {
-        for (ptrdiff_t i = lines.begin; i < lines.end; i++) {
+        for (ptrdiff_t i = elements->lines.begin; i < elements->lines.end; i++) {
             const struct line line = line_at(s->job, i);
             const ptrdiff_t from =
                 co * w->co + line.k[TC_D] * w->axis[TC_D] + line.k[TC_H] * w->axis[TC_H];
-            for (ptrdiff_t kw = 0; kw < s->job->problem->k[TC_W]; kw++, count++) {
+            for (ptrdiff_t kw = elements->kw.begin; kw < elements->kw.end; kw++, count++) {
                 s->a_row[count] = from + kw * w->axis[TC_W];
                 s->c_row[count] = count * s->layout->pitch;
             }
@@ -348,32 +361,49 @@ static void multiply(const struct state *s, ptrdiff_t rows, struct tc_range lane
     } while (ci.end < s->ci.end);
 }
 
-/* The products of some kernel lines with all the inputs that one of them joins with outputs; with
- * all of the block, if it has few more. */
-static void multiply_lines(const struct state *s, struct tc_range lines)
+static struct tc_range hull(struct tc_range a, struct tc_range b)
+{
+    return (struct tc_range){tc_min(a.begin, b.begin), tc_max(a.end, b.end)};
+}
+
+/* The inputs of the block that some of these elements join with outputs of it; along the width only
+ * if it is one line. */
+static void find_met(const struct state *s, const struct elements *elements,
+                     struct tc_range met[TC_SPATIAL])
 {
     const struct tc_range *const in = s->block.input;
-    struct tc_range met[2] = {{in[1].end, in[1].begin}, {in[2].end, in[2].begin}};
-    for (ptrdiff_t i = lines.begin; i < lines.end; i++) {
-        const struct line line = line_at(s->job, i);
-        for (int a = TC_D; a <= TC_H; a++) {
-            const struct tc_range range = joined(s, a, line.k[a]);
-            met[a].begin = tc_min(met[a].begin, range.begin);
-            met[a].end = tc_max(met[a].end, range.end);
+    for (int a = TC_D; a <= TC_H; a++) {
+        met[a] = (struct tc_range){in[a + 1].end, in[a + 1].begin};
+        for (ptrdiff_t i = elements->lines.begin; i < elements->lines.end; i++) {
+            met[a] = hull(met[a], joined(s, a, line_at(s->job, i).k[a]));
         }
     }
-    const ptrdiff_t rows = list_rows(s, lines), width = tc_range_length(in[3]);
-    const ptrdiff_t plane = tc_range_length(in[2]) * width;
-    const ptrdiff_t all = tc_range_length(in[0]) * tc_range_length(in[1]) * plane;
-    const ptrdiff_t first = (met[TC_H].begin - in[2].begin) * width;
-    const ptrdiff_t count = tc_max(met[TC_H].end - met[TC_H].begin, 0) * width;
-    const ptrdiff_t planes = tc_max(met[TC_D].end - met[TC_D].begin, 0) * tc_range_length(in[0]);
-    const ptrdiff_t lanes = s->job->kernels->lanes;
+    met[TC_W] = in[3];
+    if (tc_range_length(in[0]) * tc_range_length(in[1]) * tc_range_length(in[2]) == 1) {
+        met[TC_W] =
+            hull(joined(s, TC_W, elements->kw.begin), joined(s, TC_W, elements->kw.end - 1));
+    }
+}
+
+/* The products of some elements with all the inputs that one of them joins with outputs; with all
+ * of the block, if it has few more. */
+static void multiply_elements(const struct state *s, const struct elements *elements)
+{
+    const struct tc_range *const in = s->block.input;
+    const ptrdiff_t rows = list_rows(s, elements), width = tc_range_length(in[3]);
+    const ptrdiff_t plane = tc_range_length(in[2]) * width, images = tc_range_length(in[0]);
+    const ptrdiff_t all = images * tc_range_length(in[1]) * plane, lanes = s->job->kernels->lanes;
+    struct tc_range met[TC_SPATIAL];
+    find_met(s, elements, met);
+    const ptrdiff_t first = (met[TC_H].begin - in[2].begin) * width + met[TC_W].begin - in[3].begin;
+    const ptrdiff_t count =
+        tc_max(tc_range_length(met[TC_H]), 0) * tc_max(tc_range_length(met[TC_W]), 0);
+    const ptrdiff_t planes = tc_max(tc_range_length(met[TC_D]), 0) * images;
     if (count * planes > 0 && 4 * planes * tc_round_up(count, lanes) >= 3 * all) {
         multiply(s, rows, (struct tc_range){0, all});
         return;
     }
-    for (ptrdiff_t n = 0; n < tc_range_length(in[0]) && count > 0; n++) {
+    for (ptrdiff_t n = 0; n < images && count > 0; n++) {
         for (ptrdiff_t d = met[TC_D].begin; d < met[TC_D].end; d++) {
             const ptrdiff_t plane_at = n * tc_range_length(in[1]) + d - in[1].begin;
             const ptrdiff_t at = plane_at * plane + first;
@@ -418,14 +448,14 @@ static void add_element(const struct state *s, const ptrdiff_t k[TC_SPATIAL], pt
     }
 }
 
-static void add_lines(const struct state *s, struct tc_range lines)
+static void add_elements(const struct state *s, const struct elements *elements)
 {
-    const ptrdiff_t width = s->job->problem->k[TC_W];
+    const struct tc_range kws = elements->kw;
     ptrdiff_t row = 0;
     for (ptrdiff_t co = 0; co < tc_range_length(s->co); co++) {
-        for (ptrdiff_t i = lines.begin; i < lines.end; i++) {
+        for (ptrdiff_t i = elements->lines.begin; i < elements->lines.end; i++) {
             const struct line line = line_at(s->job, i);
-            for (ptrdiff_t kw = 0; kw < width; kw++, row++) {
+            for (ptrdiff_t kw = kws.begin; kw < kws.end; kw++, row++) {
                 add_element(s, (const ptrdiff_t[]){line.k[TC_D], line.k[TC_H], kw}, row, co);
             }
         }
@@ -502,12 +532,18 @@ static void set_outputs(struct state *s)
 static void run_chunk(struct state *s)
 {
     const struct layout *const layout = s->layout;
-    struct tc_range lines = {0, 0};
+    const ptrdiff_t width = s->job->problem->k[TC_W];
+    struct elements e;
     take_inputs(s);
-    for (; lines.begin < layout->lines && !tc_is_stopped(s->job->watch); lines.begin = lines.end) {
-        lines.end = tc_min(lines.begin + layout->lines_at_once, layout->lines);
-        multiply_lines(s, lines);
-        add_lines(s, lines);
+    for (e.lines.begin = 0; e.lines.begin < layout->lines; e.lines.begin = e.lines.end) {
+        e.lines.end = tc_min(e.lines.begin + layout->lines_at_once, layout->lines);
+        for (e.kw.begin = 0; e.kw.begin < width; e.kw.begin = e.kw.end) {
+            e.kw.end = tc_min(e.kw.begin + layout->piece, width);
+            if (!tc_is_stopped(s->job->watch)) {
+                multiply_elements(s, &e);
+                add_elements(s, &e);
+            }
+        }
     }
 }
 
