@@ -155,14 +155,21 @@ struct tc_range tc_lattice_inputs(const struct tc_axis *axis, struct tc_range gr
     return inputs;
 }
 
-struct tc_range tc_lattice_joined(const struct tc_axis *axis, ptrdiff_t k)
+struct tc_range tc_lattice_joined_between(const struct tc_axis *axis, ptrdiff_t k,
+                                          struct tc_range in, struct tc_range out)
 {
     const ptrdiff_t offset = axis->dilation * k - axis->padding;
     struct tc_range joined;
-    joined.begin = tc_clamp(tc_ceil_div(-offset, axis->out_step), 0, axis->in);
-    joined.end = tc_ceil_div(axis->out - offset, axis->out_step);
-    joined.end = tc_clamp(joined.end, joined.begin, axis->in);
+    joined.begin = tc_clamp(tc_ceil_div(out.begin - offset, axis->out_step), in.begin, in.end);
+    joined.end = tc_ceil_div(out.end - offset, axis->out_step);
+    joined.end = tc_clamp(joined.end, joined.begin, in.end);
     return joined;
+}
+
+struct tc_range tc_lattice_joined(const struct tc_axis *axis, ptrdiff_t k)
+{
+    const struct tc_range in = {0, axis->in}, out = {0, axis->out};
+    return tc_lattice_joined_between(axis, k, in, out);
 }
 
 /* The first element of an axis' kernel and the one behind the last that join any two positions. Of

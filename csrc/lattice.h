@@ -71,6 +71,10 @@ struct tc_range tc_lattice_inputs(const struct tc_axis *axis, struct tc_range gr
  * element k joins with a position s*v + d*k - p of the large side (y). */
 struct tc_range tc_lattice_joined(const struct tc_axis *axis, ptrdiff_t k);
 
+/* The same, of the positions `in` of the small side and `out` of the large one. */
+struct tc_range tc_lattice_joined_between(const struct tc_axis *axis, ptrdiff_t k,
+                                          struct tc_range in, struct tc_range out);
+
 /* Cuts off the elements at both ends of the kernel that meet nothing but padding, from the problem
  * and the weight's view: an image of one pixel may need no more than the middle of its kernel. A
  * weight that is computed keeps them, as they become zero. */

@@ -34,6 +34,19 @@ struct tc_part tc_part_at(const struct tc_kernels *kernels, ptrdiff_t length, pt
     };
 }
 
+bool tc_reaches(const struct tc_job *job, ptrdiff_t end)
+{
+    const struct tc_problem *const p = job->problem;
+    const struct tc_image *const x = &job->x;
+    ptrdiff_t last = (p->n - 1) * x->n + (p->ci - 1) * x->c;
+    bool ahead = x->n >= 0 && x->c >= 0;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        last += (p->i[a] - 1) * x->axis[a];
+        ahead = ahead && x->axis[a] >= 0;
+    }
+    return ahead && end <= last + 1;
+}
+
 /* Index 0 of a grid is the batch, the others are the spatial axes. */
 static ptrdiff_t grid_length(const struct tc_job *job, int g)
 {

@@ -4,6 +4,7 @@
 
 /* Cutting a job into tasks and an axis of vectors into parts: what the blocked engines share. */
 
+#include "base/size.h"
 #include "engine/engine.h"
 
 /* A part of an axis of lanes: whole vectors, of which `lanes` elements exist. */
@@ -19,6 +20,20 @@ ptrdiff_t tc_odd_lines(const struct tc_kernels *kernels, ptrdiff_t elements);
 /* Parts of at most kernels->widths vectors, as equal as possible. */
 ptrdiff_t tc_part_count(const struct tc_kernels *kernels, ptrdiff_t length);
 struct tc_part tc_part_at(const struct tc_kernels *kernels, ptrdiff_t length, ptrdiff_t part);
+
+/* Steps that a tile of so many rows and vectors takes for each k: a step is a multiply-add or half
+ * a load, of which a shifted one counts twice, and a sum cannot be added to sooner than TC_LATENCY
+ * steps later. */
+enum { TC_LATENCY = 8 };
+
+static inline ptrdiff_t tc_tile_steps(ptrdiff_t rows, ptrdiff_t width)
+{
+    return tc_max(tc_max(rows * width, 2 * width + rows), TC_LATENCY);
+}
+
+/* Whether x can be read up to element `end`, those before the first of them aside: no stride of it
+ * is negative, and its last element does not lie before. */
+bool tc_reaches(const struct tc_job *job, ptrdiff_t end);
 
 /* A block and the inputs that it reads; index 0 is the batch. */
 struct tc_block {

@@ -46,15 +46,14 @@ enum {
     MOST_TAPS = 1024,        /* of one output */
     GROUP_ROWS = 12,         /* about so many rows at once; */
     MOST_ROWS = 24,          /* all, if there are no more than this */
-    LATENCY = 8,
-    TILE_STEPS = 40,     /* see choose_shape */
-    MANY_ROWS = 256,     /* to each input: tasks may copy it more than once */
-    MANY_CHANNELS = 512, /* in: packing their weights costs more than gather's storing */
-    STEP_CI = 64,        /* input channels packed in one task */
-    CHUNK_CI = 32,       /* input channels on a sheet, if */
-    CHUNK_ROWS = 48,     /* there are no more rows than this; */
-    LONE_ROWS = 8,       /* so few, of one tap, read their inputs in place, */
-    CHUNK_ALIKE = 8,     /* if channels are more, so many at a time where they meet in the cache */
+    TILE_STEPS = 40,         /* see choose_shape */
+    MANY_ROWS = 256,         /* to each input: tasks may copy it more than once */
+    MANY_CHANNELS = 512,     /* in: packing their weights costs more than gather's storing */
+    STEP_CI = 64,            /* input channels packed in one task */
+    CHUNK_CI = 32,           /* input channels on a sheet, if */
+    CHUNK_ROWS = 48,         /* there are no more rows than this; */
+    LONE_ROWS = 8,           /* so few, of one tap, read their inputs in place, */
+    CHUNK_ALIKE = 8, /* if channels are more, so many at a time where they meet in the cache */
     TASKS_PER_THREAD = 4,
     TASK_MACS = 2000000, /* a task is worth starting for so many multiply-adds */
     BOXES = 1 << TC_SPATIAL,
@@ -263,10 +262,8 @@ static struct box box_at(const struct layout *layout, int bits)
     return box;
 }
 
-/* The shape of tile that takes the fewest steps for so many rows, each a sum of `depth` products: a
- * step is a multiply-add or half a load, of which a shifted one counts twice; a sum cannot be added
- * to sooner than LATENCY steps later; and a tile costs some steps however small it is. Rows come in
- * groups of `zip`. */
+/* The shape of tile that takes the fewest steps for so many rows, each a sum of `depth` products; a
+ * tile costs some steps however small it is. Rows come in groups of `zip`. */
 static struct shape choose_shape(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t depth,
                                  ptrdiff_t zip)
 {
@@ -276,8 +273,7 @@ static struct shape choose_shape(const struct tc_kernels *kernels, ptrdiff_t row
         const ptrdiff_t most = kernels->rows[width - 1] / zip * zip;
         const ptrdiff_t tiles = tc_ceil_div(rows, most);
         const ptrdiff_t each = tc_round_up(tc_ceil_div(rows, tiles), zip);
-        const ptrdiff_t loads = 2 * width + each;
-        const ptrdiff_t steps = tc_max(tc_max(each * width, loads), LATENCY);
+        const ptrdiff_t steps = tc_tile_steps(each, width);
         const double all = (double)tiles * ((double)depth * (double)steps + TILE_STEPS) / width;
         if (all < least) {
             least = all;
@@ -1061,19 +1057,15 @@ static void look_ahead(struct state *s, ptrdiff_t number, bool last)
  * end that the last vector ends before it. */
 static bool lies_in_place(const struct state *s, ptrdiff_t from)
 {
-    const struct tc_problem *const problem = s->job->problem;
     const struct tc_image *const x = &s->job->x;
     const ptrdiff_t read = tc_round_up(s->sheet.lanes, s->job->kernels->lanes);
-    const ptrdiff_t end = from + (tc_range_length(s->ci) - 1) * x->c + read;
-    ptrdiff_t last = (problem->n - 1) * x->n + (problem->ci - 1) * x->c;
-    bool alike = x->n >= 0 && x->c >= 0 && x->axis[TC_W] == 1;
+    bool alike = x->axis[TC_W] == 1;
     for (int a = 0; a < TC_SPATIAL; a++) {
         const ptrdiff_t inputs = tc_range_length(s->sheet.data[a]);
-        last += (problem->i[a] - 1) * x->axis[a];
         alike = alike && inputs == tc_range_length(s->sheet.cell[a]) &&
-                (inputs == 1 ? x->axis[a] >= 0 : x->axis[a] == s->sheet.step[a]);
+                (inputs == 1 || x->axis[a] == s->sheet.step[a]);
     }
-    return alike && end <= last + 1;
+    return alike && tc_reaches(s->job, from + (tc_range_length(s->ci) - 1) * x->c + read);
 }
 
 /* The inputs of a group from this channel on: in x, or copied to the sheet. */

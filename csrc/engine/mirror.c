@@ -43,12 +43,14 @@ static struct tc_job job_of(const struct tc_job *job, struct tc_problem *problem
     return other;
 }
 
-/* The engine that solves it. */
+/* The engine that solves it: scatter, but what was asked for only where direct takes images of
+ * every size. */
 static const struct tc_engine *engine_of(const struct tc_job *other)
 {
     struct tc_job unforced = *other;
     unforced.forced = false;
-    return tc_scatter_takes(&unforced) ? &tc_engine_scatter : &tc_engine_direct;
+    const bool of_any_size = !other->forced || tc_direct_takes(other);
+    return of_any_size && tc_scatter_takes(&unforced) ? &tc_engine_scatter : &tc_engine_direct;
 }
 
 static const char *accept(struct tc_job *job)
@@ -56,12 +58,8 @@ static const char *accept(struct tc_job *job)
     struct tc_problem problem;
     const char *refusal = refuse(job->problem);
     if (refusal == NULL) {
-        struct tc_job other = job_of(job, &problem), of_any_size = other;
-        refusal = job->forced ? tc_engine_direct.accept(&of_any_size) : NULL;
-        refusal = refusal ? refusal : engine_of(&other)->accept(&other);
-        if (refusal) {
-            return refusal;
-        }
+        struct tc_job other = job_of(job, &problem);
+        refusal = engine_of(&other)->accept(&other);
         other.problem = job->problem;
         other.lattice = job->lattice;
         other.x = job->x;

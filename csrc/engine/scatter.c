@@ -96,9 +96,16 @@ static void set_chunk(struct layout *layout, const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
     const ptrdiff_t ci = tc_max(tc_group_ci(p), 1), *const in = p->i;
-    double image = (double)ci * (double)in[TC_D] * (double)in[TC_H] * (double)in[TC_W];
+    const double image = (double)ci * (double)in[TC_D] * (double)in[TC_H] * (double)in[TC_W];
     const bool all = image * job->kernels->bytes <= COPY_BYTES;
     layout->chunk = all ? ci : tc_ceil_div(ci, tc_ceil_div(ci, CHUNK_CI));
+}
+
+/* What does not depend on the blocks; set_bytes adds the rest. */
+static void init_layout(struct layout *layout, const struct tc_job *job)
+{
+    set_lines(layout, job);
+    set_chunk(layout, job);
 }
 
 static void set_bytes(struct layout *layout, const struct tc_job *job)
@@ -188,8 +195,7 @@ static const char *accept(struct tc_job *job)
         return refusal;
     }
     struct layout layout;
-    set_lines(&layout, job);
-    set_chunk(&layout, job);
+    init_layout(&layout, job);
     const ptrdiff_t outputs = tc_max(phases_of(job) * tc_group_co(p), 1);
     const ptrdiff_t inputs =
         tc_min(COPY_BYTES / bytes / layout.chunk, PRODUCT_BYTES / bytes / layout.rows);
@@ -209,23 +215,15 @@ static const char *accept(struct tc_job *job)
  * cache. */
 static bool lies_in_place(const struct state *s, ptrdiff_t from)
 {
-    const struct tc_problem *const p = s->job->problem;
     const struct tc_image *const x = &s->job->x;
     const struct tc_range *const in = s->block.input;
     const ptrdiff_t width = tc_range_length(in[3]), plane = width * tc_range_length(in[2]);
     const ptrdiff_t bytes = s->job->kernels->bytes, depth = tc_range_length(in[1]);
     const ptrdiff_t read = plane * depth + s->job->kernels->lanes - 1;
-    const ptrdiff_t end = from + (tc_range_length(s->ci) - 1) * x->c + read;
-    ptrdiff_t last = (p->n - 1) * x->n + (p->ci - 1) * x->c;
-    bool ahead = x->n >= 0 && x->c >= 0 && x->c * bytes % TC_ALIAS_BYTES != 0 &&
-                 x->c <= COPY_BYTES / bytes / s->layout->chunk;
-    for (int a = 0; a < TC_SPATIAL; a++) {
-        last += (p->i[a] - 1) * x->axis[a];
-        ahead = ahead && x->axis[a] >= 0;
-    }
-    return ahead && tc_range_length(in[0]) == 1 && x->axis[TC_W] == 1 &&
+    return x->c * bytes % TC_ALIAS_BYTES != 0 && x->c <= COPY_BYTES / bytes / s->layout->chunk &&
+           tc_range_length(in[0]) == 1 && x->axis[TC_W] == 1 &&
            (x->axis[TC_H] == width || plane == width) && (x->axis[TC_D] == plane || depth == 1) &&
-           end <= last + 1;
+           tc_reaches(s->job, from + (tc_range_length(s->ci) - 1) * x->c + read);
 }
 
 static void take_inputs(struct state *s)
@@ -252,12 +250,7 @@ static void take_inputs(struct state *s)
 /* The inputs of the block that a kernel element joins with outputs of it. */
 static struct tc_range joined(const struct state *s, int a, ptrdiff_t k)
 {
-    const struct tc_axis *const axis = &s->job->lattice.axis[a];
-    const struct tc_range in = s->block.input[a + 1], out = s->out[a];
-    const ptrdiff_t offset = axis->dilation * k - axis->padding;
-    const ptrdiff_t begin = tc_ceil_div(out.begin - offset, axis->out_step);
-    const ptrdiff_t end = tc_ceil_div(out.end - offset, axis->out_step);
-    return (struct tc_range){tc_clamp(begin, in.begin, in.end), tc_clamp(end, in.begin, in.end)};
+    return tc_lattice_joined_between(&s->job->lattice.axis[a], k, s->block.input[a + 1], s->out[a]);
 }
 
 /* ---- products ---- */
@@ -297,18 +290,16 @@ static ptrdiff_t list_rows(const struct state *s, const struct elements *element
     return count;
 }
 
-/* The width of tile that takes the fewest steps for so many rows and vectors: a step is a
- * multiply-add, or half a load, and a sum cannot be added to sooner than 8 steps later. */
+/* The width of tile that takes the fewest steps for so many rows and vectors. */
 static ptrdiff_t choose_width(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t vectors)
 {
     ptrdiff_t best = 1, least = PTRDIFF_MAX;
     for (ptrdiff_t most = 1; most <= kernels->widths; most++) {
         const ptrdiff_t parts = tc_ceil_div(vectors, most), width = tc_ceil_div(vectors, parts);
         const ptrdiff_t tiles = tc_ceil_div(rows, kernels->rows[width - 1]);
-        const ptrdiff_t each = tc_ceil_div(rows, tiles);
-        const ptrdiff_t steps = tc_max(tc_max(each * width, 2 * width + each), 8);
-        if (parts * tiles * steps < least) {
-            least = parts * tiles * steps;
+        const ptrdiff_t steps = parts * tiles * tc_tile_steps(tc_ceil_div(rows, tiles), width);
+        if (steps < least) {
+            least = steps;
             best = width;
         }
     }
@@ -396,9 +387,8 @@ static void multiply_elements(const struct state *s, const struct elements *elem
     struct tc_range met[TC_SPATIAL];
     find_met(s, elements, met);
     const ptrdiff_t first = (met[TC_H].begin - in[2].begin) * width + met[TC_W].begin - in[3].begin;
-    const ptrdiff_t count =
-        tc_max(tc_range_length(met[TC_H]), 0) * tc_max(tc_range_length(met[TC_W]), 0);
-    const ptrdiff_t planes = tc_max(tc_range_length(met[TC_D]), 0) * images;
+    const ptrdiff_t count = tc_range_length(met[TC_H]) * tc_range_length(met[TC_W]);
+    const ptrdiff_t planes = tc_range_length(met[TC_D]) * images;
     if (count * planes > 0 && 4 * planes * tc_round_up(count, lanes) >= 3 * all) {
         multiply(s, rows, (struct tc_range){0, all});
         return;
@@ -577,8 +567,7 @@ static void run_block(const void *context, ptrdiff_t task, int thread)
 static void run(const struct tc_job *job, void *scratch)
 {
     struct run context = {.job = job, .scratch = scratch};
-    set_lines(&context.layout, job);
-    set_chunk(&context.layout, job);
+    init_layout(&context.layout, job);
     set_bytes(&context.layout, job);
     tc_parallel(job->tasks, job->threads, run_block, &context, job->watch);
 }
@@ -586,7 +575,7 @@ static void run(const struct tc_job *job, void *scratch)
 static void describe(const struct tc_job *job, struct tc_status *text)
 {
     struct layout layout;
-    set_lines(&layout, job);
+    init_layout(&layout, job);
     tc_say(text, "%td kernel elements x %td inputs", layout.rows, tc_block_inputs(job));
 }
 
