@@ -9,9 +9,19 @@
 static const double THREAD_MACS = 100e3;
 
 const struct tc_engine *const tc_engines[TC_MAX_ENGINES] = {
-    &tc_engine_phases,  &tc_engine_channels, &tc_engine_lines,     &tc_engine_weave,
-    &tc_engine_scatter, &tc_engine_direct,   &tc_engine_mirror,    &tc_engine_gather,
-    &tc_engine_wline,   &tc_engine_wgrad,    &tc_engine_reference, NULL,
+    &tc_engine_phases,
+    &tc_engine_channels,
+    &tc_engine_lines,
+    &tc_engine_weave,
+    &tc_engine_scatter,
+    &tc_engine_planes,
+    &tc_engine_direct,
+    &tc_engine_mirror,
+    &tc_engine_gather,
+    &tc_engine_wline,
+    &tc_engine_wgrad,
+    &tc_engine_reference,
+    NULL,
 };
 
 static double nominal_macs(const struct tc_problem *problem)

@@ -659,23 +659,6 @@ static bool *finite_of(const struct tc_job *job, const void *packed)
     return tc_at(packed, job->packed_bytes - TC_ALIGN, 1);
 }
 
-/* The sum of what is not finite is not finite either; that of huge numbers may be so too, which
- * costs time alone. */
-static bool sum_is_finite(const struct tc_job *job, const void *packed)
-{
-    double sum64 = 0;
-    float sum32 = 0;
-    const bool is_double = job->kernels->bytes == 8;
-    const struct tc_rows all = {
-        .rows = 1,
-        .columns = (job->packed_bytes - TC_ALIGN) / job->kernels->bytes,
-        .src = packed,
-        .dst = is_double ? (void *)&sum64 : &sum32,
-    };
-    job->kernels->sum_all(&all);
-    return is_double ? isfinite(sum64) : isfinite(sum32);
-}
-
 static void pack(const struct tc_job *job, void *packed)
 {
     struct packing packing;
@@ -685,7 +668,9 @@ static void pack(const struct tc_job *job, void *packed)
     packing.steps = tc_ceil_div(tc_group_ci(job->problem), STEP_CI);
     tc_parallel(job->problem->g * packing.layout.parts * packing.steps, job->threads, pack_step,
                 &packing, job->watch);
-    *finite_of(job, packed) = sum_is_finite(job, packed);
+    const struct tc_rows all = {
+        .rows = 1, .columns = (job->packed_bytes - TC_ALIGN) / job->kernels->bytes, .src = packed};
+    *finite_of(job, packed) = tc_sum_is_finite(job->kernels, &all);
 }
 
 /* ---- the product ---- */

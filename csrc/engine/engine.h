@@ -72,13 +72,14 @@ enum {
 };
 
 extern const struct tc_engine tc_engine_phases, tc_engine_channels, tc_engine_lines,
-    tc_engine_weave, tc_engine_scatter, tc_engine_direct, tc_engine_mirror, tc_engine_gather,
-    tc_engine_wline, tc_engine_wgrad, tc_engine_reference;
+    tc_engine_weave, tc_engine_scatter, tc_engine_planes, tc_engine_direct, tc_engine_mirror,
+    tc_engine_gather, tc_engine_wline, tc_engine_wgrad, tc_engine_reference;
 
 /* Whether the engine takes this job. */
 bool tc_lines_takes(const struct tc_job *job);
 bool tc_weave_takes(const struct tc_job *job);
 bool tc_direct_takes(const struct tc_job *job);
+bool tc_planes_takes(const struct tc_job *job);  /* or would, if strides were others */
 bool tc_scatter_takes(const struct tc_job *job); /* or does when it is mirrored */
 
 /* Kernel lines that the engine `lines` takes at once, and `weave` for a phase of the height: it

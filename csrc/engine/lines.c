@@ -318,7 +318,7 @@ static const char *refuse(const struct tc_job *job)
     if (!job->forced && splits_much(job)) {
         return "the stride along the width is long and the kernel short";
     }
-    if (!job->forced && (!few_channels(job) || scatter_is_faster(job))) {
+    if (!job->forced && (!few_channels(job) || scatter_is_faster(job) || tc_planes_takes(job))) {
         return "other engines are faster for so many channels a group";
     }
     return NULL;
@@ -379,59 +379,30 @@ static bool exists(const struct state *s, int a, ptrdiff_t at)
     return at >= 0 && at < s->job->lattice.axis[a].in;
 }
 
-/* Copies the lines of one channel, whose elements are contiguous. */
-static void split_channel(const struct state *s, const char *from, char *to)
-{
-    const struct tc_axis *const axis = &s->job->lattice.axis[TC_W];
-    const struct layout *const layout = s->layout;
-    const struct tc_unzip unzip = {.rows = tc_range_length(s->input),
-                                   .columns = tc_range_length(s->inputs),
-                                   .step = axis->in_step,
-                                   .src = from,
-                                   .src_row = s->job->x.axis[TC_H],
-                                   .dst = to,
-                                   .dst_row = layout->line,
-                                   .dst_part = layout->pitch};
-    s->job->kernels->unzip(&unzip);
-}
-
-/* Copies one line of all channels. */
-static void split_line(const struct state *s, const char *from, char *to)
-{
-    const struct tc_axis *const axis = &s->job->lattice.axis[TC_W];
-    const struct tc_image *const x = &s->job->x;
-    const ptrdiff_t step = axis->in_step, bytes = s->job->kernels->bytes;
-    const ptrdiff_t channels = tc_range_length(s->groups) * tc_group_ci(s->job->problem);
-    const ptrdiff_t count = tc_range_length(s->inputs);
-    for (ptrdiff_t r = 0; r < tc_min(step, count); r++) {
-        const struct tc_matrix src = {tc_at(from, r * x->axis[TC_W], bytes), x->c,
-                                      step * x->axis[TC_W]};
-        const struct tc_matrix dst = {tc_at(to, r * s->layout->pitch, bytes), s->layout->channel,
-                                      1};
-        tc_copy(s->job->kernels, channels, (count - r - 1) / step + 1, dst, src);
-    }
-}
-
 /* The inputs of the strip, [channel][kd][line][remainder][pitch]. */
 static void copy_inputs(const struct state *s)
 {
     const struct tc_image *const x = &s->job->x;
     const struct layout *const layout = s->layout;
     const ptrdiff_t ci = tc_group_ci(s->job->problem), bytes = s->job->kernels->bytes;
-    const ptrdiff_t channels = tc_range_length(s->groups) * ci;
     const ptrdiff_t first = s->n * x->n + s->groups.begin * ci * x->c +
                             s->input.begin * x->axis[TC_H] + s->inputs.begin * x->axis[TC_W];
+    struct tc_split split = {.channels = tc_range_length(s->groups) * ci,
+                             .lines = tc_range_length(s->input),
+                             .columns = tc_range_length(s->inputs),
+                             .step = s->job->lattice.axis[TC_W].in_step,
+                             .src_channel = x->c,
+                             .src_line = x->axis[TC_H],
+                             .src_column = x->axis[TC_W],
+                             .dst_channel = layout->channel,
+                             .dst_line = layout->line,
+                             .dst_part = layout->pitch};
     for (ptrdiff_t kd = 0; kd < layout->taps[TC_D].count; kd++) {
         const ptrdiff_t d = input_at(s, TC_D, s->d, kd);
-        const ptrdiff_t from = first + d * x->axis[TC_D], to = kd * layout->slice;
-        for (ptrdiff_t c = 0; c < channels && x->axis[TC_W] == 1 && exists(s, TC_D, d); c++) {
-            split_channel(s, tc_at(x->data, from + c * x->c, bytes),
-                          tc_at(s->copy, to + c * layout->channel, bytes));
-        }
-        const ptrdiff_t lines = tc_range_length(s->input);
-        for (ptrdiff_t h = 0; h < lines && x->axis[TC_W] != 1 && exists(s, TC_D, d); h++) {
-            split_line(s, tc_at(x->data, from + h * x->axis[TC_H], bytes),
-                       tc_at(s->copy, to + h * layout->line, bytes));
+        if (exists(s, TC_D, d)) {
+            split.src = tc_at(x->data, first + d * x->axis[TC_D], bytes);
+            split.dst = tc_at(s->copy, kd * layout->slice, bytes);
+            tc_split(s->job->kernels, &split);
         }
     }
 }

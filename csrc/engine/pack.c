@@ -4,6 +4,7 @@
  * element by element. */
 #include "engine/pack.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +72,66 @@ void tc_copy(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t columns
         copy_elements(rows, columns, dst, src, 4);
     } else {
         copy_elements(rows, columns, dst, src, 8);
+    }
+}
+
+bool tc_sum_is_finite(const struct tc_kernels *kernels, const struct tc_rows *src)
+{
+    double sum64 = 0;
+    float sum32 = 0;
+    const bool is_double = kernels->bytes == 8;
+    struct tc_rows args = *src;
+    args.dst = is_double ? (void *)&sum64 : &sum32;
+    kernels->sum_all(&args);
+    return is_double ? isfinite(sum64) : isfinite(sum32);
+}
+
+/* The lines of one channel, whose elements are contiguous. */
+static void split_channel(const struct tc_kernels *kernels, const struct tc_split *split,
+                          ptrdiff_t channel)
+{
+    const void *const src = tc_at(split->src, channel * split->src_channel, kernels->bytes);
+    void *const dst = tc_at(split->dst, channel * split->dst_channel, kernels->bytes);
+    if (split->step == 1) {
+        tc_copy(kernels, split->lines, split->columns, (struct tc_matrix){dst, split->dst_line, 1},
+                (struct tc_matrix){(void *)src, split->src_line, 1});
+        return;
+    }
+    const struct tc_unzip unzip = {.rows = split->lines,
+                                   .columns = split->columns,
+                                   .step = split->step,
+                                   .src = src,
+                                   .src_row = split->src_line,
+                                   .dst = dst,
+                                   .dst_row = split->dst_line,
+                                   .dst_part = split->dst_part};
+    kernels->unzip(&unzip);
+}
+
+/* One line of all channels. */
+static void split_line(const struct tc_kernels *kernels, const struct tc_split *split,
+                       ptrdiff_t line)
+{
+    const ptrdiff_t step = split->step, bytes = kernels->bytes;
+    for (ptrdiff_t r = 0; r < step && r < split->columns; r++) {
+        const ptrdiff_t from = line * split->src_line + r * split->src_column;
+        const ptrdiff_t to = line * split->dst_line + r * split->dst_part;
+        const struct tc_matrix src = {tc_at(split->src, from, bytes), split->src_channel,
+                                      step * split->src_column};
+        const struct tc_matrix dst = {tc_at(split->dst, to, bytes), split->dst_channel, 1};
+        tc_copy(kernels, split->channels, (split->columns - r - 1) / step + 1, dst, src);
+    }
+}
+
+void tc_split(const struct tc_kernels *kernels, const struct tc_split *split)
+{
+    const bool by_channel = split->src_column == 1;
+    for (ptrdiff_t i = 0; i < (by_channel ? split->channels : split->lines); i++) {
+        if (by_channel) {
+            split_channel(kernels, split, i);
+        } else {
+            split_line(kernels, split, i);
+        }
     }
 }
 

@@ -14,6 +14,23 @@ struct tc_matrix {
 void tc_copy(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t columns,
              struct tc_matrix dst, struct tc_matrix src);
 
+/* Whether the sum of all elements of src is finite. That of elements which are not never is; that
+ * of huge ones may not be, although they are. */
+bool tc_sum_is_finite(const struct tc_kernels *kernels, const struct tc_rows *src);
+
+/* Lines of some channels, [channel][line][column], strides in elements. */
+struct tc_split {
+    ptrdiff_t channels, lines, columns, step;
+    const void *src;
+    ptrdiff_t src_channel, src_line, src_column;
+    void *dst;
+    ptrdiff_t dst_channel, dst_line, dst_part;
+};
+
+/* Copies the columns of each line by their remainders of `step` >= 1: column c goes to element
+ * c/step of part c%step. */
+void tc_split(const struct tc_kernels *kernels, const struct tc_split *split);
+
 /* Shuffles `outputs` outputs of each row to where they lie `step` elements apart: as many columns
  * as are whole, and of the last one the phases that are left. */
 void tc_interleave(const struct tc_kernels *kernels, struct tc_shuffle shuffle, ptrdiff_t outputs,

@@ -32,6 +32,8 @@
  * this is several times as fast where `a_finite` promises that no element of A is infinite or not
  * a number. There is no mask for A by lane.
  *
+ * With a table b_at, b_at[k] stands for k*b_k; then there is no mask, no A by lane and no zip.
+ *
  * If zip is 2 or 4, rows come in whole groups of so many, interleaved: C[r][l] = c[c_row[r] +
  * l*zip], and c_row[r + 1] = c_row[r] + 1 within a group; a_row[r + 1] = a_row[r] + 1 throughout.
  * Then there is no mask, no A by lane and no `add`. */
@@ -42,6 +44,7 @@ struct tc_tile {
     ptrdiff_t a_k, a_tap[TC_SPATIAL];
     const void *b;
     ptrdiff_t b_k, b_tap[TC_SPATIAL];
+    const ptrdiff_t *b_at;
     const void *bias;
     bool a_by_lane, a_finite, bias_by_row, add;
     const unsigned char *mask;

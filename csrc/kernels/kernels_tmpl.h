@@ -48,15 +48,19 @@ static INLINE void T(zip_all)(VECTOR v[T(MOST_ZIPPED)], const int count)
 
 /* ---- tile ---- */
 
+/* How a tile reads A and B: both in steps, A by lane, or B by a list. */
+enum { T(IN_STEPS), T(BY_LANE), T(LISTED) };
+
 /* Adds the products of one tap to the accumulators; rows, width and what follows are constants
  * where this is called. The mask clears so many factors of a product as `masked` says: none, that
  * of B, or both. If `in_line`, the rows of A follow each other. */
 static INLINE void T(tile_tap)(const struct tc_tile *tile, const REAL *a, const REAL *b,
                                const unsigned char *mask, const ptrdiff_t a_row[TC_MAX_ROWS],
                                VECTOR acc[TC_MAX_ROWS][TC_WIDTHS], const int rows, const int width,
-                               const int masked, const bool by_lane, const bool in_line)
+                               const int masked, const int reads, const bool in_line)
 {
-    const ptrdiff_t a_k = tile->a_k, b_k = tile->b_k;
+    const bool by_lane = reads == T(BY_LANE), listed = reads == T(LISTED);
+    const ptrdiff_t a_k = tile->a_k, b_k = listed ? 0 : tile->b_k, *at = tile->b_at;
     const REAL *line = a + a_row[0];
     MASK chosen[TC_WIDTHS];
 #pragma GCC unroll 16
@@ -64,10 +68,11 @@ static INLINE void T(tile_tap)(const struct tc_tile *tile, const REAL *a, const 
         chosen[v] = T(mask_at)(mask, tile->mask_at + v * LANES);
     }
     for (ptrdiff_t k = tile->k; k > 0; k--, a += a_k, line += a_k, b += b_k) {
+        const REAL *const from = listed ? b + *at++ : b;
         VECTOR lanes[TC_WIDTHS];
 #pragma GCC unroll 16
         for (int v = 0; v < width; v++) {
-            const VECTOR all = T(load)(b + v * LANES);
+            const VECTOR all = T(load)(from + v * LANES);
             lanes[v] = masked == 1 ? T(only)(chosen[v], all) : all;
             lanes[v] = rows > 1 ? T(keep)(lanes[v]) : lanes[v];
         }
@@ -128,7 +133,7 @@ static INLINE void T(store_zipped)(const struct tc_tile *tile, VECTOR acc[TC_MAX
 
 /* C for exactly `rows` rows and `width` vectors. */
 static INLINE void T(tile_of)(const struct tc_tile *tile, const int rows, const int width,
-                              const int masked, const bool by_lane, const int zip)
+                              const int masked, const int reads, const int zip)
 {
     const ptrdiff_t part = tile->lanes - (width - 1) * LANES;
     VECTOR acc[TC_MAX_ROWS][TC_WIDTHS];
@@ -162,7 +167,7 @@ static INLINE void T(tile_of)(const struct tc_tile *tile, const int rows, const 
                                                                t1 * tile->mask_tap[1] +
                                                                t2 * tile->mask_tap[2]
                                                          : NULL;
-                T(tile_tap)(tile, a, b, mask, a_row, acc, rows, width, masked, by_lane, zip > 1);
+                T(tile_tap)(tile, a, b, mask, a_row, acc, rows, width, masked, reads, zip > 1);
             }
         }
     }
@@ -176,58 +181,58 @@ static INLINE void T(tile_of)(const struct tc_tile *tile, const int rows, const 
 /* The same if a tile may have so many rows: nothing is compiled for more than `most`, or for a
  * group of rows that is not whole. */
 static INLINE void T(tile_in)(const struct tc_tile *tile, const int rows, const int most,
-                              const int width, const int masked, const bool by_lane, const int zip)
+                              const int width, const int masked, const int reads, const int zip)
 {
     if (rows <= most && rows % zip == 0) {
-        T(tile_of)(tile, rows, width, masked, by_lane, zip);
+        T(tile_of)(tile, rows, width, masked, reads, zip);
     }
 }
 
 /* The same for tile->rows; all other arguments are constants. */
 static INLINE void T(tile_switch)(const struct tc_tile *tile, const int most, const int width,
-                                  const int masked, const bool by_lane, const int zip)
+                                  const int masked, const int reads, const int zip)
 {
     /* clang-format off */
     switch (tile->rows) {
-    case 1: T(tile_in)(tile, 1, most, width, masked, by_lane, zip); break;
-    case 2: T(tile_in)(tile, 2, most, width, masked, by_lane, zip); break;
-    case 3: T(tile_in)(tile, 3, most, width, masked, by_lane, zip); break;
-    case 4: T(tile_in)(tile, 4, most, width, masked, by_lane, zip); break;
-    case 5: T(tile_in)(tile, 5, most, width, masked, by_lane, zip); break;
-    case 6: T(tile_in)(tile, 6, most, width, masked, by_lane, zip); break;
-    case 7: T(tile_in)(tile, 7, most, width, masked, by_lane, zip); break;
-    case 8: T(tile_in)(tile, 8, most, width, masked, by_lane, zip); break;
-    case 9: T(tile_in)(tile, 9, most, width, masked, by_lane, zip); break;
-    case 10: T(tile_in)(tile, 10, most, width, masked, by_lane, zip); break;
-    case 11: T(tile_in)(tile, 11, most, width, masked, by_lane, zip); break;
-    case 12: T(tile_in)(tile, 12, most, width, masked, by_lane, zip); break;
-    case 13: T(tile_in)(tile, 13, most, width, masked, by_lane, zip); break;
-    case 14: T(tile_in)(tile, 14, most, width, masked, by_lane, zip); break;
+    case 1: T(tile_in)(tile, 1, most, width, masked, reads, zip); break;
+    case 2: T(tile_in)(tile, 2, most, width, masked, reads, zip); break;
+    case 3: T(tile_in)(tile, 3, most, width, masked, reads, zip); break;
+    case 4: T(tile_in)(tile, 4, most, width, masked, reads, zip); break;
+    case 5: T(tile_in)(tile, 5, most, width, masked, reads, zip); break;
+    case 6: T(tile_in)(tile, 6, most, width, masked, reads, zip); break;
+    case 7: T(tile_in)(tile, 7, most, width, masked, reads, zip); break;
+    case 8: T(tile_in)(tile, 8, most, width, masked, reads, zip); break;
+    case 9: T(tile_in)(tile, 9, most, width, masked, reads, zip); break;
+    case 10: T(tile_in)(tile, 10, most, width, masked, reads, zip); break;
+    case 11: T(tile_in)(tile, 11, most, width, masked, reads, zip); break;
+    case 12: T(tile_in)(tile, 12, most, width, masked, reads, zip); break;
+    case 13: T(tile_in)(tile, 13, most, width, masked, reads, zip); break;
+    case 14: T(tile_in)(tile, 14, most, width, masked, reads, zip); break;
     default: break;
     }
     /* clang-format on */
 }
 
-/* Masked tiles and those by lane are functions of their own: where a function has more than a
- * hundred loops, gcc lets registers spill in the innermost. */
+/* Masked tiles, those by lane and those by a list are functions of their own: where a function has
+ * more than a hundred loops, gcc lets registers spill in the innermost. */
 static NOINLINE void T(masked_1)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_1, 1, MASKED, false, 1);
+    T(tile_switch)(tile, ROWS_1, 1, MASKED, T(IN_STEPS), 1);
 }
 
 static NOINLINE void T(masked_2)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_2, 2, MASKED, false, 1);
+    T(tile_switch)(tile, ROWS_2, 2, MASKED, T(IN_STEPS), 1);
 }
 
 static NOINLINE void T(masked_3)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_3, 3, MASKED, false, 1);
+    T(tile_switch)(tile, ROWS_3, 3, MASKED, T(IN_STEPS), 1);
 }
 
 static NOINLINE void T(masked_4)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_4, 4, MASKED, false, 1);
+    T(tile_switch)(tile, ROWS_4, 4, MASKED, T(IN_STEPS), 1);
 }
 
 /* A masked tile row by row. What is not finite in A must not meet a zero in lanes that do not
@@ -244,10 +249,10 @@ static NOINLINE void T(masked_by_row)(const struct tc_tile *tile, int width)
         }
         /* clang-format off */
         switch (width) {
-        case 1: T(tile_in)(&row, 1, ROWS_1, 1, 2, false, 1); break;
-        case 2: T(tile_in)(&row, 1, ROWS_2, 2, 2, false, 1); break;
-        case 3: T(tile_in)(&row, 1, ROWS_3, 3, 2, false, 1); break;
-        default: T(tile_in)(&row, 1, ROWS_4, 4, 2, false, 1); break;
+        case 1: T(tile_in)(&row, 1, ROWS_1, 1, 2, T(IN_STEPS), 1); break;
+        case 2: T(tile_in)(&row, 1, ROWS_2, 2, 2, T(IN_STEPS), 1); break;
+        case 3: T(tile_in)(&row, 1, ROWS_3, 3, 2, T(IN_STEPS), 1); break;
+        default: T(tile_in)(&row, 1, ROWS_4, 4, 2, T(IN_STEPS), 1); break;
         }
         /* clang-format on */
     }
@@ -255,22 +260,42 @@ static NOINLINE void T(masked_by_row)(const struct tc_tile *tile, int width)
 
 static NOINLINE void T(by_lane_1)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_1, 1, 0, true, 1);
+    T(tile_switch)(tile, ROWS_1, 1, 0, T(BY_LANE), 1);
 }
 
 static NOINLINE void T(by_lane_2)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_2, 2, 0, true, 1);
+    T(tile_switch)(tile, ROWS_2, 2, 0, T(BY_LANE), 1);
 }
 
 static NOINLINE void T(by_lane_3)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_3, 3, 0, true, 1);
+    T(tile_switch)(tile, ROWS_3, 3, 0, T(BY_LANE), 1);
 }
 
 static NOINLINE void T(by_lane_4)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_4, 4, 0, true, 1);
+    T(tile_switch)(tile, ROWS_4, 4, 0, T(BY_LANE), 1);
+}
+
+static NOINLINE void T(listed_1)(const struct tc_tile *tile)
+{
+    T(tile_switch)(tile, ROWS_1, 1, 0, T(LISTED), 1);
+}
+
+static NOINLINE void T(listed_2)(const struct tc_tile *tile)
+{
+    T(tile_switch)(tile, ROWS_2, 2, 0, T(LISTED), 1);
+}
+
+static NOINLINE void T(listed_3)(const struct tc_tile *tile)
+{
+    T(tile_switch)(tile, ROWS_3, 3, 0, T(LISTED), 1);
+}
+
+static NOINLINE void T(listed_4)(const struct tc_tile *tile)
+{
+    T(tile_switch)(tile, ROWS_4, 4, 0, T(LISTED), 1);
 }
 
 static INLINE void T(tile_up_to)(const struct tc_tile *tile, const int most, const int width)
@@ -279,18 +304,22 @@ static INLINE void T(tile_up_to)(const struct tc_tile *tile, const int most, con
                                                              T(masked_4)};
     static void (*const by_lane[])(const struct tc_tile *) = {T(by_lane_1), T(by_lane_2),
                                                               T(by_lane_3), T(by_lane_4)};
+    static void (*const listed[])(const struct tc_tile *) = {T(listed_1), T(listed_2), T(listed_3),
+                                                             T(listed_4)};
     if (tile->mask && MASKED == 1 && !tile->a_finite) {
         T(masked_by_row)(tile, width);
     } else if (tile->mask) {
         masked[width - 1](tile);
     } else if (tile->a_by_lane) {
         by_lane[width - 1](tile);
+    } else if (tile->b_at) {
+        listed[width - 1](tile);
     } else if (tile->zip == 2) {
-        T(tile_switch)(tile, most, width, 0, false, 2);
+        T(tile_switch)(tile, most, width, 0, T(IN_STEPS), 2);
     } else if (tile->zip == 4) {
-        T(tile_switch)(tile, most, width, 0, false, 4);
+        T(tile_switch)(tile, most, width, 0, T(IN_STEPS), 4);
     } else {
-        T(tile_switch)(tile, most, width, 0, false, 1);
+        T(tile_switch)(tile, most, width, 0, T(IN_STEPS), 1);
     }
 }
 

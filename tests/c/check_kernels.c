@@ -31,7 +31,8 @@ static double expected_element(const struct tc_tile *tile, ptrdiff_t bytes, doub
                                         t2 * tile->a_tap[2] + k * tile->a_k +
                                         (tile->a_by_lane ? lane : 0);
                     const ptrdiff_t b = t0 * tile->b_tap[0] + t1 * tile->b_tap[1] +
-                                        t2 * tile->b_tap[2] + k * tile->b_k + lane;
+                                        t2 * tile->b_tap[2] + lane +
+                                        (tile->b_at ? tile->b_at[k] : k * tile->b_k);
                     sum += get(bytes, tile->a, a) * get(bytes, tile->b, b);
                 }
             }
@@ -40,10 +41,12 @@ static double expected_element(const struct tc_tile *tile, ptrdiff_t bytes, doub
     return sum;
 }
 
-enum kind { PLAIN, MASKED, MASKED_FINITE, BY_LANE };
+enum { MOST_K = 5 };
+
+enum kind { PLAIN, MASKED, MASKED_FINITE, BY_LANE, LISTED };
 
 /* One tile: A is [tap][row][k], or [tap][row][k][lane] by lane, B [tap][k][lane], both without a
- * gap; C has canaries around. */
+ * gap, or with its k in some other order if listed; C has canaries around. */
 static void check_tile(const struct tc_kernels *kernels, int width, int rows, int lanes, int k,
                        const int taps[TC_SPATIAL], int start, enum kind kind)
 {
@@ -53,7 +56,7 @@ static void check_tile(const struct tc_kernels *kernels, int width, int rows, in
     const ptrdiff_t bytes = kernels->bytes, padded = width * kernels->lanes;
     const ptrdiff_t count = taps[0] * taps[1] * taps[2];
     const ptrdiff_t wide = kind == BY_LANE ? padded : 1; /* from an element of A to the next */
-    ptrdiff_t a_row[TC_MAX_ROWS], c_row[TC_MAX_ROWS];
+    ptrdiff_t a_row[TC_MAX_ROWS], c_row[TC_MAX_ROWS], b_at[MOST_K];
     void *const a = new_numbers(bytes, count * rows * k * wide + 1);
     void *const b = new_numbers(bytes, count * k * padded + 1);
     void *const bias = new_numbers(bytes, start == BIAS_BY_ROW ? rows : padded);
@@ -76,6 +79,9 @@ static void check_tile(const struct tc_kernels *kernels, int width, int rows, in
     for (ptrdiff_t i = 0; i < (rows + 1) * PITCH; i++) {
         put(bytes, before, i, get(bytes, c, i));
     }
+    for (int i = 0; i < k; i++) {
+        b_at[i] = (i * 3 + 1) % k * padded;
+    }
     for (size_t i = 0; i < sizeof mask; i++) {
         mask[i] = (unsigned char)random_below(256);
     }
@@ -92,6 +98,7 @@ static void check_tile(const struct tc_kernels *kernels, int width, int rows, in
         .b = b,
         .b_k = padded,
         .b_tap = {taps[1] * taps[2] * k * padded, taps[2] * k * padded, k * padded},
+        .b_at = kind == LISTED ? b_at : NULL,
         .bias = start == BIAS || start == BIAS_BY_ROW ? bias : NULL,
         .bias_by_row = start == BIAS_BY_ROW,
         .add = start == ADD,
@@ -181,6 +188,8 @@ static void check_tiles(const struct tc_kernels *kernels)
                            MASKED_FINITE);
                 check_tile(kernels, width, rows, lanes, 1 + odd % 4, taps[odd % 2], odd % 4,
                            BY_LANE);
+                check_tile(kernels, width, rows, lanes, 1 + odd % MOST_K, taps[odd % 2], odd % 4,
+                           LISTED);
                 for (int zip = 2; zip <= 4 && rows % zip == 0; zip *= 2) {
                     check_zipped_tile(kernels, width, rows, lanes, odd % 4, zip);
                 }
