@@ -98,8 +98,9 @@ static enum tc_code book_scratch(struct tc_plan *plan, struct tc_status *status)
     return TC_OK;
 }
 
-enum tc_code tc_plan_make(struct tc_plan *plan, const struct tc_order *order,
-                          struct tc_status *status)
+/* A plan for one engine, or the best. */
+static enum tc_code make(struct tc_plan *plan, const struct tc_order *order, const char *engine,
+                         bool ahead, struct tc_status *status)
 {
     struct tc_job *const job = &plan->job;
     *plan = (struct tc_plan){
@@ -111,25 +112,45 @@ enum tc_code tc_plan_make(struct tc_plan *plan, const struct tc_order *order,
                 .w = order->w,
                 .b = order->b,
                 .activation = order->activation,
-                .macs = nominal_macs(order->problem),
-                .ahead = order->ahead,
+                .ahead = ahead,
                 .watch = order->watch},
     };
+    if (engine == NULL && !order->ahead) {
+        tc_lattice_trim(&plan->problem, &job->w);
+    }
+    job->macs = nominal_macs(&plan->problem);
     const double worth = 1 + job->macs / THREAD_MACS;
     job->threads = worth < order->threads ? (int)worth : order->threads;
     tc_lattice_skip(&plan->problem, &job->x);
     tc_lattice_init(&job->lattice, &plan->problem);
-    if (choose_kernels(job, order->isa, status) || choose_engine(plan, order->engine, status)) {
+    if (choose_kernels(job, order->isa, status) || choose_engine(plan, engine, status)) {
         return status->code;
     }
     return book_scratch(plan, status);
 }
 
-bool tc_plan_is_possible(const struct tc_order *order)
+/* The same with an engine kept, whose weights may be packed. */
+static enum tc_code make_again(struct tc_plan *plan, const struct tc_order *order,
+                               struct tc_status *status)
 {
-    struct tc_plan plan;
-    struct tc_status status;
-    return tc_plan_make(&plan, order, &status) == TC_OK;
+    struct tc_order fresh = *order;
+    fresh.ahead = false;
+    if (order->engine == NULL && make(plan, &fresh, NULL, true, status) == TC_OK &&
+        plan->job.packed_bytes == 0) {
+        plan->job.ahead = false;
+        return TC_OK;
+    }
+    if (make(plan, order, order->kept, order->ahead, status) == TC_OK) {
+        return TC_OK;
+    }
+    return make(plan, &fresh, NULL, false, status);
+}
+
+enum tc_code tc_plan_make(struct tc_plan *plan, const struct tc_order *order,
+                          struct tc_status *status)
+{
+    return order->kept ? make_again(plan, order, status)
+                       : make(plan, order, order->engine, order->ahead, status);
 }
 
 void tc_plan_pack(const struct tc_plan *plan, void *packed)

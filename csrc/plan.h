@@ -18,9 +18,10 @@ struct tc_order {
     struct tc_bias b;
     struct tc_activation activation; /* of the outputs of a forward operation */
     const char *isa, *engine;        /* NULL: the best */
-    int threads;                     /* at most so many */
-    bool ahead;                      /* the weights will come packed by tc_plan_pack */
-    struct tc_watch *watch;          /* ends tc_plan_run early; may be NULL */
+    const char *kept;       /* the engine of an earlier plan for the same weights, or NULL */
+    int threads;            /* at most so many */
+    bool ahead;             /* the weights will come packed by tc_plan_pack */
+    struct tc_watch *watch; /* ends tc_plan_run early; may be NULL */
 };
 
 struct tc_plan {
@@ -31,12 +32,15 @@ struct tc_plan {
     ptrdiff_t scratch_bytes;              /* for tc_plan_run, TC_ALIGN-aligned */
 };
 
-/* The plan refers to itself: it stays where it is. */
+/* Unless an engine was asked for or the weights are packed ahead, the kernel elements that meet
+ * nothing but padding are left out. With an engine kept, the best one is taken if it reads the
+ * weights as they lie, unless one was asked for; else the one that was kept; and if that refuses
+ * these strides, the best, which packs the weights anew. plan->job.ahead says whether the weights
+ * that were packed ahead are the ones to be used.
+ *
+ * The plan refers to itself: it stays where it is. */
 enum tc_code tc_plan_make(struct tc_plan *plan, const struct tc_order *order,
                           struct tc_status *status);
-
-/* Whether a plan can be made from the order. */
-bool tc_plan_is_possible(const struct tc_order *order);
 
 /* Packs the weights into plan->job.packed_bytes bytes; if those are 0, there is nothing to
  * pack and the weights are read as they lie at every run. */

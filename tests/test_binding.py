@@ -400,6 +400,23 @@ def test_a_plan_that_packs_nothing_chooses_for_each_image(rng):
         np.testing.assert_allclose(asked(x), result, rtol=0, atol=1e-4)
 
 
+def test_a_plan_leaves_packed_weights_for_an_engine_that_needs_none(rng):
+    weight = rng.standard_normal((64, 3, 3, 3), np.float32)
+    plan = tconv.plan("conv2d", weight, padding=1)
+    asked = tconv.plan("conv2d", weight, engine="gather", padding=1)
+    assert plan.engine == "gather"
+    for size, engine in ((5, "gather"), (64, "planes")):
+        x = rng.standard_normal((2, 3, size, size), np.float32)
+        assert plan.explain(x.shape).engine == engine
+        assert asked.explain(x.shape).engine == "gather"
+        result = tconv.conv2d(x, weight, padding=1)
+        np.testing.assert_array_equal(plan(x), result)
+        np.testing.assert_array_equal(
+            plan(x.transpose(0, 1, 3, 2).copy().transpose(0, 1, 3, 2)), result
+        )
+        np.testing.assert_array_equal(asked(x), result)
+
+
 def test_plans_explain_whole_kernels():
     """They pack them for images of every size: also what an image of one pixel does not reach."""
     weight = np.ones((16, 4, 3, 3), "f")

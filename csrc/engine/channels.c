@@ -412,7 +412,6 @@ static void describe(const struct tc_job *job, struct tc_status *text)
 const struct tc_engine tc_engine_channels = {
     .name = "channels",
     .contractions = TC_DOES_LARGE | TC_DOES_SMALL,
-    .by_strides = true,
     .accept = accept,
     .pack = pack,
     .run = run,

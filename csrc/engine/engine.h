@@ -50,7 +50,6 @@ struct tc_job {
 struct tc_engine {
     const char *name;
     unsigned contractions; /* those that it can do, a bit each */
-    bool by_strides;       /* there are strides of x and y that it refuses */
     /* Books the job and returns NULL, or returns why not. */
     const char *(*accept)(struct tc_job *job);
     /* Packs the weights into packed_bytes, if those are not 0: then they are read as they lie. */

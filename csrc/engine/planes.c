@@ -497,7 +497,6 @@ static void describe(const struct tc_job *job, struct tc_status *text)
 const struct tc_engine tc_engine_planes = {
     .name = "planes",
     .contractions = TC_DOES_SMALL,
-    .by_strides = true,
     .accept = accept,
     .run = run,
     .describe = describe,

@@ -27,6 +27,7 @@ static const char *const names_of_args[ARG_COUNT] = {
     [ARG_DTYPE] = "dtype",
     [ARG_ISA] = "isa",
     [ARG_ENGINE] = "engine",
+    [ARG_KEPT] = "kept",
     [ARG_LAYOUT] = "layout",
     [ARG_ACTIVATION] = "activation",
     [ARG_PADDING_MODE] = "padding_mode",

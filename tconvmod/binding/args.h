@@ -34,6 +34,7 @@ enum arg {
     ARG_DTYPE,
     ARG_ISA,
     ARG_ENGINE,
+    ARG_KEPT,
     ARG_LAYOUT,
     ARG_ACTIVATION,
     ARG_PADDING_MODE,

@@ -10,8 +10,9 @@ static const enum arg explain_args[] = {
     ARG_BIAS,   ARG_STRIDE,      ARG_PADDING,      ARG_OUTPUT_PADDING,
     ARG_GROUPS, ARG_DILATION,    ARG_OUTPUT_SIZE,  ARG_LAYOUT,
     ARG_ISA,    ARG_ENGINE,      ARG_THREADS,      ARG_PADDING_MODE,
+    ARG_KEPT,
 };
-static const struct signature explain_signature = {"explain", explain_args, 16, 4, 3};
+static const struct signature explain_signature = {"explain", explain_args, 17, 4, 3};
 
 /* Adds to the dict; takes over the reference. */
 static int put(PyObject *dict, const char *key, PyObject *value)
@@ -140,7 +141,7 @@ static struct tc_weight contiguous_weight(const struct tc_problem *problem,
 PyObject *explain(PyObject *module, PyObject *const *args, Py_ssize_t given, PyObject *keywords)
 {
     const struct module_state *const state = state_of(module);
-    const char *const name = explain_signature.name, *isa, *engine;
+    const char *const name = explain_signature.name, *isa, *engine, *kept;
     PyObject *slots[ARG_COUNT];
     struct tc_problem problem;
     struct tc_values weight;
@@ -151,7 +152,8 @@ PyObject *explain(PyObject *module, PyObject *const *args, Py_ssize_t given, PyO
         read_problem(name, slots, &problem, &weight) ||
         read_threads(name, slots[ARG_THREADS], &threads) ||
         read_string(name, "isa", slots[ARG_ISA], &isa) ||
-        read_string(name, "engine", slots[ARG_ENGINE], &engine)) {
+        read_string(name, "engine", slots[ARG_ENGINE], &engine) ||
+        read_string(name, "kept", slots[ARG_KEPT], &kept)) {
         return NULL;
     }
     struct tc_problem computed = computed_problem(&problem);
@@ -164,11 +166,10 @@ PyObject *explain(PyObject *module, PyObject *const *args, Py_ssize_t given, PyO
         .y = tc_contiguous_image(problem.co, problem.o, problem.y_last),
         .isa = isa ? isa : state->isa,
         .engine = engine,
+        .kept = kept,
         .threads = threads ? threads : default_threads(),
+        .ahead = kept != NULL,
     };
-    if (engine == NULL) { /* plans name theirs, and have packed whole kernels */
-        tc_lattice_trim(&computed, &order.w);
-    }
     if (tc_plan_make(&plan, &order, &status)) {
         raise_status(name, &status);
         return NULL;

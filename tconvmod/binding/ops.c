@@ -180,7 +180,7 @@ int compute(struct module_state *state, const char *function, const struct tc_or
     if (scratch_take(state, &scratch, plan.scratch_bytes)) {
         return -1;
     }
-    plan.job.packed = packed;
+    plan.job.packed = plan.job.ahead ? packed : NULL;
     int failed = 0;
     if (plan.job.macs < GIL_MACS) {
         tc_plan_run(&plan, scratch.data);
@@ -350,7 +350,6 @@ PyObject *run_op(PyObject *module, const struct signature *signature, PyObject *
         .threads = threads,
     };
     set_views(&order, &arrays, y);
-    tc_lattice_trim(&problem, &order.w);
     if (PyArray_SIZE(y) > 0 && compute(state, name, &order, NULL)) {
         goto done;
     }

@@ -17,8 +17,7 @@ typedef struct {
     PyArrayObject *bias;       /* a copy */
     PyArrayObject *weight;     /* a copy */
     struct block packed; /* the weights in the engine's order, unless it reads them as they lie */
-    bool binds;          /* calls keep the engine: it was asked for, or has packed the weights */
-    bool by_strides;     /* the engine refuses some strides: another one has to do */
+    bool asked;          /* for the engine */
     PyObject *options;   /* as they were given, a dict */
     const char *isa, *engine; /* the choices, for the smallest image */
     struct tc_activation activation;
@@ -32,13 +31,10 @@ static const enum arg call_args[] = {ARG_INPUT, ARG_OUTPUT_SIZE, ARG_OUT, ARG_AC
                                      ARG_THREADS};
 static const struct signature call_signature = {"Plan", call_args, 5, 1, 1};
 
-/* Where the engine refuses the arrays' strides, another one packs the weights for this call. */
-static void follow_strides(const plan_object *self, struct tc_order *order)
+/* The engine that calls fall back on: it was asked for, or has packed the weights; else NULL. */
+static const char *kept_engine(const plan_object *self)
 {
-    if (self->by_strides && !tc_plan_is_possible(order)) {
-        order->engine = NULL;
-        order->ahead = false;
-    }
+    return self->asked || self->packed.data ? self->engine : NULL;
 }
 
 static struct tc_order order_of(const plan_object *self, const struct tc_problem *problem,
@@ -51,7 +47,8 @@ static struct tc_order order_of(const plan_object *self, const struct tc_problem
         .b = bias_of(self->bias),
         .y = image_of(y, problem, problem->y_last),
         .isa = self->isa,
-        .engine = self->binds ? self->engine : NULL,
+        .engine = self->asked ? self->engine : NULL,
+        .kept = kept_engine(self),
         .ahead = self->packed.data != NULL,
     };
 }
@@ -117,11 +114,7 @@ static PyObject *call_plan(PyObject *object, PyObject *const *args, size_t flags
     order.cpu = &state->cpu;
     order.activation = activation_in_store(&out, self->activation);
     order.threads = threads;
-    follow_strides(self, &order);
-    if (!self->binds) { /* as a call of the function */
-        tc_lattice_trim(&problem, &order.w);
-    }
-    if (problem.n > 0 && compute(state, name, &order, order.ahead ? self->packed.data : NULL)) {
+    if (problem.n > 0 && compute(state, name, &order, self->packed.data)) {
         goto done;
     }
     result = finish(state, &out, &self->activation, y);
@@ -170,10 +163,9 @@ static int prepare(plan_object *self, const struct module_state *state, PyArrayO
     if (tc_plan_make(&plan, &order, &status)) {
         return raise_status("plan", &status);
     }
-    self->binds = self->engine != NULL || plan.job.packed_bytes > 0;
+    self->asked = self->engine != NULL;
     self->engine = plan.engine->name;
     self->isa = plan.job.kernels->isa;
-    self->by_strides = plan.engine->by_strides;
     if (plan.job.packed_bytes == 0 || goes_by_parts(&self->problem)) {
         return 0;
     }
@@ -368,9 +360,8 @@ static PyObject *explained_options(const plan_object *self, PyObject *more)
     if (options == NULL) {
         return NULL;
     }
-    PyObject *const own =
-        Py_BuildValue("{s:z,s:s,s:O}", "engine", self->binds ? self->engine : NULL, "isa",
-                      self->isa, "bias", self->bias ? Py_True : Py_False);
+    PyObject *const own = Py_BuildValue("{s:z,s:s,s:O}", "kept", kept_engine(self), "isa",
+                                        self->isa, "bias", self->bias ? Py_True : Py_False);
     const int failed = own == NULL || PyDict_Update(options, own) ||
                        (PyDict_GetItemString(options, "activation") &&
                         PyDict_DelItemString(options, "activation")) ||
@@ -420,8 +411,8 @@ static PyGetSetDef plan_getset[] = {
     {"problem", problem_of, NULL, PyDoc_STR("The problem string, without the input's part."), NULL},
     {"engine", engine_of, NULL,
      PyDoc_STR(
-         "The engine chosen for the weights. Calls keep it if it has packed them or was asked "
-         "for; `explain` names that of a call."),
+         "The engine chosen for the weights. Unless it was asked for, a call may take another one "
+         "that reads them as they lie; `explain` names that of a call."),
      NULL},
     {"isa", isa_of, NULL, PyDoc_STR("The instruction set that its kernels use."), NULL},
     {NULL, NULL, NULL, NULL, NULL},

@@ -253,7 +253,8 @@ def explain(
         The arrays' dtype, such as ``"float32"``.
     **options
         As for the operation (``stride``, ``padding``, ``layout`` ...; ``bias`` is True or
-        False), and ``isa`` and ``engine`` as for `tconv.plan`.
+        False), and ``isa`` and ``engine`` as for `tconv.plan`; ``kept`` is the engine of a plan
+        that makes the call.
 
     Returns
     -------

@@ -43,7 +43,6 @@ static void is_refused(const struct tc_order *order, const char *text)
     struct tc_status status = {.text = ""};
     check(tc_plan_make(&plan, order, &status) == TC_VALUE, "is refused", text);
     check(strstr(status.text, text) != NULL, status.text, text);
-    check(!tc_plan_is_possible(order), "is impossible", text);
 }
 
 int main(void)
@@ -61,8 +60,16 @@ int main(void)
     order.engine = "wgrad";
     is_refused(&order, "engine 'wgrad' cannot do this: it is for other operations");
     order.engine = NULL;
-    check(tc_plan_is_possible(&order), "is possible", "plan");
     check(tc_plan_make(&plan, &order, &status) == TC_OK, status.text, "plan");
+    order.kept = "gather", order.ahead = true;
+    check(tc_plan_make(&plan, &order, &status) == TC_OK, status.text, "kept");
+    check(strcmp(plan.engine->name, "lines") == 0 && !plan.job.ahead, "as they lie", "kept");
+    order.engine = "gather";
+    check(tc_plan_make(&plan, &order, &status) == TC_OK, status.text, "asked for");
+    check(strcmp(plan.engine->name, "gather") == 0 && plan.job.ahead, "packed ahead", "asked for");
+    order.engine = order.kept = "channels";
+    check(tc_plan_make(&plan, &order, &status) == TC_OK, status.text, "refused");
+    check(strcmp(plan.engine->name, "lines") == 0 && !plan.job.ahead, "another one", "refused");
     plan.engine->describe(&plan.job, &text);
     check(strlen(text.text) > 0, "describes itself", plan.engine->name);
     return report();
