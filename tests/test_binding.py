@@ -417,6 +417,15 @@ def test_a_plan_leaves_packed_weights_for_an_engine_that_needs_none(rng):
         np.testing.assert_array_equal(asked(x), result)
 
 
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_a_plan_of_points_knows_where_channels_lie(layout):
+    """In an image of one pixel they would lie side by side in any layout."""
+    shape = (1, 64, 14, 14) if layout == "NCHW" else (1, 14, 14, 64)
+    plan = tconv.plan("conv2d", np.ones((128, 64, 1, 1), np.float32), layout=layout)
+    function = tconv.explain("conv2d", shape, (128, 64, 1, 1), layout=layout)
+    assert plan.engine == function.engine == ("mirror" if layout == "NCHW" else "gather")
+
+
 def test_plans_explain_whole_kernels():
     """They pack them for images of every size: also what an image of one pixel does not reach."""
     weight = np.ones((16, 4, 3, 3), "f")

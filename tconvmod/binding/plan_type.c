@@ -134,6 +134,18 @@ static const enum arg plan_args[] = {
 };
 static const struct signature plan_signature = {"plan", plan_args, 15, 3, 2};
 
+/* The strides of images longer than the smallest: in that of a single pixel channels would lie side
+ * by side in any layout. */
+static struct tc_image larger_image(ptrdiff_t channels, const ptrdiff_t smallest[TC_SPATIAL],
+                                    int last)
+{
+    ptrdiff_t length[TC_SPATIAL];
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        length[a] = smallest[a] + 1;
+    }
+    return tc_contiguous_image(channels, length, last);
+}
+
 /* Chooses the engine, keeps copies of the weights and packs them. */
 static int prepare(plan_object *self, const struct module_state *state, PyArrayObject *weight,
                    PyArrayObject *bias)
@@ -151,10 +163,10 @@ static int prepare(plan_object *self, const struct module_state *state, PyArrayO
     const struct tc_order order = {
         .problem = &problem,
         .cpu = &state->cpu,
-        .x = tc_contiguous_image(self->problem.ci, self->problem.i, self->problem.x_last),
+        .x = larger_image(self->problem.ci, self->problem.i, self->problem.x_last),
         .w = weight_of(weight, &self->problem),
         .b = bias_of(bias),
-        .y = tc_contiguous_image(self->problem.co, self->problem.o, self->problem.y_last),
+        .y = larger_image(self->problem.co, self->problem.o, self->problem.y_last),
         .isa = self->isa ? self->isa : state->isa,
         .engine = self->engine,
         .threads = 1,
