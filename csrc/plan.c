@@ -129,16 +129,29 @@ static enum tc_code make(struct tc_plan *plan, const struct tc_order *order, con
     return book_scratch(plan, status);
 }
 
+/* Whether the weights that the kept engine has packed are those that this plan needs. */
+static bool fits_packed(const struct tc_plan *plan, const struct tc_order *order)
+{
+    bool whole = true; /* nothing of the kernel was left out */
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        whole = whole && plan->problem.k[a] == order->problem->k[a];
+    }
+    return whole && strcmp(plan->engine->name, order->kept) == 0;
+}
+
 /* The same with an engine kept, whose weights may be packed. */
 static enum tc_code make_again(struct tc_plan *plan, const struct tc_order *order,
                                struct tc_status *status)
 {
     struct tc_order fresh = *order;
     fresh.ahead = false;
-    if (order->engine == NULL && make(plan, &fresh, NULL, true, status) == TC_OK &&
-        plan->job.packed_bytes == 0) {
-        plan->job.ahead = false;
-        return TC_OK;
+    if (order->engine == NULL && make(plan, &fresh, NULL, true, status) == TC_OK) {
+        if (fits_packed(plan, order)) {
+            return TC_OK;
+        }
+        if (plan->job.packed_bytes == 0 || tc_is_depthwise(&plan->problem)) {
+            return make(plan, &fresh, NULL, false, status);
+        }
     }
     if (make(plan, order, order->kept, order->ahead, status) == TC_OK) {
         return TC_OK;

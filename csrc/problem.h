@@ -141,4 +141,9 @@ static inline ptrdiff_t tc_group_co(const struct tc_problem *problem)
     return problem->co / problem->g;
 }
 
+static inline bool tc_is_depthwise(const struct tc_problem *problem)
+{
+    return problem->g > 1 && problem->ci == problem->g && problem->co == problem->g;
+}
+
 #endif

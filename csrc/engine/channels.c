@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* channels: depthwise layers whose channels lie side by side, in x and in y: lanes are channels.
+/* channels: depthwise layers: lanes are channels.
  *
  * A channel meets a weight of its own for each tap, so a vector of outputs is a sum of vectors of
  * inputs times vectors of weights, and no lane is ever shifted. The kernel `lines_by_lane` takes up
@@ -7,8 +7,10 @@
  * column that meet it.
  *
  *     for block (image, depth, some lines of the grid, some channels: a task)
+ *       transpose its inputs, unless their channels lie side by side
  *       for phase, for strip of up to 7 lines, for run of the width
  *         the kernel, over the pixels of the run
+ *       transpose its outputs, unless theirs do
  *
  * Along the width, the same taps reach all outputs of a run; along the height, lines of inputs that
  * lie in the padding are left out.
@@ -27,7 +29,11 @@
 
 enum {
     WEIGHT_BYTES = 256 << 10, /* of a task's channels, if a few vectors do not need more */
-    TASK_BYTES = 128 << 10,   /* outputs of a task, about */
+    TASK_BYTES = 128 << 10,   /* outputs of a task, about, */
+    COPY_BYTES = 128 << 10,   /* and its inputs, if they are transposed */
+    SHORT_LINE = 15,          /* outputs, or inputs, */
+    LONG_LINE = 128,          /* of lines that are worth a transposition; */
+    LONG_KERNEL = 7,          /* at stride 1 with so many taps */
     ALIAS_LINES = 9           /* that meet in one set of the first cache: its room, about */
 };
 
@@ -42,13 +48,19 @@ struct layout {
     ptrdiff_t common[TC_SPATIAL]; /* taps that come first */
     ptrdiff_t pitch;              /* of the weights, from a kernel element to the next */
     ptrdiff_t span, rows;         /* channels and lines of the grid of a task, at most */
-    ptrdiff_t spans, bands, d;    /* tasks along these two, and along the depth */
-    ptrdiff_t table_bytes;
+    ptrdiff_t spans, bands, d;    /* tasks along these two, and along the depth: each or all */
+    bool copies, buffers;         /* channels do not lie side by side in x, and in y */
+    ptrdiff_t planes;             /* of inputs that are copied at once, */
+    ptrdiff_t x_line, x_plane;    /* of the copy, */
+    ptrdiff_t y_line;             /* and of the buffer */
+    ptrdiff_t copy_bytes, buffer_bytes, table_bytes;
 };
 
 struct state {
     const struct tc_job *job;
     const struct layout *layout;
+    struct tc_image x, y;     /* the job's, or the copy and the buffer; */
+    ptrdiff_t x_from, y_from; /* from their beginning to the task's first channel at position 0 */
     ptrdiff_t n;
     struct tc_range channels;
     struct tc_phase phase[TC_SPATIAL];
@@ -67,17 +79,43 @@ struct state {
 
 /* ---- booking ---- */
 
+/* Whether transposing the inputs and outputs takes less than what other engines do instead: lines
+ * splits inputs by the stride, element by element if that is above 2, leaves most lanes of a short
+ * line empty, and takes lines of an even kernel one at a time; weave and direct write each phase by
+ * itself, but direct does well where all phases have as many taps, and best where they have one. */
+static bool pays(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    const bool small = p->operation->contraction == TC_SMALL_FROM_LARGE;
+    const ptrdiff_t step = p->s[TC_W], kernel = p->k[TC_W], in = p->i[TC_W], out = p->o[TC_W];
+    if (p->g < job->kernels->lanes) {
+        return false;
+    }
+    if (small && step > 1) {
+        return step > 2 || out < SHORT_LINE;
+    }
+    if (!small && (p->s[TC_D] > 1 || p->s[TC_H] > 1 || step > 1)) {
+        const bool in_line = p->i[TC_D] * p->i[TC_H] == 1;
+        const bool even = kernel % step == 0;
+        return in < (kernel == step ? SHORT_LINE / 2
+                     : even         ? SHORT_LINE
+                                    : LONG_LINE) ||
+               (!even && !in_line);
+    }
+    return out < 3 * SHORT_LINE / 2 && (kernel == 4 || kernel >= LONG_KERNEL);
+}
+
 static const char *refuse(const struct tc_job *job)
 {
     const struct tc_problem *const problem = job->problem;
-    if (problem->g == 1 || tc_group_ci(problem) != 1 || tc_group_co(problem) != 1) {
+    if (!tc_is_depthwise(problem)) {
         return "it is for depthwise layers";
-    }
-    if (job->x.c != 1 || job->y.c != 1) {
-        return "channels do not lie side by side";
     }
     if (!job->forced && 4 * problem->g < job->kernels->lanes) {
         return "the channels are too few for lanes";
+    }
+    if (!job->forced && (job->x.c != 1 || job->y.c != 1) && !pays(job)) {
+        return "transposing what does not lie channel by channel would take longer";
     }
     return NULL;
 }
@@ -108,6 +146,31 @@ static ptrdiff_t table_bytes(const struct tc_job *job)
     return fits ? taps : PTRDIFF_MAX / 2;
 }
 
+/* Planes of inputs that a depth of outputs meets, at most, those between them included. */
+static ptrdiff_t planes_met(const struct tc_axis *depth)
+{
+    return tc_max(tc_min(depth->in, tc_range_length(tc_lattice_offsets(depth))), 1);
+}
+
+/* Lays out the copy and the buffer of a task, which takes fewer lines if the copy is too long. */
+static void set_copies(struct layout *layout, const struct tc_job *job)
+{
+    const struct tc_axis *const height = &job->lattice.axis[TC_H];
+    const struct tc_axis *const width = &job->lattice.axis[TC_W];
+    const ptrdiff_t bytes = job->kernels->bytes;
+    const ptrdiff_t reach = tc_range_length(tc_lattice_offsets(height));
+    layout->x_line = tc_odd_lines(job->kernels, width->in * layout->span);
+    layout->y_line = tc_odd_lines(job->kernels, width->out * layout->span);
+    do {
+        const ptrdiff_t met = height->in_step * (layout->rows - 1) + reach;
+        layout->x_plane = layout->x_line * tc_min(height->in, met);
+        layout->copy_bytes = layout->copies ? layout->x_plane * layout->planes * bytes : 0;
+    } while (layout->copy_bytes > COPY_BYTES && layout->rows > 1 &&
+             (layout->rows = tc_ceil_div(layout->rows, 2)));
+    const ptrdiff_t lines = layout->rows * height->out_step;
+    layout->buffer_bytes = layout->buffers ? layout->y_line * lines * bytes : 0;
+}
+
 static struct layout layout_of(const struct tc_job *job)
 {
     const struct tc_problem *const problem = job->problem;
@@ -119,8 +182,22 @@ static struct layout layout_of(const struct tc_job *job)
         layout.common[a] = direct ? tc_cells_of(problem, a).common : problem->k[a];
     }
     layout.pitch = tc_odd_lines(job->kernels, problem->g);
+    layout.d = axis[TC_D].out;
+    layout.copies = job->x.c != 1;
+    layout.buffers = job->y.c != 1;
     const ptrdiff_t fit = WEIGHT_BYTES / bytes / volume(job) / lanes * lanes;
     layout.span = tc_min(tc_max(fit, 4 * lanes), problem->g);
+    if (layout.copies) {
+        const ptrdiff_t plane = axis[TC_H].in * axis[TC_W].in, fits = COPY_BYTES / bytes / lanes;
+        const bool all = axis[TC_D].in <= fits / tc_max(plane, 1);
+        layout.d = all ? 1 : axis[TC_D].out;
+        layout.planes = all ? tc_max(axis[TC_D].in, 1) : planes_met(&axis[TC_D]);
+        const ptrdiff_t pixels = plane * layout.planes;
+        const ptrdiff_t tasks = tc_max(2 * job->threads / tc_max(problem->n, 1), 1);
+        layout.span = tc_min(COPY_BYTES / bytes / tc_max(pixels, 1), layout.span);
+        layout.span = tc_min(layout.span, tc_ceil_div(problem->g, tasks));
+        layout.span = tc_max(layout.span / lanes * lanes, lanes);
+    }
     layout.spans = tc_ceil_div(problem->g, layout.span);
     layout.span = tc_round_up(tc_ceil_div(problem->g, layout.spans), lanes);
     layout.spans = tc_ceil_div(problem->g, layout.span);
@@ -128,8 +205,8 @@ static struct layout layout_of(const struct tc_job *job)
     const ptrdiff_t line = tc_max(axis[TC_W].out * axis[TC_H].out_step * layout.span * bytes, 1);
     layout.rows = tc_round_up(tc_max(TASK_BYTES / line, 1), TC_MAX_LINES);
     layout.rows = tc_max(tc_min(layout.rows, grid), 1);
+    set_copies(&layout, job);
     layout.bands = tc_max(tc_ceil_div(grid, layout.rows), 1);
-    layout.d = axis[TC_D].out;
     layout.table_bytes = table_bytes(job);
     return layout;
 }
@@ -144,7 +221,8 @@ static const char *accept(struct tc_job *job)
     const ptrdiff_t bytes = job->kernels->bytes;
     const bool fits = tc_mul(layout.pitch * bytes, volume(job), &job->packed_bytes);
     job->packed_bytes = fits ? job->packed_bytes : PTRDIFF_MAX / 2;
-    job->thread_bytes = tc_round_up(layout.span * bytes + layout.table_bytes, TC_ALIGN);
+    job->thread_bytes = layout.copy_bytes + layout.buffer_bytes +
+                        tc_round_up(layout.span * bytes + layout.table_bytes, TC_ALIGN);
     job->shared_bytes = 0;
     job->tasks = job->problem->n * layout.spans * layout.d * layout.bands;
     return NULL;
@@ -211,7 +289,7 @@ static void list_taps(const struct state *s, struct tc_range range, ptrdiff_t sh
     const ptrdiff_t count = tc_range_length(range);
     const ptrdiff_t common = tc_clamp(s->layout->common[TC_W] - range.begin, 0, count);
     for (ptrdiff_t j = range.begin; j < range.end; j++) {
-        s->tap[j - range.begin].x = (taps->offset + j * taps->step) * s->job->x.axis[TC_W];
+        s->tap[j - range.begin].x = (taps->offset + j * taps->step) * s->x.axis[TC_W];
     }
     for (ptrdiff_t m = 0; m < sheets; m++) {
         s->sheet_taps[m] =
@@ -223,7 +301,7 @@ static void list_taps(const struct state *s, struct tc_range range, ptrdiff_t sh
 static void list_lines(const struct state *s, ptrdiff_t kd, ptrdiff_t kh, ptrdiff_t count,
                        ptrdiff_t *x_line)
 {
-    const struct tc_image *const x = &s->job->x;
+    const struct tc_image *const x = &s->x;
     const struct tc_axis *const axis = s->job->lattice.axis;
     const struct taps *const depth = &s->taps[TC_D], *const height = &s->taps[TC_H];
     const ptrdiff_t step = s->reach > 1 ? 1 : axis[TC_H].in_step;
@@ -276,7 +354,7 @@ static ptrdiff_t list_sheets(const struct state *s)
  * would push each other out of the cache. */
 static ptrdiff_t next_lines(const struct state *s, ptrdiff_t left)
 {
-    const ptrdiff_t pitch = s->job->x.axis[TC_H] * s->job->kernels->bytes;
+    const ptrdiff_t pitch = s->x.axis[TC_H] * s->job->kernels->bytes;
     const ptrdiff_t lines = tc_next_lines(left);
     const ptrdiff_t met = (lines - 1) * kernel_step(s) + s->reach;
     return pitch % TC_ALIAS_BYTES == 0 && met > ALIAS_LINES ? tc_min(lines, 4) : lines;
@@ -287,12 +365,11 @@ static void run_strip(const struct state *s)
 {
     const struct tc_job *const job = s->job;
     const struct layout *const layout = s->layout;
-    const struct tc_image *const x = &job->x, *const y = &job->y;
+    const struct tc_image *const x = &s->x, *const y = &s->y;
     const struct tc_axis *const axis = job->lattice.axis;
     const struct taps *const height = &s->taps[TC_H], *const width = &s->taps[TC_W];
     const ptrdiff_t bytes = job->kernels->bytes, c = s->channels.begin;
-    const ptrdiff_t from = s->n * x->n + c;
-    ptrdiff_t to = s->n * y->n + c + s->phase[TC_W].start * y->axis[TC_W];
+    ptrdiff_t to = s->y_from + s->phase[TC_W].start * y->axis[TC_W];
     to += (s->phase[TC_D].start + axis[TC_D].out_step * s->d) * y->axis[TC_D];
     to += (s->phase[TC_H].start + axis[TC_H].out_step * s->lines.begin) * y->axis[TC_H];
     struct tc_lines lines = {
@@ -319,7 +396,7 @@ static void run_strip(const struct state *s)
         const ptrdiff_t w = (width->k + taps.begin * width->k_step) * layout->pitch + c;
         list_taps(s, taps, lines.sheets);
         lines.channels = run.end - j;
-        lines.x = tc_at(x->data, from + j * lines.x_channel, bytes);
+        lines.x = tc_at(x->data, s->x_from + j * lines.x_channel, bytes);
         lines.w = tc_at(s->weights, w, bytes);
         lines.y = tc_at(y->data, to + j * lines.y_channel, bytes);
         job->kernels->lines_by_lane(&lines);
@@ -358,21 +435,111 @@ static void load_bias(const struct state *s)
     tc_copy(job->kernels, 1, tc_range_length(s->channels), (struct tc_matrix){s->bias, 0, 1}, src);
 }
 
+/* A plane of the task's channels between [channel][h][w] and [h][w][channel], line by line or at
+ * once. */
+static void transpose_plane(const struct state *s, ptrdiff_t lines, ptrdiff_t width,
+                            const struct tc_image *to, void *dst, const struct tc_image *from,
+                            const void *src)
+{
+    const ptrdiff_t bytes = s->job->kernels->bytes;
+    const bool flat =
+        to->axis[TC_H] == width * to->axis[TC_W] && from->axis[TC_H] == width * from->axis[TC_W];
+    const ptrdiff_t pixels = flat ? lines * width : width;
+    for (ptrdiff_t h = 0; h < (flat ? 1 : lines); h++) {
+        const struct tc_matrix a = {tc_at(dst, h * to->axis[TC_H], bytes), to->c, to->axis[TC_W]};
+        const struct tc_matrix b = {tc_at(src, h * from->axis[TC_H], bytes), from->c,
+                                    from->axis[TC_W]};
+        tc_copy(s->job->kernels, tc_range_length(s->channels), pixels, a, b);
+    }
+}
+
+/* Takes the inputs of these depths of outputs and lines of the grid, in place or as a copy. */
+static void take_inputs(struct state *s, struct tc_range od, struct tc_range rows, void *copy)
+{
+    const struct tc_axis *const axis = s->job->lattice.axis;
+    const struct layout *const layout = s->layout;
+    const struct tc_image *const x = &s->job->x;
+    const ptrdiff_t first = s->n * x->n + s->channels.begin * x->c;
+    s->x = *x;
+    s->x_from = first;
+    if (layout->copies) {
+        const ptrdiff_t step = axis[TC_D].out_step;
+        const struct tc_range depths = {od.begin / step, tc_ceil_div(od.end, step)};
+        const struct tc_range d = tc_lattice_inputs(&axis[TC_D], depths);
+        const struct tc_range h = tc_lattice_inputs(&axis[TC_H], rows);
+        s->x = (struct tc_image){copy, 0, 1, {layout->x_plane, layout->x_line, layout->span}};
+        s->x_from = -d.begin * layout->x_plane - h.begin * layout->x_line;
+        for (ptrdiff_t i = d.begin; i < d.end; i++) {
+            const ptrdiff_t from = first + i * x->axis[TC_D] + h.begin * x->axis[TC_H];
+            const ptrdiff_t to = (i - d.begin) * layout->x_plane, bytes = s->job->kernels->bytes;
+            transpose_plane(s, tc_range_length(h), axis[TC_W].in, &s->x, tc_at(copy, to, bytes), x,
+                            tc_at(x->data, from, bytes));
+        }
+    }
+}
+
+/* Takes room for the lines oh of outputs, in place or in a buffer. */
+static void take_outputs(struct state *s, struct tc_range oh, void *buffer)
+{
+    const struct tc_image *const y = &s->job->y;
+    s->y = *y;
+    s->y_from = s->n * y->n + s->channels.begin * y->c;
+    if (s->layout->buffers) {
+        s->y = (struct tc_image){buffer, 0, 1, {0, s->layout->y_line, s->layout->span}};
+        s->y_from = -oh.begin * s->layout->y_line;
+    }
+}
+
+/* Writes them to y, if they are not there yet. */
+static void write_outputs(const struct state *s, ptrdiff_t od, struct tc_range oh)
+{
+    const struct tc_image *const y = &s->job->y;
+    const ptrdiff_t to =
+        s->n * y->n + s->channels.begin * y->c + od * y->axis[TC_D] + oh.begin * y->axis[TC_H];
+    if (s->layout->buffers) {
+        transpose_plane(s, tc_range_length(oh), s->job->lattice.axis[TC_W].out, y,
+                        tc_at(y->data, to, s->job->kernels->bytes), &s->y, s->y.data);
+    }
+}
+
+/* The lines of the grid `rows` at one depth of outputs. */
+static void run_depth(struct state *s, ptrdiff_t od, struct tc_range rows, void *buffer)
+{
+    const struct tc_axis *const axis = s->job->lattice.axis;
+    const struct tc_range oh = {rows.begin * axis[TC_H].out_step,
+                                tc_min(rows.end * axis[TC_H].out_step, axis[TC_H].out)};
+    s->phase[TC_D] = tc_phase_at(&axis[TC_D], od % axis[TC_D].out_step);
+    s->d = od / axis[TC_D].out_step;
+    s->depth = tc_run_at(&axis[TC_D], &s->phase[TC_D], s->d);
+    take_outputs(s, oh, buffer);
+    for (ptrdiff_t h = 0; h < axis[TC_H].phases; h++) {
+        s->phase[TC_H] = tc_phase_at(&axis[TC_H], h);
+        for (ptrdiff_t w = 0; w < axis[TC_W].phases; w++) {
+            s->phase[TC_W] = tc_phase_at(&axis[TC_W], w);
+            run_phase(s, rows);
+        }
+    }
+    write_outputs(s, od, oh);
+}
+
 static void run_task(const void *context, ptrdiff_t task, int thread)
 {
     const struct run *const run = context;
     const struct layout *const layout = &run->layout;
     const struct tc_job *const job = run->job;
     const struct tc_axis *const axis = job->lattice.axis;
-    const ptrdiff_t grid = tc_lattice_points(&axis[TC_H]);
     const ptrdiff_t span = task % layout->spans, rest = task / layout->spans;
-    const struct tc_range rows = tc_share_of(grid, rest % layout->bands, layout->bands);
-    const ptrdiff_t od = rest / layout->bands % layout->d;
+    const struct tc_range rows =
+        tc_share_of(tc_lattice_points(&axis[TC_H]), rest % layout->bands, layout->bands);
+    const struct tc_range od =
+        tc_share_of(axis[TC_D].out, rest / layout->bands % layout->d, layout->d);
     struct state s = {.job = job, .layout = layout, .weights = job->packed};
     s.n = rest / layout->bands / layout->d;
     s.channels.begin = span * layout->span;
     s.channels.end = tc_min(s.channels.begin + layout->span, job->problem->g);
-    s.bias = run->scratch + thread * job->thread_bytes;
+    char *const copy = run->scratch + thread * job->thread_bytes;
+    char *const buffer = copy + layout->copy_bytes;
+    s.bias = buffer + layout->buffer_bytes;
     s.tap = (struct tc_line_tap *)tc_at(s.bias, layout->span, job->kernels->bytes);
     const ptrdiff_t sheets = 2 * job->problem->k[TC_D] * job->problem->k[TC_H];
     s.sheet_taps = (struct tc_sheet_taps *)(s.tap + job->problem->k[TC_W]);
@@ -382,15 +549,9 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
     if (job->problem->bias) {
         load_bias(&s);
     }
-    s.phase[TC_D] = tc_phase_at(&axis[TC_D], od % axis[TC_D].out_step);
-    s.d = od / axis[TC_D].out_step;
-    s.depth = tc_run_at(&axis[TC_D], &s.phase[TC_D], s.d);
-    for (ptrdiff_t h = 0; h < axis[TC_H].phases; h++) {
-        s.phase[TC_H] = tc_phase_at(&axis[TC_H], h);
-        for (ptrdiff_t w = 0; w < axis[TC_W].phases; w++) {
-            s.phase[TC_W] = tc_phase_at(&axis[TC_W], w);
-            run_phase(&s, rows);
-        }
+    take_inputs(&s, od, rows, copy);
+    for (ptrdiff_t d = od.begin; d < od.end; d++) {
+        run_depth(&s, d, rows, buffer);
     }
 }
 

@@ -135,7 +135,7 @@ static bool pays(const struct tc_job *job)
         strided = strided || p->s[a] > 1;
         uneven *= (double)tc_ceil_div(p->k[a], p->s[a]) * (double)p->s[a] / (double)p->k[a];
     }
-    if (p->g > 1 && ci == 1 && co == 1) {
+    if (tc_is_depthwise(p)) {
         return false;
     }
     if (bare) {

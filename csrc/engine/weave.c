@@ -191,7 +191,7 @@ static const char *refuse(const struct tc_job *job)
         longest = tc_max(longest, axis->out_step);
         even = even && axis->kernel % axis->k_step == 0;
     }
-    if (p->g == 1 || tc_group_ci(p) != 1 || tc_group_co(p) != 1) {
+    if (!tc_is_depthwise(p)) {
         return "it is for depthwise layers";
     }
     if (longest == 1) {
