@@ -48,7 +48,7 @@ enum {
     MOST_ROWS = 24,          /* all, if there are no more than this */
     TILE_STEPS = 40,         /* see choose_shape */
     MANY_ROWS = 256,         /* to each input: tasks may copy it more than once */
-    MANY_CHANNELS = 512,     /* in: packing their weights costs more than gather's storing */
+    MANY_CHANNELS = 320,     /* in: packing their weights costs more than gather's storing */
     STEP_CI = 64,            /* input channels packed in one task */
     CHUNK_CI = 32,           /* input channels on a sheet, if */
     CHUNK_ROWS = 48,         /* there are no more rows than this; */
