@@ -28,13 +28,14 @@
 #include <string.h>
 
 enum {
-    WEIGHT_BYTES = 256 << 10, /* of a task's channels, if a few vectors do not need more */
-    TASK_BYTES = 128 << 10,   /* outputs of a task, about, */
-    COPY_BYTES = 128 << 10,   /* and its inputs, if they are transposed */
-    SHORT_LINE = 15,          /* outputs, or inputs, */
-    LONG_LINE = 128,          /* of lines that are worth a transposition; */
-    LONG_KERNEL = 7,          /* at stride 1 with so many taps */
-    ALIAS_LINES = 9           /* that meet in one set of the first cache: its room, about */
+    WEIGHT_BYTES = 256 << 10,    /* of a task's channels, if a few vectors do not need more */
+    TASK_BYTES = 128 << 10,      /* outputs of a task, about; */
+    COPY_BYTES = 128 << 10,      /* or inputs, if they are transposed, */
+    MOST_COPY_BYTES = 512 << 10, /* and one line of the grid needs no more */
+    SHORT_LINE = 15,             /* outputs, or inputs, */
+    LONG_LINE = 128,             /* of lines that are worth a transposition; */
+    LONG_KERNEL = 7,             /* at stride 1 with so many taps */
+    ALIAS_LINES = 9              /* that meet in one set of the first cache: its room, about */
 };
 
 /* The taps of a phase along an axis, in the order of their sums: number i has offset
@@ -79,6 +80,24 @@ struct state {
 
 /* ---- booking ---- */
 
+/* Planes of inputs that a depth of outputs meets, at most, those between them included. */
+static ptrdiff_t planes_met(const struct tc_axis *depth)
+{
+    return tc_max(tc_min(depth->in, tc_range_length(tc_lattice_offsets(depth))), 1);
+}
+
+/* Whether the inputs and outputs of one line of the grid are few enough to be transposed. */
+static bool fits(const struct tc_job *job)
+{
+    const struct tc_axis *const axis = job->lattice.axis;
+    const ptrdiff_t reach = tc_range_length(tc_lattice_offsets(&axis[TC_H]));
+    const double vector = (double)job->kernels->lanes * job->kernels->bytes;
+    const double inputs = (double)axis[TC_W].in * (double)tc_min(axis[TC_H].in, reach) *
+                          (double)planes_met(&axis[TC_D]);
+    const double outputs = (double)axis[TC_W].out * (double)axis[TC_H].out_step;
+    return vector * inputs <= MOST_COPY_BYTES && vector * outputs <= MOST_COPY_BYTES;
+}
+
 /* Whether transposing the inputs and outputs takes less than what other engines do instead: lines
  * splits inputs by the stride, element by element if that is above 2, leaves most lanes of a short
  * line empty, and takes lines of an even kernel one at a time; weave and direct write each phase by
@@ -114,7 +133,7 @@ static const char *refuse(const struct tc_job *job)
     if (!job->forced && 4 * problem->g < job->kernels->lanes) {
         return "the channels are too few for lanes";
     }
-    if (!job->forced && (job->x.c != 1 || job->y.c != 1) && !pays(job)) {
+    if (!job->forced && (job->x.c != 1 || job->y.c != 1) && !(pays(job) && fits(job))) {
         return "transposing what does not lie channel by channel would take longer";
     }
     return NULL;
@@ -146,13 +165,7 @@ static ptrdiff_t table_bytes(const struct tc_job *job)
     return fits ? taps : PTRDIFF_MAX / 2;
 }
 
-/* Planes of inputs that a depth of outputs meets, at most, those between them included. */
-static ptrdiff_t planes_met(const struct tc_axis *depth)
-{
-    return tc_max(tc_min(depth->in, tc_range_length(tc_lattice_offsets(depth))), 1);
-}
-
-/* Lays out the copy and the buffer of a task, which takes fewer lines if the copy is too long. */
+/* Lays out the copy and the buffer of a task, which takes fewer lines if they are too long. */
 static void set_copies(struct layout *layout, const struct tc_job *job)
 {
     const struct tc_axis *const height = &job->lattice.axis[TC_H];
@@ -161,14 +174,37 @@ static void set_copies(struct layout *layout, const struct tc_job *job)
     const ptrdiff_t reach = tc_range_length(tc_lattice_offsets(height));
     layout->x_line = tc_odd_lines(job->kernels, width->in * layout->span);
     layout->y_line = tc_odd_lines(job->kernels, width->out * layout->span);
-    do {
-        const ptrdiff_t met = height->in_step * (layout->rows - 1) + reach;
-        layout->x_plane = layout->x_line * tc_min(height->in, met);
+    while (true) {
+        const ptrdiff_t met = tc_min(height->in, height->in_step * (layout->rows - 1) + reach);
+        const ptrdiff_t lines = layout->rows * height->out_step;
+        layout->x_plane = layout->x_line * met;
         layout->copy_bytes = layout->copies ? layout->x_plane * layout->planes * bytes : 0;
-    } while (layout->copy_bytes > COPY_BYTES && layout->rows > 1 &&
-             (layout->rows = tc_ceil_div(layout->rows, 2)));
-    const ptrdiff_t lines = layout->rows * height->out_step;
-    layout->buffer_bytes = layout->buffers ? layout->y_line * lines * bytes : 0;
+        layout->buffer_bytes = layout->buffers ? layout->y_line * lines * bytes : 0;
+        if (layout->rows == 1 ||
+            (layout->copy_bytes <= COPY_BYTES && layout->buffer_bytes <= MOST_COPY_BYTES)) {
+            return;
+        }
+        layout->rows = tc_ceil_div(layout->rows, 2);
+    }
+}
+
+/* Channels of a task whose inputs or outputs are transposed: so many that both fit, if one
+ * vector does not need more, and that there are tasks for all threads. Takes all depths at once, if
+ * their inputs fit. */
+static void set_span(struct layout *layout, const struct tc_job *job)
+{
+    const struct tc_axis *const axis = job->lattice.axis;
+    const ptrdiff_t plane = tc_max(axis[TC_H].in * axis[TC_W].in, 1), lanes = job->kernels->lanes;
+    const ptrdiff_t most = COPY_BYTES / job->kernels->bytes;
+    const bool all = axis[TC_D].in <= most / lanes / plane;
+    const ptrdiff_t tasks = tc_max(2 * job->threads / tc_max(job->problem->n, 1), 1);
+    layout->d = all ? 1 : axis[TC_D].out;
+    layout->planes = all ? tc_max(axis[TC_D].in, 1) : planes_met(&axis[TC_D]);
+    const ptrdiff_t line = tc_max(axis[TC_W].out * axis[TC_H].out_step, 1);
+    const ptrdiff_t fit =
+        tc_min(most / plane / layout->planes, MOST_COPY_BYTES / job->kernels->bytes / line);
+    layout->span = tc_min(layout->span, tc_min(fit, tc_ceil_div(job->problem->g, tasks)));
+    layout->span = tc_max(layout->span / lanes * lanes, lanes);
 }
 
 static struct layout layout_of(const struct tc_job *job)
@@ -187,16 +223,8 @@ static struct layout layout_of(const struct tc_job *job)
     layout.buffers = job->y.c != 1;
     const ptrdiff_t fit = WEIGHT_BYTES / bytes / volume(job) / lanes * lanes;
     layout.span = tc_min(tc_max(fit, 4 * lanes), problem->g);
-    if (layout.copies) {
-        const ptrdiff_t plane = axis[TC_H].in * axis[TC_W].in, fits = COPY_BYTES / bytes / lanes;
-        const bool all = axis[TC_D].in <= fits / tc_max(plane, 1);
-        layout.d = all ? 1 : axis[TC_D].out;
-        layout.planes = all ? tc_max(axis[TC_D].in, 1) : planes_met(&axis[TC_D]);
-        const ptrdiff_t pixels = plane * layout.planes;
-        const ptrdiff_t tasks = tc_max(2 * job->threads / tc_max(problem->n, 1), 1);
-        layout.span = tc_min(COPY_BYTES / bytes / tc_max(pixels, 1), layout.span);
-        layout.span = tc_min(layout.span, tc_ceil_div(problem->g, tasks));
-        layout.span = tc_max(layout.span / lanes * lanes, lanes);
+    if (layout.copies || layout.buffers) {
+        set_span(&layout, job);
     }
     layout.spans = tc_ceil_div(problem->g, layout.span);
     layout.span = tc_round_up(tc_ceil_div(problem->g, layout.spans), lanes);

@@ -4,17 +4,20 @@
  * A convolution of few input channels into many has little to sum for each output and many outputs
  * to store. Where its lanes are outputs of one line,
  *
- *     y[co][oh][v] = sum over kh, kw, ci of  w[co][ci][kh][kw] * x[ci][s*oh + d*kh - p][s*v + d*kw
- * - p],
+ *     y[co][oh][v] = sum over kh, kw, ci of
+ *         w[co][ci][kh][kw] * x[ci][s*oh + d*kh - p][s*v + d*kw - p],
  *
- * a tile goes to y as it is: nothing is transposed on the way, as gather has to. The weights are
- * read in place, one for all lanes. With s*v + d*kw - p = s*(v + q) + r, where q and r are of the
- * tap alone, the inputs that leave a remainder r of s lie side by side on a sheet, so that a tap is
- * a shift of a line. They are few, and are copied once for all output channels.
+ * a tile goes to y as it is: nothing is transposed on the way, as in gather. A weight is read for
+ * all lanes at once; those of a tile's channels are copied in the order of the taps. With s*v +
+ * d*kw - p = s*(v + q) + r, where q and r are of the tap alone, the inputs that leave a remainder r
+ * of s lie side by side on a sheet, so that a tap is a shift of a line. They are few, and are
+ * copied once for all output channels.
  *
- *     for block of outputs (image, depth, some lines or a piece of one), of some channels (a task)
- *       copy its inputs to the sheet [ci][d][h][remainder][column]
- *       for some output channels, for line of outputs, for tile
+ *     for block of outputs, of some channels (a task)
+ *       copy its inputs to the sheet [n][ci][d][h][remainder][column]
+ *       for some output channels
+ *         copy their weights
+ *         for line of outputs, for tile
  *
  * A line of the sheet has as many zeros around its inputs that every tap finds an element. Where a
  * weight is not finite they must not meet, and the tiles are masked. Along the other axes, taps
@@ -164,7 +167,7 @@ static const char *refuse(const struct tc_job *job)
         sum *= (double)p->k[a];
     }
     if (sum * (double)tc_group_ci(p) > MOST_SUM) {
-        return "the sums are too long to read their weights in place";
+        return "the sums are so long that their weights leave no room in the cache";
     }
     if (inputs * job->kernels->bytes > 4 * SHEET_BYTES) {
         return "the inputs of one line do not fit the cache";
