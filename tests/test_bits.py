@@ -267,6 +267,8 @@ REAL = with_gradients(
         "c2d_n4_ci16_ih40_iw41_co16_k3_s1_p1_g16_f32",
         "c1d_n1_ci2_iw9000_co3_k9_s1_p4_f32",
         "c3d_n1_ci60_id4_ih5_iw6_co7_k3_s1_p1_f64",
+        "c2d_n1_ci3_ih40_iw40_co16_k3_s1_p1_f32",
+        "c2d_n2_ci16_ih20_iw21_co16_k5_s3_p2_g16_f32",
     )
 )
 
