@@ -155,6 +155,12 @@ struct tc_range tc_lattice_inputs(const struct tc_axis *axis, struct tc_range gr
     return inputs;
 }
 
+ptrdiff_t tc_lattice_met(const struct tc_axis *axis, ptrdiff_t size)
+{
+    const ptrdiff_t reach = tc_range_length(tc_lattice_offsets(axis));
+    return tc_min(axis->in, axis->in_step * (size - 1) + reach);
+}
+
 struct tc_range tc_lattice_joined_between(const struct tc_axis *axis, ptrdiff_t k,
                                           struct tc_range in, struct tc_range out)
 {

@@ -67,6 +67,9 @@ struct tc_range tc_lattice_offsets(const struct tc_axis *axis);
 /* A range that holds all inputs which the outputs j in `grid`, of any phase, read. */
 struct tc_range tc_lattice_inputs(const struct tc_axis *axis, struct tc_range grid);
 
+/* The most inputs that `size` points of the grid in a row read, those between them included. */
+ptrdiff_t tc_lattice_met(const struct tc_axis *axis, ptrdiff_t size);
+
 /* Large from small, and the weight from both: the positions v of the small side (x) that kernel
  * element k joins with a position s*v + d*k - p of the large side (y). */
 struct tc_range tc_lattice_joined(const struct tc_axis *axis, ptrdiff_t k);

@@ -149,7 +149,11 @@ static enum tc_code make_again(struct tc_plan *plan, const struct tc_order *orde
         if (fits_packed(plan, order)) {
             return TC_OK;
         }
-        if (plan->job.packed_bytes == 0 || tc_is_depthwise(&plan->problem)) {
+        if (plan->job.packed_bytes == 0) {
+            plan->job.ahead = false;
+            return TC_OK;
+        }
+        if (tc_is_depthwise(&plan->problem)) {
             return make(plan, &fresh, NULL, false, status);
         }
     }

@@ -59,12 +59,7 @@ static ptrdiff_t grid_length(const struct tc_job *job, int g)
 /* The most inputs that `size` grid points in a row read. */
 static ptrdiff_t input_length(const struct tc_job *job, int g, ptrdiff_t size)
 {
-    if (g == 0) {
-        return size;
-    }
-    const struct tc_axis *const axis = &job->lattice.axis[g - 1];
-    const ptrdiff_t reach = tc_range_length(tc_lattice_offsets(axis));
-    return tc_min(axis->in, axis->in_step * (size - 1) + reach);
+    return g == 0 ? size : tc_lattice_met(&job->lattice.axis[g - 1], size);
 }
 
 void tc_blocking_set_size(struct tc_blocking *blocking, int g, ptrdiff_t length, ptrdiff_t size)
@@ -163,6 +158,13 @@ struct tc_image tc_block_input(const struct tc_job *job, const struct tc_block *
     struct tc_image x = job->x;
     x.data = tc_at(x.data, block->group * tc_group_ci(job->problem) * x.c, job->kernels->bytes);
     return x;
+}
+
+void tc_copy_bias(const struct tc_job *job, ptrdiff_t channel, ptrdiff_t count, void *to)
+{
+    const ptrdiff_t from = channel * job->b.c;
+    const struct tc_matrix src = {tc_at(job->b.data, from, job->kernels->bytes), 0, job->b.c};
+    tc_copy(job->kernels, 1, count, (struct tc_matrix){to, 0, 1}, src);
 }
 
 struct tc_image tc_block_copy(const struct tc_job *job, const struct tc_block *block,

@@ -71,6 +71,9 @@ struct tc_steps {
 struct tc_image tc_block_copy(const struct tc_job *job, const struct tc_block *block,
                               struct tc_range ci, struct tc_steps steps, void *copy);
 
+/* Copies the biases of `count` channels from this one on, which there are, side by side. */
+void tc_copy_bias(const struct tc_job *job, ptrdiff_t channel, ptrdiff_t count, void *to);
+
 /* Items [begin, end) of `items` that share number `share` of `shares` owns. */
 static inline struct tc_range tc_share_of(ptrdiff_t items, ptrdiff_t share, ptrdiff_t shares)
 {

@@ -83,16 +83,15 @@ struct state {
 /* Planes of inputs that a depth of outputs meets, at most, those between them included. */
 static ptrdiff_t planes_met(const struct tc_axis *depth)
 {
-    return tc_max(tc_min(depth->in, tc_range_length(tc_lattice_offsets(depth))), 1);
+    return tc_max(tc_lattice_met(depth, 1), 1);
 }
 
 /* Whether the inputs and outputs of one line of the grid are few enough to be transposed. */
 static bool fits(const struct tc_job *job)
 {
     const struct tc_axis *const axis = job->lattice.axis;
-    const ptrdiff_t reach = tc_range_length(tc_lattice_offsets(&axis[TC_H]));
     const double vector = (double)job->kernels->lanes * job->kernels->bytes;
-    const double inputs = (double)axis[TC_W].in * (double)tc_min(axis[TC_H].in, reach) *
+    const double inputs = (double)axis[TC_W].in * (double)tc_lattice_met(&axis[TC_H], 1) *
                           (double)planes_met(&axis[TC_D]);
     const double outputs = (double)axis[TC_W].out * (double)axis[TC_H].out_step;
     return vector * inputs <= MOST_COPY_BYTES && vector * outputs <= MOST_COPY_BYTES;
@@ -171,13 +170,11 @@ static void set_copies(struct layout *layout, const struct tc_job *job)
     const struct tc_axis *const height = &job->lattice.axis[TC_H];
     const struct tc_axis *const width = &job->lattice.axis[TC_W];
     const ptrdiff_t bytes = job->kernels->bytes;
-    const ptrdiff_t reach = tc_range_length(tc_lattice_offsets(height));
     layout->x_line = tc_odd_lines(job->kernels, width->in * layout->span);
     layout->y_line = tc_odd_lines(job->kernels, width->out * layout->span);
     while (true) {
-        const ptrdiff_t met = tc_min(height->in, height->in_step * (layout->rows - 1) + reach);
         const ptrdiff_t lines = layout->rows * height->out_step;
-        layout->x_plane = layout->x_line * met;
+        layout->x_plane = layout->x_line * tc_lattice_met(height, layout->rows);
         layout->copy_bytes = layout->copies ? layout->x_plane * layout->planes * bytes : 0;
         layout->buffer_bytes = layout->buffers ? layout->y_line * lines * bytes : 0;
         if (layout->rows == 1 ||
@@ -454,15 +451,6 @@ struct run {
     char *scratch;
 };
 
-static void load_bias(const struct state *s)
-{
-    const struct tc_job *const job = s->job;
-    const ptrdiff_t bytes = job->kernels->bytes;
-    const struct tc_matrix src = {tc_at(job->b.data, s->channels.begin * job->b.c, bytes), 0,
-                                  job->b.c};
-    tc_copy(job->kernels, 1, tc_range_length(s->channels), (struct tc_matrix){s->bias, 0, 1}, src);
-}
-
 /* A plane of the task's channels between [channel][h][w] and [h][w][channel], line by line or at
  * once. */
 static void transpose_plane(const struct state *s, ptrdiff_t lines, ptrdiff_t width,
@@ -575,7 +563,7 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
     s.x_line = s.w_sheet + sheets;
     s.extra = (bool *)(s.x_line + sheets * MOST_MET);
     if (job->problem->bias) {
-        load_bias(&s);
+        tc_copy_bias(job, s.channels.begin, tc_range_length(s.channels), s.bias);
     }
     take_inputs(&s, od, rows, copy);
     for (ptrdiff_t d = od.begin; d < od.end; d++) {

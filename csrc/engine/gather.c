@@ -457,10 +457,8 @@ static void load_bias(struct state *s)
 {
     const struct tc_job *const job = s->job;
     const ptrdiff_t channel = s->block.group * tc_group_co(job->problem) + s->part.first;
-    const ptrdiff_t bytes = job->kernels->bytes;
-    const struct tc_matrix src = {tc_at(job->b.data, channel * job->b.c, bytes), 0, job->b.c};
     memset(s->bias, 0, (size_t)widest_bytes(job));
-    tc_copy(job->kernels, 1, s->part.lanes, (struct tc_matrix){s->bias, 0, 1}, src);
+    tc_copy_bias(job, channel, s->part.lanes, s->bias);
 }
 
 struct run {

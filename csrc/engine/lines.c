@@ -97,12 +97,10 @@ static struct taps all_taps(const struct tc_axis *axis)
 }
 
 /* Lines of inputs that `lines` of outputs meet, at most. */
-static ptrdiff_t met_lines(const struct tc_job *job, const struct layout *layout, ptrdiff_t lines)
+static ptrdiff_t met_lines(const struct tc_job *job, ptrdiff_t lines)
 {
-    const struct taps *const taps = &layout->taps[TC_H];
     const struct tc_axis *const axis = &job->lattice.axis[TC_H];
-    lines = tc_max(tc_min(lines, axis->out), 1);
-    return tc_min(axis->in, axis->in_step * (lines - 1) + (taps->count - 1) * taps->step + 1);
+    return tc_lattice_met(axis, tc_max(tc_min(lines, axis->out), 1));
 }
 
 /* The most kernel lines that the kernel takes at once and that divide the kernel's height. */
@@ -150,7 +148,7 @@ static ptrdiff_t lay_copy(const struct tc_job *job, struct layout *layout, ptrdi
     layout->pitch =
         tc_odd_lines(job->kernels, tc_ceil_div(most_inputs(job, layout), axis->in_step));
     const bool fits = tc_mul(layout->pitch, tc_min(axis->in_step, axis->in), &layout->line) &&
-                      tc_mul(layout->line, met_lines(job, layout, lines), &layout->slice) &&
+                      tc_mul(layout->line, met_lines(job, lines), &layout->slice) &&
                       tc_mul(layout->slice, layout->taps[TC_D].count, &layout->channel) &&
                       tc_mul(bytes, layout->channel, &bytes) && tc_mul(bytes, ci, &bytes) &&
                       tc_mul(bytes, layout->span, &bytes);

@@ -131,8 +131,7 @@ static void set_bytes(struct layout *layout, const struct tc_job *job)
     const ptrdiff_t words = (ptrdiff_t)sizeof(ptrdiff_t);
     ptrdiff_t lines = size[0] * tc_group_ci(job->problem) * step_of(job);
     for (int a = TC_D; a <= TC_H; a++) {
-        lines *= tc_min(axis[a].in, axis[a].in_step * (size[a + 1] - 1) +
-                                        tc_range_length(tc_lattice_offsets(&axis[a])));
+        lines *= tc_lattice_met(&axis[a], size[a + 1]);
     }
     layout->pitch = tc_odd_lines(job->kernels, columns + tc_range_length(layout->shift) - 1);
     layout->sheet_bytes = lines * layout->pitch * bytes;
@@ -324,8 +323,7 @@ static void take_weights(struct state *s)
     const struct tc_rows all = {.rows = 1, .columns = count * sum, .src = s->weights};
     s->finite = !s->layout->borders || tc_sum_is_finite(kernels, &all);
     if (job->problem->bias) {
-        const struct tc_matrix src = {tc_at(job->b.data, channel * job->b.c, bytes), 0, job->b.c};
-        tc_copy(kernels, 1, count, (struct tc_matrix){s->bias, 0, 1}, src);
+        tc_copy_bias(job, channel, count, s->bias);
     }
 }
 
@@ -470,13 +468,13 @@ static void run_block(const void *context, ptrdiff_t task, int thread)
     s.sheet.n = s.sheet.c * tc_group_ci(job->problem);
     copy_inputs(&s);
     list_taps(&s);
-    if (layout->borders) {
-        list_masks(&s);
-    }
     const struct tc_range mine = tc_share_of(tiles, s.block.share, job->blocking.shares);
     for (ptrdiff_t t = mine.begin; t < mine.end && !tc_is_stopped(job->watch); t++) {
         s.co = tc_share_of(co, t, tiles);
         take_weights(&s);
+        if (!s.finite) {
+            list_masks(&s);
+        }
         run_channels(&s);
     }
 }
