@@ -73,8 +73,7 @@ struct state {
     const void *weights;
     void *bias;
     struct tc_line_tap *tap;
-    ptrdiff_t *w_sheet, *x_line;
-    struct tc_sheet_taps *sheet_taps;
+    struct tc_line_sheet *sheet;
     bool *extra; /* of a sheet: whether it has the taps of the width that come last */
 };
 
@@ -150,13 +149,9 @@ static bool count_sheets(const struct tc_job *job, ptrdiff_t *count)
     return tc_mul(job->problem->k[TC_D], 2 * job->problem->k[TC_H], count);
 }
 
-/* Lines of inputs that a sheet meets, at most. */
-enum { MOST_MET = 2 * (TC_MAX_LINES - 1) + TC_REACH };
-
 static ptrdiff_t table_bytes(const struct tc_job *job)
 {
-    const ptrdiff_t sheet_bytes = (1 + MOST_MET) * (ptrdiff_t)sizeof(ptrdiff_t) +
-                                  (ptrdiff_t)sizeof(struct tc_sheet_taps) + (ptrdiff_t)sizeof(bool);
+    const ptrdiff_t sheet_bytes = (ptrdiff_t)sizeof(struct tc_line_sheet) + (ptrdiff_t)sizeof(bool);
     ptrdiff_t sheets = 0, taps = 0;
     const bool fits = count_sheets(job, &sheets) && tc_mul(sheets, sheet_bytes, &sheets) &&
                       tc_mul(job->problem->k[TC_W], (ptrdiff_t)sizeof(struct tc_line_tap), &taps) &&
@@ -317,27 +312,42 @@ static void list_taps(const struct state *s, struct tc_range range, ptrdiff_t sh
         s->tap[j - range.begin].x = (taps->offset + j * taps->step) * s->x.axis[TC_W];
     }
     for (ptrdiff_t m = 0; m < sheets; m++) {
-        s->sheet_taps[m] =
-            s->extra[m] ? (struct tc_sheet_taps){common, count} : (struct tc_sheet_taps){0, common};
+        s->sheet[m].first_tap = s->extra[m] ? common : 0;
+        s->sheet[m].last_tap = s->extra[m] ? count : common;
     }
 }
 
-/* The lines of inputs that the kernel lines from kh on meet. */
-static void list_lines(const struct state *s, ptrdiff_t kd, ptrdiff_t kh, ptrdiff_t count,
-                       ptrdiff_t *x_line)
+/* From a line of inputs to the next that the kernel counts. Lines that are further apart than the
+ * image is high are never two. */
+static ptrdiff_t line_pitch(const struct state *s)
+{
+    const struct tc_axis *const axis = &s->job->lattice.axis[TC_H];
+    const ptrdiff_t step = s->reach > 1 ? 1 : axis->in_step;
+    return step < axis->in ? step * s->x.axis[TC_H] : 0;
+}
+
+/* The sheet of kernel depth kd and kernel lines from kh on, but for its taps of the width. */
+static struct tc_line_sheet sheet_at(const struct state *s, ptrdiff_t kd, ptrdiff_t kh)
 {
     const struct tc_image *const x = &s->x;
     const struct tc_axis *const axis = s->job->lattice.axis;
     const struct taps *const depth = &s->taps[TC_D], *const height = &s->taps[TC_H];
-    const ptrdiff_t step = s->reach > 1 ? 1 : axis[TC_H].in_step;
+    const ptrdiff_t *const k = s->job->problem->k;
+    const ptrdiff_t met = (tc_range_length(s->lines) - 1) * kernel_step(s) + s->reach;
+    const ptrdiff_t step = s->reach > 1 ? 1 : axis[TC_H].in_step, pitch = line_pitch(s);
     const ptrdiff_t d = axis[TC_D].in_step * s->d + depth->offset + kd * depth->step;
     const ptrdiff_t first =
         axis[TC_H].in_step * s->lines.begin + height->offset + kh * height->step;
-    for (ptrdiff_t i = 0; i < count; i++) {
+    const ptrdiff_t lines = (depth->k + kd * depth->k_step) * k[TC_H] + height->k;
+    struct tc_line_sheet sheet = {.w = (lines + kh * height->k_step) * k[TC_W] * s->layout->pitch};
+    for (ptrdiff_t i = met - 1; i >= 0; i--) {
         const ptrdiff_t h = first + i * step;
-        const bool exists = h >= 0 && h < axis[TC_H].in;
-        x_line[i] = exists ? d * x->axis[TC_D] + h * x->axis[TC_H] : TC_NO_LINE;
+        if (h >= 0 && h < axis[TC_H].in) {
+            sheet.lines |= 1u << i;
+            sheet.x = d * x->axis[TC_D] + h * x->axis[TC_H] - i * pitch;
+        }
     }
+    return sheet;
 }
 
 /* The taps of axis a that box number `bits` has: those that come first, or the others if the axis's
@@ -351,9 +361,6 @@ static struct tc_range taps_of_box(const struct state *s, int a, int bits)
 /* All sheets of kernel lines, box by box; returns their number. */
 static ptrdiff_t list_sheets(const struct state *s)
 {
-    const struct taps *const depth = &s->taps[TC_D], *const height = &s->taps[TC_H];
-    const ptrdiff_t *const k = s->job->problem->k;
-    const ptrdiff_t met = (tc_range_length(s->lines) - 1) * kernel_step(s) + s->reach;
     const struct tc_range reached = taps_in(s, TC_D, &s->depth);
     ptrdiff_t count = 0;
     for (int bits = 0; bits < 1 << TC_SPATIAL; bits++) {
@@ -362,11 +369,8 @@ static ptrdiff_t list_sheets(const struct state *s)
         const ptrdiff_t last = tc_min(d.end, reached.end);
         for (ptrdiff_t kd = tc_max(d.begin, reached.begin); kd < last && w.begin < w.end; kd++) {
             for (ptrdiff_t kh = h.begin; kh < h.end; kh += s->reach, count++) {
-                s->w_sheet[count] =
-                    ((depth->k + kd * depth->k_step) * k[TC_H] + height->k + kh * height->k_step) *
-                    k[TC_W] * s->layout->pitch;
+                s->sheet[count] = sheet_at(s, kd, kh);
                 s->extra[count] = bits >> TC_W & 1;
-                list_lines(s, kd, kh, met, s->x_line + count * met);
             }
         }
     }
@@ -404,12 +408,11 @@ static void run_strip(const struct state *s)
         .reach = s->reach,
         .step = kernel_step(s),
         .x_channel = axis[TC_W].in_step * x->axis[TC_W],
-        .x_line = s->x_line,
+        .x_line = line_pitch(s),
+        .sheet = s->sheet,
         .tap = s->tap,
-        .sheet_taps = s->sheet_taps,
         .w_line = height->k_step * job->problem->k[TC_W] * layout->pitch,
         .w_tap = width->k_step * layout->pitch,
-        .w_sheet = s->w_sheet,
         .bias = job->problem->bias ? s->bias : NULL,
         .y_channel = axis[TC_W].out_step * y->axis[TC_W],
         .y_line = axis[TC_H].out_step * y->axis[TC_H],
@@ -558,10 +561,8 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
     s.bias = buffer + layout->buffer_bytes;
     s.tap = (struct tc_line_tap *)tc_at(s.bias, layout->span, job->kernels->bytes);
     const ptrdiff_t sheets = 2 * job->problem->k[TC_D] * job->problem->k[TC_H];
-    s.sheet_taps = (struct tc_sheet_taps *)(s.tap + job->problem->k[TC_W]);
-    s.w_sheet = (ptrdiff_t *)(s.sheet_taps + sheets);
-    s.x_line = s.w_sheet + sheets;
-    s.extra = (bool *)(s.x_line + sheets * MOST_MET);
+    s.sheet = (struct tc_line_sheet *)(s.tap + job->problem->k[TC_W]);
+    s.extra = (bool *)(s.sheet + sheets);
     if (job->problem->bias) {
         tc_copy_bias(job, s.channels.begin, tc_range_length(s.channels), s.bias);
     }

@@ -78,7 +78,7 @@ struct state {
     struct tc_range inputs;        /* of a line of inputs; it begins at a multiple of the step */
     void *copy, *buffer;
     struct tc_line_tap *tap;
-    ptrdiff_t *w_sheet, *x_line;
+    struct tc_line_sheet *sheet;
 };
 
 /* ---- booking ---- */
@@ -194,7 +194,7 @@ static void cut(const struct tc_job *job, struct layout *layout)
 static struct layout layout_of(const struct tc_job *job)
 {
     const struct tc_axis *const axis = job->lattice.axis;
-    const ptrdiff_t bytes = job->kernels->bytes, offset_bytes = (ptrdiff_t)sizeof(ptrdiff_t);
+    const ptrdiff_t bytes = job->kernels->bytes;
     struct layout layout = {.copies = job->x.axis[TC_W] != 1 || axis[TC_W].in_step != 1,
                             .buffers = job->y.axis[TC_W] != 1};
     for (int a = 0; a < TC_SPATIAL; a++) {
@@ -203,13 +203,13 @@ static struct layout layout_of(const struct tc_job *job)
     layout.reach = reach_of(&axis[TC_H], &layout.taps[TC_H]);
     cut(job, &layout);
     const ptrdiff_t chunks = layout.taps[TC_H].count / layout.reach;
-    const ptrdiff_t most = 2 * (TC_MAX_LINES - 1) + TC_REACH + 1; /* offsets of a sheet */
     const ptrdiff_t tap_bytes = (ptrdiff_t)sizeof(struct tc_line_tap);
+    const ptrdiff_t sheet_bytes = (ptrdiff_t)sizeof(struct tc_line_sheet);
     ptrdiff_t tables = 0, taps = layout.taps[TC_W].count;
     layout.sheets = tc_group_ci(job->problem);
     const bool fits = tc_mul(layout.sheets, layout.taps[TC_D].count, &layout.sheets) &&
                       tc_mul(layout.sheets, chunks, &layout.sheets) &&
-                      tc_mul(layout.sheets, most * offset_bytes, &tables) &&
+                      tc_mul(layout.sheets, sheet_bytes, &tables) &&
                       tc_mul(taps, tap_bytes, &taps) && tc_add(tables, taps, &tables);
     layout.table_bytes = fits ? tables : PTRDIFF_MAX / 2;
     layout.copy_bytes = layout.copies ? lay_copy(job, &layout, layout.lines) : 0;
@@ -420,49 +420,58 @@ static void list_taps(const struct state *s)
         const ptrdiff_t shift = first + quotient - s->inputs.begin / step;
         struct tc_line_tap *const tap = &s->tap[j];
         tap->x = s->layout->copies ? rest * s->layout->pitch + shift : first + offset;
-        tap->begin = tc_clamp(tc_ceil_div(-offset, step) - first, 0, columns);
-        tap->end = tc_clamp(tc_ceil_div(axis->in - offset, step) - first, tap->begin, columns);
+        tap->begin = (int)tc_clamp(tc_ceil_div(-offset, step) - first, 0, columns);
+        tap->end = (int)tc_clamp(tc_ceil_div(axis->in - offset, step) - first, tap->begin, columns);
     }
 }
 
-/* The lines of inputs of one sheet: input channel ci, kernel depth kd at depth d, kernel lines from
- * kh on. */
-static void list_lines(const struct state *s, ptrdiff_t ci, ptrdiff_t kd, ptrdiff_t kh,
-                       ptrdiff_t *x_line)
+/* From a line of inputs to the next that the kernel counts. Lines that are further apart than the
+ * image is high are never two. */
+static ptrdiff_t line_pitch(const struct state *s)
+{
+    const struct tc_axis *const axis = &s->job->lattice.axis[TC_H];
+    const ptrdiff_t step = s->layout->reach > 1 ? 1 : axis->in_step;
+    const ptrdiff_t line = s->layout->copies ? s->layout->line : s->job->x.axis[TC_H];
+    return step < axis->in ? step * line : 0;
+}
+
+/* The sheet of input channel ci, kernel depth kd, kernel lines from kh on. */
+static struct tc_line_sheet sheet_at(const struct state *s, ptrdiff_t ci, ptrdiff_t kd, ptrdiff_t kh)
 {
     const struct tc_image *const x = &s->job->x;
     const struct layout *const layout = s->layout;
+    const struct taps *const depth = &layout->taps[TC_D], *const height = &layout->taps[TC_H];
+    const struct tc_weight *const w = &s->job->w;
     const ptrdiff_t step = layout->reach > 1 ? 1 : s->job->lattice.axis[TC_H].in_step;
-    const ptrdiff_t count = lines_met(s), first = input_at(s, TC_H, s->lines.begin, kh);
+    const ptrdiff_t first = input_at(s, TC_H, s->lines.begin, kh), pitch = line_pitch(s);
     const ptrdiff_t in_place = ci * x->c + input_at(s, TC_D, s->d, kd) * x->axis[TC_D];
     const ptrdiff_t copied = ci * layout->channel + kd * layout->slice;
-    for (ptrdiff_t i = 0; i < count; i++) {
+    struct tc_line_sheet sheet = {.w = ci * w->ci + kd * depth->k_step * w->axis[TC_D] +
+                                  kh * height->k_step * w->axis[TC_H],
+                             .last_tap = layout->taps[TC_W].count};
+    for (ptrdiff_t i = lines_met(s) - 1; i >= 0; i--) {
         const ptrdiff_t h = first + i * step;
-        if (!exists(s, TC_H, h)) {
-            x_line[i] = TC_NO_LINE;
-        } else if (layout->copies) {
-            x_line[i] = copied + (h - s->input.begin) * layout->line;
-        } else {
-            x_line[i] = in_place + h * x->axis[TC_H];
+        if (exists(s, TC_H, h)) {
+            sheet.lines |= 1u << i;
+            sheet.x = (layout->copies ? copied + (h - s->input.begin) * layout->line
+                                      : in_place + h * x->axis[TC_H]) -
+                      i * pitch;
         }
     }
+    return sheet;
 }
 
 /* All sheets that the strip meets; returns their number. */
 static ptrdiff_t list_sheets(const struct state *s)
 {
     const struct layout *const layout = s->layout;
-    const struct taps *const depth = &layout->taps[TC_D], *const height = &layout->taps[TC_H];
-    const struct tc_weight *const w = &s->job->w;
+    const ptrdiff_t depth = layout->taps[TC_D].count, height = layout->taps[TC_H].count;
     ptrdiff_t count = 0;
     for (ptrdiff_t ci = 0; ci < tc_group_ci(s->job->problem); ci++) {
-        for (ptrdiff_t kd = 0; kd < depth->count; kd++) {
-            for (ptrdiff_t kh = 0;
-                 kh < height->count && exists(s, TC_D, input_at(s, TC_D, s->d, kd));
-                 kh += layout->reach, count++) {
-                s->w_sheet[count] = ci * w->ci + kd * depth->k_step * w->axis[TC_D] +
-                                    kh * height->k_step * w->axis[TC_H];
-                list_lines(s, ci, kd, kh, s->x_line + count * lines_met(s));
+        for (ptrdiff_t kd = 0; kd < depth; kd++) {
+            const bool reached = exists(s, TC_D, input_at(s, TC_D, s->d, kd));
+            for (ptrdiff_t kh = 0; kh < height && reached; kh += layout->reach) {
+                s->sheet[count++] = sheet_at(s, ci, kd, kh);
             }
         }
     }
@@ -503,12 +512,12 @@ static void run_strip(const struct state *s)
         .step = kernel_step(s),
         .x = layout->copies ? s->copy : tc_at(x->data, s->n * x->n + g * ci * x->c, bytes),
         .x_channel = ci * (layout->copies ? layout->channel : x->c),
-        .x_line = s->x_line,
+        .x_line = line_pitch(s),
+        .sheet = s->sheet,
         .tap = s->tap,
         .w_channel = job->w.g,
         .w_line = taps[TC_H].k_step * job->w.axis[TC_H],
         .w_tap = taps[TC_W].k_step * job->w.axis[TC_W],
-        .w_sheet = s->w_sheet,
         .bias_channel = co * job->b.c,
         .y_channel = layout->buffers ? layout->lines * layout->out_pitch : co * y->c,
         .y_line = layout->buffers ? layout->out_pitch : y->axis[TC_H],
@@ -611,8 +620,7 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
     s.copy = run->scratch + thread * job->thread_bytes;
     s.buffer = (char *)s.copy + layout->copy_bytes;
     s.tap = (struct tc_line_tap *)((char *)s.buffer + layout->buffer_bytes);
-    s.w_sheet = (ptrdiff_t *)(s.tap + layout->taps[TC_W].count);
-    s.x_line = s.w_sheet + layout->sheets;
+    s.sheet = (struct tc_line_sheet *)(s.tap + layout->taps[TC_W].count);
     list_taps(&s);
     fetch(&s, rows);
     for (s.lines = rows; s.lines.begin < rows.end; s.lines.begin = s.lines.end) {

@@ -97,24 +97,27 @@ struct tc_unzip {
 
 /* Lines of outputs of some channels, each from inputs of its own; lanes are outputs of a line:
  *
- *   y[c*y_channel + r*y_line + v] = start + sum over sheets m, taps j, i < reach  of
- *       x[c*x_channel + x_line[m*L + r*step + i] + tap[j].x + v] * w[c*w_channel + w_sheet[m] +
- *                                                                    i*w_line + j*w_tap]
+ *   y[c*y_channel + r*y_line + v] = start + sum over sheets m, its taps j, i < reach  of
+ *       x[c*x_channel + m.x + (r*step + i)*x_line + tap[j].x + v] *
+ *       w[c*w_channel + m.w + i*w_line + j*w_tap]
  *
- * for c < channels, r < lines, v < columns, where L = (lines - 1)*step + reach lines of inputs meet
- * the outputs. They are summed in the order m, j, i, one accumulator an output. Lines of inputs
- * that are TC_NO_LINE do not count, nor does tap j but for begin <= v < end: what is not there is
- * not read. start is bias[c*bias_channel] or 0.
+ * for c < channels, r < lines, v < columns, which fit an int. They are summed in the order m, j, i,
+ * one accumulator an output. Line number l = r*step + i of a sheet's inputs does not count unless
+ * its bit is set in m.lines, nor does tap j but for begin <= v < end: what is not there is not
+ * read. start is bias[c*bias_channel] or 0.
  *
  * `lines_by_lane` has a weight for each column, w[... + v], and a bias, bias[c*bias_channel + v].
- * Sheet m has the taps j of sheet_taps[m], and they count for all columns: the taps' own begin and
- * end are not looked at. It reads weights in whole vectors. */
+ * Its taps count for all columns: their own begin and end are not looked at. It reads weights in
+ * whole vectors. */
 struct tc_line_tap {
-    ptrdiff_t x, begin, end;
+    ptrdiff_t x;
+    int begin, end;
 };
 
-struct tc_sheet_taps {
-    ptrdiff_t begin, end;
+struct tc_line_sheet {
+    ptrdiff_t x, w;
+    ptrdiff_t first_tap, last_tap; /* the taps from the first on, before the last */
+    unsigned lines;
 };
 
 struct tc_lines {
@@ -122,13 +125,11 @@ struct tc_lines {
     int lines;       /* 1, 4 or TC_MAX_LINES */
     int reach, step; /* 1, 3, 5 or TC_REACH with step 1; 3, 4 or 5 with step 2 */
     const void *x;
-    ptrdiff_t x_channel;
-    const ptrdiff_t *x_line;
+    ptrdiff_t x_channel, x_line;
+    const struct tc_line_sheet *sheet;
     const struct tc_line_tap *tap;
-    const struct tc_sheet_taps *sheet_taps;
     const void *w;
     ptrdiff_t w_channel, w_line, w_tap;
-    const ptrdiff_t *w_sheet;
     const void *bias;
     ptrdiff_t bias_channel;
     void *y;
@@ -136,7 +137,6 @@ struct tc_lines {
 };
 
 enum { TC_MAX_LINES = 7, TC_REACH = 7 };
-static const ptrdiff_t TC_NO_LINE = PTRDIFF_MIN;
 
 /* What is done to each output after its sum. */
 enum tc_activation_kind {

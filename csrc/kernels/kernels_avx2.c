@@ -15,6 +15,8 @@
 
 #define INLINE inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
+#define KEEP_WORD(w) __asm__ volatile("" : "+r"(w))
+#define STREAMS 1
 
 enum { ROWS_1 = 12, ROWS_2 = 6, ROWS_3 = 4, ROWS_4 = 0, MASKED = 1 };
 
@@ -127,11 +129,11 @@ static INLINE void unzip_f32(__m256 *a, __m256 *b)
     *b = _mm256_shuffle_ps(low, high, 0xdd);
 }
 
-static INLINE __m256 between_f32(ptrdiff_t begin, ptrdiff_t end)
+static INLINE __m256 between_f32(ptrdiff_t at, int begin, int end)
 {
-    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const __m256i from = _mm256_set1_epi32((int)(begin < 0 ? 0 : begin < 8 ? begin : 8));
-    const __m256i to = _mm256_set1_epi32((int)(end < 0 ? 0 : end < 8 ? end : 8));
+    const __m256i count = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i lane = _mm256_add_epi32(count, _mm256_set1_epi32((int)at));
+    const __m256i from = _mm256_set1_epi32(begin), to = _mm256_set1_epi32(end);
     return _mm256_castsi256_ps(
         _mm256_andnot_si256(_mm256_cmpgt_epi32(from, lane), _mm256_cmpgt_epi32(to, lane)));
 }
@@ -302,9 +304,9 @@ static INLINE void unzip_f64(__m256d *a, __m256d *b)
     *b = _mm256_unpackhi_pd(low, high);
 }
 
-static INLINE __m256d between_f64(ptrdiff_t begin, ptrdiff_t end)
+static INLINE __m256d between_f64(ptrdiff_t at, int begin, int end)
 {
-    const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
+    const __m256i lane = _mm256_add_epi64(_mm256_setr_epi64x(0, 1, 2, 3), _mm256_set1_epi64x(at));
     const __m256i from = _mm256_set1_epi64x(begin), to = _mm256_set1_epi64x(end);
     return _mm256_castsi256_pd(
         _mm256_andnot_si256(_mm256_cmpgt_epi64(from, lane), _mm256_cmpgt_epi64(to, lane)));

@@ -20,15 +20,18 @@
 
 #define INLINE inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
+#define KEEP_WORD(w) __asm__ volatile("" : "+r"(w))
+#define STREAMS 2
 
 enum { ROWS_1 = 14, ROWS_2 = 12, ROWS_3 = 8, ROWS_4 = 6, MASKED = 2 };
 
-/* The lanes begin <= l < end of `lanes`, a bit each. */
-static INLINE unsigned lanes_between(ptrdiff_t begin, ptrdiff_t end, const ptrdiff_t lanes)
+/* The lanes l for which begin <= at + l < end, a bit each. */
+static INLINE __mmask16 lanes_between(ptrdiff_t at, int begin, int end)
 {
-    const ptrdiff_t from = begin < 0 ? 0 : begin < lanes ? begin : lanes;
-    const ptrdiff_t to = end < from ? from : end < lanes ? end : lanes;
-    return (1u << to) - (1u << from);
+    const __m512i count = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i lane = _mm512_add_epi32(count, _mm512_set1_epi32((int)at));
+    const __mmask16 from = _mm512_cmpge_epi32_mask(lane, _mm512_set1_epi32(begin));
+    return _mm512_mask_cmplt_epi32_mask(from, lane, _mm512_set1_epi32(end));
 }
 
 /* ---- float ---- */
@@ -123,9 +126,9 @@ static INLINE void unzip_f32(__m512 *a, __m512 *b)
     *a = first;
 }
 
-static INLINE __mmask16 between_f32(ptrdiff_t begin, ptrdiff_t end)
+static INLINE __mmask16 between_f32(ptrdiff_t at, int begin, int end)
 {
-    return (__mmask16)lanes_between(begin, end, 16);
+    return lanes_between(at, begin, end);
 }
 
 static INLINE __m512 load_masked_f32(const float *p, __mmask16 mask)
@@ -195,7 +198,7 @@ static INLINE void store_half_f32(float *p, __m256 v)
 
 static INLINE void store_part_half_f32(float *p, __m256 v, ptrdiff_t n)
 {
-    _mm256_mask_storeu_ps(p, (__mmask8)lanes_between(0, n, 8), v);
+    _mm256_mask_storeu_ps(p, (__mmask8)lanes_between(0, 0, (int)n), v);
 }
 
 static INLINE __m256 fma_half_f32(__m256 a, __m256 b, __m256 c)
@@ -203,14 +206,20 @@ static INLINE __m256 fma_half_f32(__m256 a, __m256 b, __m256 c)
     return _mm256_fmadd_ps(a, b, c);
 }
 
+static INLINE __m256 keep_half_f32(__m256 v)
+{
+    __asm__("" : "+v"(v));
+    return v;
+}
+
 static INLINE __m256 only_half_f32(__mmask8 mask, __m256 v)
 {
     return _mm256_maskz_mov_ps(mask, v);
 }
 
-static INLINE __mmask8 between_half_f32(ptrdiff_t begin, ptrdiff_t end)
+static INLINE __mmask8 between_half_f32(ptrdiff_t at, int begin, int end)
 {
-    return (__mmask8)lanes_between(begin, end, 8);
+    return (__mmask8)lanes_between(at, begin, end);
 }
 
 static INLINE __m256 load_masked_half_f32(const float *p, __mmask8 mask)
@@ -354,9 +363,9 @@ static INLINE void unzip_f64(__m512d *a, __m512d *b)
     *a = first;
 }
 
-static INLINE __mmask8 between_f64(ptrdiff_t begin, ptrdiff_t end)
+static INLINE __mmask8 between_f64(ptrdiff_t at, int begin, int end)
 {
-    return (__mmask8)lanes_between(begin, end, 8);
+    return (__mmask8)lanes_between(at, begin, end);
 }
 
 static INLINE __m512d load_masked_f64(const double *p, __mmask8 mask)
@@ -421,7 +430,7 @@ static INLINE void store_half_f64(double *p, __m256d v)
 
 static INLINE void store_part_half_f64(double *p, __m256d v, ptrdiff_t n)
 {
-    _mm256_mask_storeu_pd(p, (__mmask8)lanes_between(0, n, 4), v);
+    _mm256_mask_storeu_pd(p, (__mmask8)lanes_between(0, 0, (int)n), v);
 }
 
 static INLINE __m256d fma_half_f64(__m256d a, __m256d b, __m256d c)
@@ -429,14 +438,20 @@ static INLINE __m256d fma_half_f64(__m256d a, __m256d b, __m256d c)
     return _mm256_fmadd_pd(a, b, c);
 }
 
+static INLINE __m256d keep_half_f64(__m256d v)
+{
+    __asm__("" : "+v"(v));
+    return v;
+}
+
 static INLINE __m256d only_half_f64(__mmask8 mask, __m256d v)
 {
     return _mm256_maskz_mov_pd(mask, v);
 }
 
-static INLINE __mmask8 between_half_f64(ptrdiff_t begin, ptrdiff_t end)
+static INLINE __mmask8 between_half_f64(ptrdiff_t at, int begin, int end)
 {
-    return (__mmask8)lanes_between(begin, end, 4);
+    return (__mmask8)lanes_between(at, begin, end);
 }
 
 static INLINE __m256d load_masked_half_f64(const double *p, __mmask8 mask)

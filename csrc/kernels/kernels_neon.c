@@ -16,6 +16,8 @@
 
 #define INLINE inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
+#define KEEP_WORD(w) __asm__ volatile("" : "+r"(w))
+#define STREAMS 1
 
 enum { ROWS_1 = 14, ROWS_2 = 12, ROWS_3 = 8, ROWS_4 = 6, MASKED = 1 };
 
@@ -119,12 +121,11 @@ static INLINE void unzip_f32(float32x4_t *a, float32x4_t *b)
     *b = odd;
 }
 
-static INLINE uint32x4_t between_f32(ptrdiff_t begin, ptrdiff_t end)
+static INLINE uint32x4_t between_f32(ptrdiff_t at, int begin, int end)
 {
-    const int32x4_t lane = {0, 1, 2, 3};
-    const int32x4_t from = vdupq_n_s32((int32_t)(begin < 0 ? 0 : begin < 4 ? begin : 4));
-    const int32x4_t to = vdupq_n_s32((int32_t)(end < 0 ? 0 : end < 4 ? end : 4));
-    return vandq_u32(vcgeq_s32(lane, from), vcltq_s32(lane, to));
+    const int32x4_t count = {0, 1, 2, 3};
+    const int32x4_t lane = vaddq_s32(count, vdupq_n_s32((int32_t)at));
+    return vandq_u32(vcgeq_s32(lane, vdupq_n_s32(begin)), vcltq_s32(lane, vdupq_n_s32(end)));
 }
 
 static INLINE float32x4_t load_masked_f32(const float *p, uint32x4_t mask)
@@ -267,9 +268,9 @@ static INLINE void unzip_f64(float64x2_t *a, float64x2_t *b)
     zip_f64(a, b);
 }
 
-static INLINE uint64x2_t between_f64(ptrdiff_t begin, ptrdiff_t end)
+static INLINE uint64x2_t between_f64(ptrdiff_t at, int begin, int end)
 {
-    const int64x2_t lane = {0, 1};
+    const int64x2_t lane = {at, at + 1};
     return vandq_u64(vcgeq_s64(lane, vdupq_n_s64(begin)), vcltq_s64(lane, vdupq_n_s64(end)));
 }
 

@@ -10,6 +10,8 @@
 
 #define INLINE inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
+#define KEEP_WORD(w) __asm__ volatile("" : "+r"(w))
+#define STREAMS 1
 
 enum { ROWS_1 = 12, ROWS_2 = 6, ROWS_3 = 0, ROWS_4 = 0, MASKED = 1 };
 
@@ -106,11 +108,11 @@ static INLINE void unzip_f32(vector_f32 *a, vector_f32 *b)
     *b = (vector_f32){x[1], x[3], y[1], y[3]};
 }
 
-static NOINLINE mask_f32 between_f32(ptrdiff_t begin, ptrdiff_t end)
+static NOINLINE mask_f32 between_f32(ptrdiff_t at, int begin, int end)
 {
     mask_f32 mask = {0};
     for (ptrdiff_t i = 0; i < 4; i++) {
-        mask[i] = begin <= i && i < end ? -1 : 0;
+        mask[i] = begin <= at + i && at + i < end ? -1 : 0;
     }
     return mask;
 }
@@ -251,11 +253,11 @@ static INLINE void unzip_f64(vector_f64 *a, vector_f64 *b)
     *b = (vector_f64){x[1], y[1]};
 }
 
-static NOINLINE mask_f64 between_f64(ptrdiff_t begin, ptrdiff_t end)
+static NOINLINE mask_f64 between_f64(ptrdiff_t at, int begin, int end)
 {
     mask_f64 mask = {0};
     for (ptrdiff_t i = 0; i < 2; i++) {
-        mask[i] = begin <= i && i < end ? -1 : 0;
+        mask[i] = begin <= at + i && at + i < end ? -1 : 0;
     }
     return mask;
 }

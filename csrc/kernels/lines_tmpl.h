@@ -2,100 +2,171 @@
 /* The kernel `lines` in terms of vectors, included by kernels_tmpl.h, and by itself for a shorter
  * vector, with the macros that stand there and the functions
  *
- *   zero, broadcast, load, store, store_part, fma, only   as there
- *   between                                    the lanes begin <= l < end
+ *   zero, broadcast, load, store, store_part, fma, only, keep   as there
+ *   between                                    the lanes l for which begin <= at + l < end
  *   load_masked                                the chosen lanes; the others are 0 and not read
  *
+ * and, of the instruction set, the macros STREAMS, how many vectors of outputs are summed at a time
+ * in each line, and KEEP_WORD, which keeps a word in a register and not its bits in one each.
+ *
  * A line of inputs is loaded once for each tap and goes to all lines of outputs that it meets,
- * which takes (lines - 1)*step + reach loads for lines*reach multiply-adds. */
+ * which takes (lines - 1)*step + reach loads for lines*reach multiply-adds. The seven sums of a
+ * vector wait for each other; two vectors, of one channel or of two, wait half as long. */
 
-/* One vector of outputs in each line, the first of them `at`. */
-static INLINE void T(lines_vector)(const struct tc_lines *args, const REAL *x, const REAL *w,
-                                   const REAL *bias, REAL *y, ptrdiff_t at, const int lines,
-                                   const int reach, const int step, const bool masked,
-                                   const bool by_lane)
+/* A vector of outputs in each line, the first of them `at`, of one channel. */
+struct T(stream) {
+    const REAL *x, *w, *bias;
+    REAL *y;
+    ptrdiff_t at;
+};
+
+/* Which of what it may read is not there: nothing, or lines and the columns of some taps. */
+enum { T(WHOLE), T(PART) };
+
+/* Adds the products of one tap of a sheet, whose line that the first output meets is at x[v]. */
+static INLINE void T(lines_tap)(const REAL *x[STREAMS], ptrdiff_t x_line, const REAL *w[STREAMS],
+                                ptrdiff_t w_line, const MASK chosen[STREAMS], unsigned present,
+                                VECTOR acc[STREAMS][TC_MAX_LINES], const int lines, const int reach,
+                                const int step, const int streams, const int missing,
+                                const bool by_lane)
 {
-    const int inputs = (lines - 1) * step + reach;
-    const ptrdiff_t *x_line = args->x_line;
-    VECTOR acc[TC_MAX_LINES];
-    VECTOR start = T(zero)();
-    if (bias && by_lane && masked) {
-        start = T(load_masked)(bias + at, T(between)(0, args->columns - at));
-    } else if (bias) {
-        start = by_lane ? T(load)(bias + at) : T(broadcast)(*bias);
-    }
+    VECTOR weight[STREAMS][TC_REACH];
+#pragma GCC unroll 2
+    for (int v = 0; v < streams; v++) {
 #pragma GCC unroll 16
-    for (int r = 0; r < lines; r++) {
-        acc[r] = start;
+        for (int i = 0; i < reach; i++) {
+            const REAL *const one = w[v] + i * w_line;
+            const VECTOR any = by_lane ? T(load)(one) : T(broadcast)(*one);
+            weight[v][i] = missing == T(PART) ? T(only)(chosen[v], any) : any;
+        }
     }
-    for (ptrdiff_t m = 0; m < args->sheets; m++, x_line += inputs) {
-        const ptrdiff_t first = by_lane ? args->sheet_taps[m].begin : 0;
-        const ptrdiff_t last = by_lane ? args->sheet_taps[m].end : args->taps;
-        const REAL *w_tap = w + args->w_sheet[m] + first * args->w_tap;
-        for (ptrdiff_t j = first; j < last; j++, w_tap += args->w_tap) {
-            const struct tc_line_tap *const tap = &args->tap[j];
-            const REAL *const from = x + tap->x + at;
-            MASK chosen;
-            VECTOR weight[TC_REACH];
-            if (masked) {
-                chosen = by_lane ? T(between)(0, args->columns - at)
-                                 : T(between)(tap->begin - at, tap->end - at);
-            }
-#pragma GCC unroll 16
-            for (int i = 0; i < reach; i++) {
-                const REAL *const one = w_tap + i * args->w_line;
-                const VECTOR any = by_lane ? T(load)(one + at) : T(broadcast)(*one);
-                weight[i] = masked ? T(only)(chosen, any) : any;
-            }
 #pragma GCC unroll 32
-            for (int i = 0; i < inputs; i++) {
-                if (x_line[i] != TC_NO_LINE) {
-                    const VECTOR v = masked ? T(load_masked)(from + x_line[i], chosen)
-                                            : T(load)(from + x_line[i]);
+    for (int i = 0; i < (lines - 1) * step + reach; i++) {
+        if (missing == T(WHOLE) || __builtin_expect((present & 1u << i) != 0, 1)) {
+#pragma GCC unroll 2
+            for (int v = 0; v < streams; v++) {
+                const VECTOR in =
+                    T(keep)(missing == T(PART) ? T(load_masked)(x[v], chosen[v]) : T(load)(x[v]));
 #pragma GCC unroll 16
-                    for (int r = 0; r < lines; r++) {
-                        const int t = i - r * step;
-                        if (t >= 0 && t < reach) {
-                            acc[r] = T(fma)(v, weight[t], acc[r]);
-                        }
+                for (int r = 0; r < lines; r++) {
+                    const int t = i - r * step;
+                    if (t >= 0 && t < reach) {
+                        acc[v][r] = T(fma)(in, weight[v][t], acc[v][r]);
                     }
                 }
             }
         }
-    }
-#pragma GCC unroll 16
-    for (int r = 0; r < lines; r++) {
-        if (masked) {
-            T(store_part)(y + r * args->y_line + at, acc[r], args->columns - at);
-        } else {
-            T(store)(y + r * args->y_line + at, acc[r]);
+#pragma GCC unroll 2
+        for (int v = 0; v < streams; v++) {
+            x[v] += x_line;
         }
     }
 }
 
-/* Columns begin <= v < end; those of [whole_begin, whole_end) count for all taps. */
+/* Some streams; what is constant where this is called makes straight code. */
+static INLINE void T(lines_streams)(const struct tc_lines *args, const struct T(stream) * stream,
+                                    const int lines, const int reach, const int step,
+                                    const int streams, const int missing, const bool by_lane)
+{
+    const ptrdiff_t x_line = args->x_line, w_line = args->w_line, w_tap = args->w_tap;
+    const REAL *x[STREAMS], *w[STREAMS], *from[STREAMS], *weights[STREAMS];
+    MASK chosen[STREAMS];
+    VECTOR acc[STREAMS][TC_MAX_LINES];
+#pragma GCC unroll 2
+    for (int v = 0; v < streams; v++) {
+        const REAL *const bias = stream[v].bias;
+        chosen[v] = T(between)(stream[v].at, 0, (int)args->columns);
+        VECTOR start = T(zero)();
+        if (bias) {
+            start = by_lane ? T(load_masked)(bias + stream[v].at, chosen[v]) : T(broadcast)(*bias);
+        }
+#pragma GCC unroll 16
+        for (int r = 0; r < lines; r++) {
+            acc[v][r] = start;
+        }
+        x[v] = stream[v].x + stream[v].at;
+        w[v] = stream[v].w + (by_lane ? stream[v].at : 0);
+    }
+    const struct tc_line_sheet *const end = args->sheet + args->sheets;
+    for (const struct tc_line_sheet *sheet = args->sheet; sheet < end; sheet++) {
+        const struct tc_line_tap *tap = args->tap + sheet->first_tap;
+        const struct tc_line_tap *const last = args->tap + sheet->last_tap;
+        unsigned present = sheet->lines;
+        ptrdiff_t w_at = sheet->w + sheet->first_tap * w_tap;
+        for (; tap < last; tap++, w_at += w_tap) {
+#pragma GCC unroll 2
+            for (int v = 0; v < streams; v++) {
+                from[v] = x[v] + sheet->x + tap->x;
+                weights[v] = w[v] + w_at;
+                if (missing == T(PART) && !by_lane) {
+                    chosen[v] = T(between)(stream[v].at, tap->begin, tap->end);
+                }
+            }
+            KEEP_WORD(present);
+            T(lines_tap)(from, x_line, weights, w_line, chosen, present, acc, lines, reach, step,
+                         streams, missing, by_lane);
+        }
+    }
+#pragma GCC unroll 2
+    for (int v = 0; v < streams; v++) {
+        const ptrdiff_t rest = args->columns - stream[v].at;
+        REAL *y = stream[v].y + stream[v].at;
+#pragma GCC unroll 16
+        for (int r = 0; r < lines; r++, y += args->y_line) {
+            if (missing == T(PART)) {
+                T(store_part)(y, acc[v][r], rest);
+            } else {
+                T(store)(y, acc[v][r]);
+            }
+        }
+    }
+}
+
+/* Columns begin <= v < end; those of [whole_begin, whole_end) count for all taps of all lines. */
 struct T(columns) {
     ptrdiff_t begin, end, whole_begin, whole_end;
 };
+
+/* Makes it the next vector: of its channel's columns, or the first of the next channel. */
+static INLINE void T(next_stream)(const struct tc_lines *args, struct T(columns) columns,
+                                  struct T(stream) * stream)
+{
+    stream->at += LANES;
+    if (stream->at >= columns.end) {
+        stream->at = columns.begin;
+        stream->x += args->x_channel;
+        stream->w += args->w_channel;
+        stream->y += args->y_channel;
+        stream->bias = stream->bias ? stream->bias + args->bias_channel : NULL;
+    }
+}
 
 static INLINE void T(lines_columns)(const struct tc_lines *args, struct T(columns) columns,
                                     const int lines, const int reach, const int step,
                                     const bool by_lane)
 {
-    const REAL *x = args->x, *w = args->w, *bias = args->bias;
-    REAL *y = args->y;
-    for (ptrdiff_t c = 0; c < args->channels; c++) {
-        for (ptrdiff_t at = columns.begin; at < columns.end; at += LANES) {
-            if (at >= columns.whole_begin && at + LANES <= columns.whole_end) {
-                T(lines_vector)(args, x, w, bias, y, at, lines, reach, step, false, by_lane);
-            } else {
-                T(lines_vector)(args, x, w, bias, y, at, lines, reach, step, true, by_lane);
-            }
+    ptrdiff_t left = args->channels * ((columns.end - columns.begin + LANES - 1) / LANES);
+    struct T(stream) next = {args->x, args->w, args->bias, args->y, columns.begin};
+    struct T(stream) stream[STREAMS];
+    while (left > 0) {
+        const int streams = left >= STREAMS ? STREAMS : 1;
+        bool whole = true;
+        for (int v = 0; v < streams; v++, left--) {
+            stream[v] = next;
+            whole = whole && next.at >= columns.whole_begin && next.at + LANES <= columns.whole_end;
+            T(next_stream)(args, columns, &next);
         }
-        x += args->x_channel;
-        w += args->w_channel;
-        y += args->y_channel;
-        bias = bias ? bias + args->bias_channel : NULL;
+        if (STREAMS > 1 && streams == STREAMS) {
+            if (whole) {
+                T(lines_streams)(args, stream, lines, reach, step, STREAMS, T(WHOLE), by_lane);
+            } else {
+                T(lines_streams)(args, stream, lines, reach, step, STREAMS, T(PART), by_lane);
+            }
+        } else if (whole) {
+            T(lines_streams)(args, stream, lines, reach, step, 1, T(WHOLE), by_lane);
+        } else {
+            T(lines_streams)(args, stream, lines, reach, step, 1, T(PART), by_lane);
+        }
     }
 }
 
@@ -150,10 +221,21 @@ static INLINE void T(lines_all)(const struct tc_lines *args, struct T(columns) c
     }
 }
 
+/* Whether all lines of all sheets are there. */
+static INLINE bool T(lines_are_whole)(const struct tc_lines *args)
+{
+    const unsigned all = (1u << ((args->lines - 1) * args->step + args->reach)) - 1;
+    bool whole = true;
+    for (ptrdiff_t m = 0; m < args->sheets; m++) {
+        whole = whole && args->sheet[m].lines == all;
+    }
+    return whole;
+}
+
 /* All lines, columns begin <= v < end. */
 static void T(lines_between)(const struct tc_lines *args, ptrdiff_t begin, ptrdiff_t end)
 {
-    struct T(columns) columns = {begin, end, begin, end};
+    struct T(columns) columns = {begin, end, begin, T(lines_are_whole)(args) ? end : begin};
     for (ptrdiff_t j = 0; j < args->taps; j++) {
         const struct tc_line_tap *const tap = &args->tap[j];
         columns.whole_begin = tap->begin > columns.whole_begin ? tap->begin : columns.whole_begin;
@@ -165,7 +247,8 @@ static void T(lines_between)(const struct tc_lines *args, ptrdiff_t begin, ptrdi
 /* All lines and columns, a weight for each column. */
 static INLINE void T(lines_of_channels)(const struct tc_lines *args)
 {
-    const struct T(columns) columns = {0, args->columns, 0, args->columns};
+    const struct T(columns)
+        columns = {0, args->columns, 0, T(lines_are_whole)(args) ? args->columns : 0};
     T(lines_all)(args, columns, true);
 }
 
