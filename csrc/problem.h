@@ -130,6 +130,17 @@ struct tc_weight tc_problem_weight(const struct tc_problem *problem, void *data,
  * (n and lengths) unless `input`. */
 void tc_problem_string(const struct tc_problem *problem, bool input, struct tc_status *text);
 
+/* Elements of x and of y. */
+static inline ptrdiff_t tc_input_volume(const struct tc_problem *p)
+{
+    return p->n * p->ci * p->i[TC_D] * p->i[TC_H] * p->i[TC_W];
+}
+
+static inline ptrdiff_t tc_output_volume(const struct tc_problem *p)
+{
+    return p->n * p->co * p->o[TC_D] * p->o[TC_H] * p->o[TC_W];
+}
+
 /* Channels of one group. */
 static inline ptrdiff_t tc_group_ci(const struct tc_problem *problem)
 {

@@ -1013,7 +1013,7 @@ static void look_ahead(struct state *s, ptrdiff_t number, bool last)
     const struct tc_job *const job = s->job;
     const struct tc_problem *const p = job->problem;
     const ptrdiff_t bytes = job->kernels->bytes;
-    const ptrdiff_t x_bytes = p->n * p->ci * p->i[TC_D] * p->i[TC_H] * p->i[TC_W] * bytes;
+    const ptrdiff_t x_bytes = tc_input_volume(p) * bytes;
     struct ahead *const ahead = s->ahead;
     struct tc_sheet sheet = s->sheet;
     struct tc_image x = job->x;
@@ -1134,12 +1134,6 @@ static void run_parts(struct state *s, struct tc_range mine)
     }
 }
 
-static ptrdiff_t y_bytes(const struct tc_job *job)
-{
-    const struct tc_problem *const p = job->problem;
-    return p->n * p->co * p->o[TC_D] * p->o[TC_H] * p->o[TC_W] * job->kernels->bytes;
-}
-
 struct run {
     const struct tc_job *job;
     struct layout layout;
@@ -1161,7 +1155,7 @@ static void run_block(const void *context, ptrdiff_t number, int thread)
     s.a_row = (ptrdiff_t *)((char *)s.bias + scratch.bias);
     s.c_row = s.a_row + rows_at_once(s.layout);
     s.masks = (unsigned char *)s.a_row + scratch.rows;
-    s.stream = y_bytes(job) > job->cpu->l3_bytes;
+    s.stream = tc_output_volume(job->problem) * job->kernels->bytes > job->cpu->l3_bytes;
     s.pitch = tc_odd_lines(job->kernels, s.layout->lanes + s.layout->shift);
     const struct task task = task_at(job, number);
     const ptrdiff_t end = tc_min(task.image + blocking->size[0], job->problem->n);

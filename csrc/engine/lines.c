@@ -33,12 +33,13 @@ enum {
     SPAN_BYTES = 24 << 10,     /* of a strip's copied inputs, if one group does not need more; */
     STRIP_BYTES = 256 << 10,   /* if one line does not need more */
     MOST_STEP_BYTES = 2 << 20, /* of the copied inputs of the fewest outputs */
-    FETCH_BYTES = 256,         /* outputs of a channel that are fetched ahead, at least */
-    PAIRS = 24,               /* of input and output channel in a group of all channels, at most, */
-    PAIRS_OF_TWO = 128,       /* with two output channels, */
-    STRIDED_PAIRS = 64,       /* one or two, with a stride along the width and one of depth, */
-    LONE_PAIRS = 4,           /* and if kernel lines go one at a time */
-    GROUP_PAIRS = 64,         /* the same in one of several groups, */
+    CACHE_SHARE = 4,    /* of the last cache, for x and y that lie there already; larger ones */
+    FETCH_BYTES = 256,  /* are fetched ahead, if a channel of a task has so many outputs */
+    PAIRS = 24,         /* of input and output channel in a group of all channels, at most, */
+    PAIRS_OF_TWO = 128, /* with two output channels, */
+    STRIDED_PAIRS = 64, /* one or two, with a stride along the width and one of depth, */
+    LONE_PAIRS = 4,     /* and if kernel lines go one at a time */
+    GROUP_PAIRS = 64,   /* the same in one of several groups, */
     GROUP_STRIDED_PAIRS = 32, /* with a stride, */
     LONE_STRIDED_PAIRS = 16,  /* and with lone kernel lines; */
     LONE_SUMS_1D = 12,        /* products of an output, if these are lone and the stride is 1, */
@@ -60,6 +61,7 @@ struct layout {
     ptrdiff_t columns;              /* of a line at once */
     ptrdiff_t spans, bands, pieces; /* tasks along these */
     bool copies, buffers;           /* x, and y, has no contiguous lines */
+    bool fetches;                   /* they are too large to lie in the cache already */
     ptrdiff_t pitch, line, slice,
         channel;         /* of the copy: from a remainder to the next, and so on */
     ptrdiff_t out_pitch; /* of the buffer's lines */
@@ -197,6 +199,8 @@ static struct layout layout_of(const struct tc_job *job)
     const ptrdiff_t bytes = job->kernels->bytes;
     struct layout layout = {.copies = job->x.axis[TC_W] != 1 || axis[TC_W].in_step != 1,
                             .buffers = job->y.axis[TC_W] != 1};
+    const ptrdiff_t volume = tc_input_volume(job->problem) + tc_output_volume(job->problem);
+    layout.fetches = volume > job->cpu->l3_bytes / CACHE_SHARE / bytes;
     for (int a = 0; a < TC_SPATIAL; a++) {
         layout.taps[a] = all_taps(&axis[a]);
     }
@@ -436,7 +440,8 @@ static ptrdiff_t line_pitch(const struct state *s)
 }
 
 /* The sheet of input channel ci, kernel depth kd, kernel lines from kh on. */
-static struct tc_line_sheet sheet_at(const struct state *s, ptrdiff_t ci, ptrdiff_t kd, ptrdiff_t kh)
+static struct tc_line_sheet sheet_at(const struct state *s, ptrdiff_t ci, ptrdiff_t kd,
+                                     ptrdiff_t kh)
 {
     const struct tc_image *const x = &s->job->x;
     const struct layout *const layout = s->layout;
@@ -447,8 +452,8 @@ static struct tc_line_sheet sheet_at(const struct state *s, ptrdiff_t ci, ptrdif
     const ptrdiff_t in_place = ci * x->c + input_at(s, TC_D, s->d, kd) * x->axis[TC_D];
     const ptrdiff_t copied = ci * layout->channel + kd * layout->slice;
     struct tc_line_sheet sheet = {.w = ci * w->ci + kd * depth->k_step * w->axis[TC_D] +
-                                  kh * height->k_step * w->axis[TC_H],
-                             .last_tap = layout->taps[TC_W].count};
+                                       kh * height->k_step * w->axis[TC_H],
+                                  .last_tap = layout->taps[TC_W].count};
     for (ptrdiff_t i = lines_met(s) - 1; i >= 0; i--) {
         const ptrdiff_t h = first + i * step;
         if (exists(s, TC_H, h)) {
@@ -575,7 +580,7 @@ static void fetch(const struct state *s, struct tc_range rows)
     const ptrdiff_t bytes = job->kernels->bytes;
     const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p);
     const ptrdiff_t columns = tc_range_length(s->columns), inputs = tc_range_length(s->inputs);
-    if (tc_range_length(rows) * columns * bytes < FETCH_BYTES) {
+    if (!s->layout->fetches || tc_range_length(rows) * columns * bytes < FETCH_BYTES) {
         return;
     }
     for (ptrdiff_t c = s->groups.begin * ci; c < s->groups.end * ci && x->axis[TC_W] == 1; c++) {
