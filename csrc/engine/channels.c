@@ -32,10 +32,11 @@ enum {
     TASK_BYTES = 128 << 10,      /* outputs of a task, about; */
     COPY_BYTES = 128 << 10,      /* or inputs, if they are transposed, */
     MOST_COPY_BYTES = 512 << 10, /* and one line of the grid needs no more */
-    SHORT_LINE = 15,             /* outputs, or inputs, */
-    LONG_LINE = 128,             /* of lines that are worth a transposition; */
-    LONG_KERNEL = 7,             /* at stride 1 with so many taps */
-    ALIAS_LINES = 9              /* that meet in one set of the first cache: its room, about */
+    SHORT_OUTPUTS = 13,          /* of lines that are worth a transposition, at strides 2 and 4, */
+    LONG_KERNEL = 4,             /* or with lone lines of so many taps; */
+    SHORT_LINE = 15, /* inputs of those of transposed convolutions, if all phases have */
+    LONG_LINE = 128, /* as many taps, and if there is one line alone */
+    ALIAS_LINES = 9  /* that meet in one set of the first cache: its room, about */
 };
 
 /* The taps of a phase along an axis, in the order of their sums: number i has offset
@@ -96,30 +97,52 @@ static bool fits(const struct tc_job *job)
     return vector * inputs <= MOST_COPY_BYTES && vector * outputs <= MOST_COPY_BYTES;
 }
 
-/* Whether transposing the inputs and outputs takes less than what other engines do instead: lines
- * splits inputs by the stride, element by element if that is above 2, leaves most lanes of a short
- * line empty, and takes lines of an even kernel one at a time; weave and direct write each phase by
- * itself, but direct does well where all phases have as many taps, and best where they have one. */
+/* Whether a convolution's inputs and outputs are transposed in less time than lines needs more: it
+ * splits inputs by the stride, element by element unless that is 2 or 4, leaves most lanes of a
+ * short line empty, and takes some kernels one line at a time. */
+static bool small_pays(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    const struct tc_axis *const height = &job->lattice.axis[TC_H];
+    const struct tc_phase phase = tc_phase_at(height, 0);
+    const ptrdiff_t step = p->s[TC_W], kernel = p->k[TC_W], out = p->o[TC_W];
+    const bool lone = p->k[TC_H] > 1 && tc_lines_reach(height, &phase) == 1;
+    if (kernel == 1) {
+        return false;
+    }
+    return step == 1                ? 4 * out < job->kernels->lanes ||
+                                          (lone && kernel >= LONG_KERNEL && out < SHORT_OUTPUTS)
+           : step == 2 || step == 4 ? out < SHORT_OUTPUTS
+                                    : true;
+}
+
+/* The same of transposed convolutions: weave and direct write each phase by itself, but direct does
+ * well where all phases have as many taps. */
+static bool large_pays(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    if (p->i[TC_D] * p->i[TC_H] == 1) {
+        return p->i[TC_W] < LONG_LINE;
+    }
+    return p->k[TC_W] % p->s[TC_W] != 0 ||
+           p->i[TC_W] < (p->i[TC_D] == 1 ? SHORT_LINE : SHORT_LINE / 2);
+}
+
+/* Whether a transposition pays. It always does where a stride meets a dilation: some phases have no
+ * tap then, and no other engine for depthwise layers takes them. */
 static bool pays(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
-    const bool small = p->operation->contraction == TC_SMALL_FROM_LARGE;
-    const ptrdiff_t step = p->s[TC_W], kernel = p->k[TC_W], in = p->i[TC_W], out = p->o[TC_W];
-    if (p->g < job->kernels->lanes) {
-        return false;
+    const ptrdiff_t lanes = job->kernels->lanes;
+    bool strided = false, dilated = false;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        strided = strided || p->s[a] > 1;
+        dilated = dilated || (p->s[a] > 1 && p->d[a] > 1);
     }
-    if (small && step > 1) {
-        return step > 2 || out < SHORT_LINE;
+    if (strided && p->operation->contraction == TC_LARGE_FROM_SMALL) {
+        return dilated || (p->g >= lanes && large_pays(job));
     }
-    if (!small && (p->s[TC_D] > 1 || p->s[TC_H] > 1 || step > 1)) {
-        const bool in_line = p->i[TC_D] * p->i[TC_H] == 1;
-        const bool even = kernel % step == 0;
-        return in < (kernel == step ? SHORT_LINE / 2
-                     : even         ? SHORT_LINE
-                                    : LONG_LINE) ||
-               (!even && !in_line);
-    }
-    return out < 3 * SHORT_LINE / 2 && (kernel == 4 || kernel >= LONG_KERNEL);
+    return 5 * p->g >= 4 * tc_round_up(p->g, lanes) && small_pays(job);
 }
 
 static const char *refuse(const struct tc_job *job)
@@ -379,14 +402,13 @@ static ptrdiff_t list_sheets(const struct state *s)
 
 /* ---- strips ---- */
 
-/* How many lines the next strip takes of those left: fewer where the lines of inputs that they meet
- * would push each other out of the cache. */
-static ptrdiff_t next_lines(const struct state *s, ptrdiff_t left)
+/* How many lines a strip takes at most: fewer where the lines of inputs that they meet would push
+ * each other out of the cache. */
+static ptrdiff_t most_lines(const struct state *s)
 {
     const ptrdiff_t pitch = s->x.axis[TC_H] * s->job->kernels->bytes;
-    const ptrdiff_t lines = tc_next_lines(left);
-    const ptrdiff_t met = (lines - 1) * kernel_step(s) + s->reach;
-    return pitch % TC_ALIAS_BYTES == 0 && met > ALIAS_LINES ? tc_min(lines, 4) : lines;
+    const ptrdiff_t met = (TC_MAX_LINES - 1) * kernel_step(s) + s->reach;
+    return pitch % TC_ALIAS_BYTES == 0 && met > ALIAS_LINES ? 4 : TC_MAX_LINES;
 }
 
 /* Up to seven lines of one phase, run by run of the width. */
@@ -441,7 +463,7 @@ static void run_phase(struct state *s, struct tc_range rows)
     }
     s->reach = reach_of(s->layout, &s->job->lattice.axis[TC_H], &s->phase[TC_H]);
     for (s->lines = rows; s->lines.begin < rows.end; s->lines.begin = s->lines.end) {
-        s->lines.end = s->lines.begin + next_lines(s, rows.end - s->lines.begin);
+        s->lines = tc_next_strip(rows, s->lines.begin, most_lines(s));
         run_strip(s);
     }
 }

@@ -85,13 +85,20 @@ bool tc_scatter_takes(const struct tc_job *job); /* or does when it is mirrored 
  * sums the taps by their offsets, a column of so many lines before the next along the width. */
 int tc_lines_reach(const struct tc_axis *height, const struct tc_phase *phase);
 
-/* How many lines the next call of the kernels `lines` takes of those left: 1, 4 or TC_MAX_LINES. */
-static inline ptrdiff_t tc_next_lines(ptrdiff_t left)
+/* The lines that the next call of the kernels `lines` takes of `rows`, of which those before `from`
+ * are done: 1, 4 or TC_MAX_LINES, but not more than `most` of these. A call for one line takes
+ * about as long as one for four, and so the last ones may be computed twice. */
+static inline struct tc_range tc_next_strip(struct tc_range rows, ptrdiff_t from, ptrdiff_t most)
 {
-    if (left == TC_MAX_LINES + 1) {
-        return 4; /* and 4 */
+    const ptrdiff_t left = rows.end - from, all = rows.end - rows.begin;
+    ptrdiff_t lines = 1;
+    if (left > 4 && left != TC_MAX_LINES + 1 && all >= TC_MAX_LINES && most >= TC_MAX_LINES) {
+        lines = TC_MAX_LINES;
+    } else if (left > 1 && all >= 4 && most >= 4) {
+        lines = 4; /* of eight lines, and 4 */
     }
-    return left >= TC_MAX_LINES ? TC_MAX_LINES : left >= 4 ? 4 : 1;
+    const ptrdiff_t begin = from + lines <= rows.end ? from : rows.end - lines;
+    return (struct tc_range){begin, begin + lines};
 }
 
 /* Applies the job's activation to rows of outputs whose sums are complete, in y or on their way. */

@@ -177,13 +177,12 @@ static void cut(const struct tc_job *job, struct layout *layout)
     }
     while (layout->copies && layout->lines > 1 &&
            lay_copy(job, layout, layout->lines) > STRIP_BYTES) {
-        layout->lines /= 2; /* from 7: 3, 1 */
+        layout->lines = layout->lines > 4 ? 4 : 1;
     }
     while (layout->copies && layout->columns > LEAST_COLUMNS &&
            lay_copy(job, layout, layout->lines) > STRIP_BYTES) {
         layout->columns = tc_ceil_div(layout->columns, 2);
     }
-    layout->lines = tc_next_lines(layout->lines);
     layout->rows = tc_round_up(tc_max(POINTS / width / layout->span, 1), TC_MAX_LINES);
     layout->rows = tc_min(layout->rows, height);
     layout->spans = tc_ceil_div(groups, layout->span);
@@ -629,8 +628,7 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
     list_taps(&s);
     fetch(&s, rows);
     for (s.lines = rows; s.lines.begin < rows.end; s.lines.begin = s.lines.end) {
-        const ptrdiff_t left = rows.end - s.lines.begin;
-        s.lines.end = s.lines.begin + tc_min(tc_next_lines(left), layout->lines);
+        s.lines = tc_next_strip(rows, s.lines.begin, layout->lines);
         s.input = tc_lattice_inputs(axis, s.lines);
         run_strip(&s);
     }
