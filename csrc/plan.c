@@ -113,6 +113,7 @@ static enum tc_code make(struct tc_plan *plan, const struct tc_order *order, con
                 .b = order->b,
                 .activation = order->activation,
                 .ahead = ahead,
+                .any_image = order->ahead && order->kept == NULL,
                 .watch = order->watch},
     };
     if (engine == NULL && !order->ahead) {
@@ -139,7 +140,21 @@ static bool fits_packed(const struct tc_plan *plan, const struct tc_order *order
     return whole && strcmp(plan->engine->name, order->kept) == 0;
 }
 
-/* The same with an engine kept, whose weights may be packed. */
+/* Whether the kept engine refused the image of this plan, as it did not when it was chosen, and the
+ * kernel is a point, which is packed in no time. */
+static bool refuses_image(const struct tc_plan *plan, const struct tc_order *order)
+{
+    const ptrdiff_t *const k = plan->problem.k;
+    bool refuses = false;
+    for (int i = 0; tc_engines[i]; i++) {
+        const bool kept = strcmp(tc_engines[i]->name, order->kept) == 0;
+        refuses = refuses || (kept && plan->refusals[i] != NULL);
+    }
+    return refuses && k[TC_D] * k[TC_H] * k[TC_W] == 1;
+}
+
+/* The same with an engine kept, whose weights may be packed. Another packs them anew where that is
+ * next to nothing, or the kept one is not made for images like this. */
 static enum tc_code make_again(struct tc_plan *plan, const struct tc_order *order,
                                struct tc_status *status)
 {
@@ -153,7 +168,7 @@ static enum tc_code make_again(struct tc_plan *plan, const struct tc_order *orde
             plan->job.ahead = false;
             return TC_OK;
         }
-        if (tc_is_depthwise(&plan->problem)) {
+        if (tc_is_depthwise(&plan->problem) || refuses_image(plan, order)) {
             return make(plan, &fresh, NULL, false, status);
         }
     }

@@ -34,9 +34,10 @@ struct tc_plan {
 
 /* Unless an engine was asked for or the weights are packed ahead, the kernel elements that meet
  * nothing but padding are left out. With an engine kept, and none asked for, the choice is the same
- * where it packs nothing, or weights as few as those of a depthwise layer; else it is the one that
- * was kept; and if that refuses these strides, the best, which packs the weights anew.
- * plan->job.ahead says whether the weights that were packed ahead are the ones to be used.
+ * where it packs nothing, or weights as few as those of a depthwise layer, or those of points where
+ * the one that was kept refuses this image; else it is that one; and if that refuses these strides,
+ * the best. What was not kept packs the weights anew. plan->job.ahead says whether the weights that
+ * were packed ahead are the ones to be used.
  *
  * The plan refers to itself: it stays where it is. */
 enum tc_code tc_plan_make(struct tc_plan *plan, const struct tc_order *order,

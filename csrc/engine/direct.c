@@ -49,6 +49,8 @@ enum {
     TILE_STEPS = 40,         /* see choose_shape */
     MANY_ROWS = 256,         /* to each input: tasks may copy it more than once */
     MANY_CHANNELS = 320,     /* in: packing their weights costs more than gather's storing */
+    TINY_IMAGE = 64,         /* pixels: too few for lanes, if output channels fill more than one
+                              * vector, and a quarter of it else */
     STEP_CI = 64,            /* input channels packed in one task */
     CHUNK_CI = 32,           /* input channels on a sheet, if */
     CHUNK_ROWS = 48,         /* there are no more rows than this; */
@@ -422,22 +424,32 @@ static double unfilled(const struct tc_job *job)
     return (double)tc_round_up(co, lanes) / (double)co * (co <= lanes ? SINGLE : 1);
 }
 
+/* Whether the pixels of an image fill few vectors or few lanes of one. */
+static bool is_tiny(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    const ptrdiff_t most = tc_group_co(p) > job->kernels->lanes ? TINY_IMAGE : TINY_IMAGE / 4;
+    return !job->any_image && p->i[TC_D] * p->i[TC_H] * p->i[TC_W] <= most;
+}
+
 /* Whether gather is faster, on kernels that shift so many axes. If some places are `bare` of taps,
  * on which this engine wastes its rows, vectors that are half full are enough. So they are where
  * one tap is all there is and y's channels are contiguous, since every row of this engine's outputs
- * would have to be transposed: both sum in the same order there, so that strides may decide. Other
- * such layers are this engine's if tiles store whole lines, unless the inputs are many. */
+ * would have to be transposed, or images are tiny: both sum in the same order there, so that
+ * strides and the image may decide. Other such layers are this engine's if tiles store whole lines,
+ * unless the inputs are many. */
 static bool fills_vectors(const struct tc_job *job, int shifted, bool bare, bool zips)
 {
     const ptrdiff_t co = tc_group_co(job->problem);
-    if (bare || (shifted == 0 && job->y.c == 1)) {
+    if (bare || (shifted == 0 && (job->y.c == 1 || is_tiny(job)))) {
         return tc_round_up(co, job->kernels->lanes) <= 2 * co;
     }
     const bool stores_well = shifted == 0 && zips && tc_group_ci(job->problem) < MANY_CHANNELS;
     return unfilled(job) <= HALO[shifted] && !stores_well;
 }
 
-/* Why not: for reasons that hold for images of every size, since a plan meets them all. */
+/* Why not: but for tiny images for reasons that hold for every size, since a plan meets them all.
+ */
 static const char *refuse(const struct tc_job *job)
 {
     const struct tc_problem *const problem = job->problem;

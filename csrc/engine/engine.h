@@ -37,6 +37,7 @@ struct tc_job {
     int threads;            /* at most so many */
     bool forced;            /* the caller asked for this engine: refuse only what cannot be done */
     bool ahead;             /* the weights are packed ahead and cost this call nothing */
+    bool any_image;         /* the image is not known: the smallest stands for all */
     const void *packed;     /* those weights, at run */
     struct tc_watch *watch; /* ends a run early; may be NULL */
     /* ---- */

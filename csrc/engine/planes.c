@@ -43,7 +43,9 @@ enum {
     MOST_STRIDED_CI = 4, /* with a stride along the width, */
     LEAST_CO = 8,        /* for so many output channels, */
     LEAST_CO_1D = 16,    /* if taps lie in one line and the stride is 1, */
-    SPLIT_CO = 8,        /* or for each input that a long stride has to sort out */
+    SPLIT_CO = 8,        /* or for each input that a long stride has to sort out; */
+    FEW_CI = 64,         /* of so many input channels, */
+    FEW_PAIRS = 192      /* and pairs of channels, if output channels fill half a vector or less */
 };
 
 /* What the blocks of a job share. */
@@ -154,8 +156,20 @@ static bool pays(const struct tc_job *job)
            co >= (in_line ? LEAST_CO_1D : LEAST_CO) && (step <= 2 || co >= SPLIT_CO * ci * step);
 }
 
-/* Why not; what was asked for is refused for reasons that hold for images of every size. */
-static const char *refuse(const struct tc_job *job)
+/* The same for output channels that leave most lanes of gather empty. */
+static bool pays_for_few(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p), step = p->s[TC_W];
+    const ptrdiff_t outputs = p->o[TC_W], lanes = job->kernels->lanes;
+    return 5 * outputs >= 4 * tc_round_up(outputs, lanes) &&
+           ((step == 2 && 2 * co <= lanes && ci <= FEW_CI && ci * co <= FEW_PAIRS) ||
+            (step == 4 && 4 * co <= lanes && ci <= FEW_CI / 4));
+}
+
+/* Why not; what was asked for is refused for reasons that hold for images of every size. If `few`,
+ * it may have few output channels; other engines do not step back for those. */
+static const char *refuse(const struct tc_job *job, bool few)
 {
     const struct tc_problem *const p = job->problem;
     double inputs = (double)tc_group_ci(p) * LEAST_COLUMNS * (double)p->s[TC_W], sum = 1;
@@ -174,7 +188,7 @@ static const char *refuse(const struct tc_job *job)
     if (!job->forced && tc_panel_chunk(job) < tc_group_ci(p)) {
         return "gather would sum in another order";
     }
-    if (!job->forced && !pays(job)) {
+    if (!job->forced && !pays(job) && !(few && pays_for_few(job))) {
         return "it is faster for few input channels, many output channels and wide images only";
     }
     return NULL;
@@ -182,12 +196,13 @@ static const char *refuse(const struct tc_job *job)
 
 bool tc_planes_takes(const struct tc_job *job)
 {
-    return job->problem->operation->contraction == TC_SMALL_FROM_LARGE && refuse(job) == NULL;
+    return job->problem->operation->contraction == TC_SMALL_FROM_LARGE &&
+           refuse(job, false) == NULL;
 }
 
 static const char *accept(struct tc_job *job)
 {
-    const char *const refusal = refuse(job);
+    const char *const refusal = refuse(job, true);
     if (refusal) {
         return refusal;
     }
