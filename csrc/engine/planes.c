@@ -143,17 +143,28 @@ static void set_bytes(struct layout *layout, const struct tc_job *job)
     layout->table_bytes = tc_round_up((layout->plane + 2 * TC_MAX_ROWS) * words, TC_ALIGN);
 }
 
-/* Whether storing takes longer than summing, and lines fill their vectors. */
+static bool fills_lines(const struct tc_job *job)
+{
+    const ptrdiff_t outputs = job->problem->o[TC_W];
+    return 5 * outputs >= 4 * tc_round_up(outputs, job->kernels->lanes);
+}
+
+/* Whether storing takes longer than summing, and lines fill their vectors; or output channels fill
+ * one vector of gather, which reads as many inputs as it multiplies then. */
 static bool pays(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
     const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p), step = p->s[TC_W];
-    const ptrdiff_t outputs = p->o[TC_W], lanes = job->kernels->lanes;
+    const ptrdiff_t lanes = job->kernels->lanes;
     const ptrdiff_t sum = ci * p->k[TC_D] * p->k[TC_H] * p->k[TC_W];
     const bool in_line = p->k[TC_D] == 1 && p->k[TC_H] == 1 && step == 1;
-    return sum <= tc_min(outputs, PAYING_SUM) && 5 * outputs >= 4 * tc_round_up(outputs, lanes) &&
-           ci <= (step > 1 ? MOST_STRIDED_CI : MOST_CI) &&
-           co >= (in_line ? LEAST_CO_1D : LEAST_CO) && (step <= 2 || co >= SPLIT_CO * ci * step);
+    const bool one_vector = 2 * co > lanes && co <= lanes && ci <= 2 * co;
+    if (!fills_lines(job)) {
+        return false;
+    }
+    return (step == 1 && sum > ci && one_vector) ||
+           (sum <= tc_min(p->o[TC_W], PAYING_SUM) && ci <= (step > 1 ? MOST_STRIDED_CI : MOST_CI) &&
+            co >= (in_line ? LEAST_CO_1D : LEAST_CO) && (step <= 2 || co >= SPLIT_CO * ci * step));
 }
 
 /* The same for output channels that leave most lanes of gather empty. */
@@ -161,8 +172,8 @@ static bool pays_for_few(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
     const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p), step = p->s[TC_W];
-    const ptrdiff_t outputs = p->o[TC_W], lanes = job->kernels->lanes;
-    return 5 * outputs >= 4 * tc_round_up(outputs, lanes) &&
+    const ptrdiff_t lanes = job->kernels->lanes;
+    return fills_lines(job) &&
            ((step == 2 && 2 * co <= lanes && ci <= FEW_CI && ci * co <= FEW_PAIRS) ||
             (step == 4 && 4 * co <= lanes && ci <= FEW_CI / 4));
 }
