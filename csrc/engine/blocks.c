@@ -160,6 +160,30 @@ struct tc_image tc_block_input(const struct tc_job *job, const struct tc_block *
     return x;
 }
 
+static ptrdiff_t met_step(const struct tc_met_lines *met)
+{
+    return met->reach > 1 ? 1 : met->height->in_step;
+}
+
+ptrdiff_t tc_met_pitch(const struct tc_met_lines *met)
+{
+    const ptrdiff_t step = met_step(met);
+    return step < met->height->in ? step * met->line : 0;
+}
+
+void tc_set_lines(struct tc_line_sheet *sheet, const struct tc_met_lines *met)
+{
+    const ptrdiff_t step = met_step(met), pitch = tc_met_pitch(met);
+    sheet->lines = 0;
+    for (ptrdiff_t i = met->count - 1; i >= 0; i--) {
+        const ptrdiff_t at = met->first + i * step;
+        if (at >= 0 && at < met->height->in) {
+            sheet->lines |= 1u << i;
+            sheet->x = met->origin + at * met->line - i * pitch;
+        }
+    }
+}
+
 void tc_copy_bias(const struct tc_job *job, ptrdiff_t channel, ptrdiff_t count, void *to)
 {
     const ptrdiff_t from = channel * job->b.c;

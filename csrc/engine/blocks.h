@@ -35,6 +35,21 @@ static inline ptrdiff_t tc_tile_steps(ptrdiff_t rows, ptrdiff_t width)
  * is negative, and its last element does not lie before. */
 bool tc_reaches(const struct tc_job *job, ptrdiff_t end);
 
+/* Lines of inputs that the kernels `lines` count, for `reach` kernel lines at once: `count` of them
+ * from line `first` of an image on, whose line 0 lies at `origin`, and a line further on `line`
+ * elements further. */
+struct tc_met_lines {
+    const struct tc_axis *height;
+    int reach;
+    ptrdiff_t first, count, origin, line;
+};
+
+/* Elements from one to the next; those further apart than the image is high are never two. */
+ptrdiff_t tc_met_pitch(const struct tc_met_lines *met);
+
+/* Gives the sheet those that exist. */
+void tc_set_lines(struct tc_line_sheet *sheet, const struct tc_met_lines *met);
+
 /* A block and the inputs that it reads; index 0 is the batch. */
 struct tc_block {
     ptrdiff_t group, share;

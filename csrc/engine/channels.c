@@ -32,11 +32,11 @@ enum {
     TASK_BYTES = 128 << 10,      /* outputs of a task, about; */
     COPY_BYTES = 128 << 10,      /* or inputs, if they are transposed, */
     MOST_COPY_BYTES = 512 << 10, /* and one line of the grid needs no more */
-    SHORT_OUTPUTS = 13,          /* of lines that are worth a transposition, at strides 2 and 4, */
+    SHORT_OUTPUTS = 13,          /* of lines worth a transposition, at strides 2 and 4, */
     LONG_KERNEL = 4,             /* or with lone lines of so many taps; */
-    SHORT_LINE = 15, /* inputs of those of transposed convolutions, if all phases have */
-    LONG_LINE = 128, /* as many taps, and if there is one line alone */
-    ALIAS_LINES = 9  /* that meet in one set of the first cache: its room, about */
+    SHORT_LINE = 15,             /* inputs of such lines of transposed ones, if all phases have */
+    LONG_LINE = 128,             /* as many taps, and if the line is all there is */
+    ALIAS_LINES = 9              /* that meet in one set of the first cache: its room, about */
 };
 
 /* The taps of a phase along an axis, in the order of their sums: number i has offset
@@ -128,19 +128,15 @@ static bool large_pays(const struct tc_job *job)
            p->i[TC_W] < (p->i[TC_D] == 1 ? SHORT_LINE : SHORT_LINE / 2);
 }
 
-/* Whether a transposition pays. It always does where a stride meets a dilation: some phases have no
- * tap then, and no other engine for depthwise layers takes them. */
+/* Whether a transposition pays. It always does where a stride meets a dilation, as no other engine
+ * for depthwise layers takes those. */
 static bool pays(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
     const ptrdiff_t lanes = job->kernels->lanes;
-    bool strided = false, dilated = false;
-    for (int a = 0; a < TC_SPATIAL; a++) {
-        strided = strided || p->s[a] > 1;
-        dilated = dilated || (p->s[a] > 1 && p->d[a] > 1);
-    }
+    const bool strided = p->s[TC_D] > 1 || p->s[TC_H] > 1 || p->s[TC_W] > 1;
     if (strided && p->operation->contraction == TC_LARGE_FROM_SMALL) {
-        return dilated || (p->g >= lanes && large_pays(job));
+        return tc_has_gaps(p) || (p->g >= lanes && large_pays(job));
     }
     return 5 * p->g >= 4 * tc_round_up(p->g, lanes) && small_pays(job);
 }
@@ -340,15 +336,6 @@ static void list_taps(const struct state *s, struct tc_range range, ptrdiff_t sh
     }
 }
 
-/* From a line of inputs to the next that the kernel counts. Lines that are further apart than the
- * image is high are never two. */
-static ptrdiff_t line_pitch(const struct state *s)
-{
-    const struct tc_axis *const axis = &s->job->lattice.axis[TC_H];
-    const ptrdiff_t step = s->reach > 1 ? 1 : axis->in_step;
-    return step < axis->in ? step * s->x.axis[TC_H] : 0;
-}
-
 /* The sheet of kernel depth kd and kernel lines from kh on, but for its taps of the width. */
 static struct tc_line_sheet sheet_at(const struct state *s, ptrdiff_t kd, ptrdiff_t kh)
 {
@@ -356,20 +343,17 @@ static struct tc_line_sheet sheet_at(const struct state *s, ptrdiff_t kd, ptrdif
     const struct tc_axis *const axis = s->job->lattice.axis;
     const struct taps *const depth = &s->taps[TC_D], *const height = &s->taps[TC_H];
     const ptrdiff_t *const k = s->job->problem->k;
-    const ptrdiff_t met = (tc_range_length(s->lines) - 1) * kernel_step(s) + s->reach;
-    const ptrdiff_t step = s->reach > 1 ? 1 : axis[TC_H].in_step, pitch = line_pitch(s);
     const ptrdiff_t d = axis[TC_D].in_step * s->d + depth->offset + kd * depth->step;
-    const ptrdiff_t first =
-        axis[TC_H].in_step * s->lines.begin + height->offset + kh * height->step;
+    const struct tc_met_lines met = {
+        .height = &axis[TC_H],
+        .reach = s->reach,
+        .first = axis[TC_H].in_step * s->lines.begin + height->offset + kh * height->step,
+        .count = (tc_range_length(s->lines) - 1) * kernel_step(s) + s->reach,
+        .origin = d * x->axis[TC_D],
+        .line = x->axis[TC_H]};
     const ptrdiff_t lines = (depth->k + kd * depth->k_step) * k[TC_H] + height->k;
     struct tc_line_sheet sheet = {.w = (lines + kh * height->k_step) * k[TC_W] * s->layout->pitch};
-    for (ptrdiff_t i = met - 1; i >= 0; i--) {
-        const ptrdiff_t h = first + i * step;
-        if (h >= 0 && h < axis[TC_H].in) {
-            sheet.lines |= 1u << i;
-            sheet.x = d * x->axis[TC_D] + h * x->axis[TC_H] - i * pitch;
-        }
-    }
+    tc_set_lines(&sheet, &met);
     return sheet;
 }
 
@@ -430,7 +414,8 @@ static void run_strip(const struct state *s)
         .reach = s->reach,
         .step = kernel_step(s),
         .x_channel = axis[TC_W].in_step * x->axis[TC_W],
-        .x_line = line_pitch(s),
+        .x_line = tc_met_pitch(&(struct tc_met_lines){
+            .height = &axis[TC_H], .reach = s->reach, .line = x->axis[TC_H]}),
         .sheet = s->sheet,
         .tap = s->tap,
         .w_line = height->k_step * job->problem->k[TC_W] * layout->pitch,

@@ -428,14 +428,18 @@ static void list_taps(const struct state *s)
     }
 }
 
-/* From a line of inputs to the next that the kernel counts. Lines that are further apart than the
- * image is high are never two. */
-static ptrdiff_t line_pitch(const struct state *s)
+/* The lines of inputs that the kernel lines from kh on meet, of the first channel and depth. */
+static struct tc_met_lines met_lines_at(const struct state *s, ptrdiff_t kh)
 {
-    const struct tc_axis *const axis = &s->job->lattice.axis[TC_H];
-    const ptrdiff_t step = s->layout->reach > 1 ? 1 : axis->in_step;
-    const ptrdiff_t line = s->layout->copies ? s->layout->line : s->job->x.axis[TC_H];
-    return step < axis->in ? step * line : 0;
+    const struct layout *const layout = s->layout;
+    return (struct tc_met_lines){
+        .height = &s->job->lattice.axis[TC_H],
+        .reach = layout->reach,
+        .first = input_at(s, TC_H, s->lines.begin, kh),
+        .count = lines_met(s),
+        .origin = layout->copies ? -s->input.begin * layout->line : 0,
+        .line = layout->copies ? layout->line : s->job->x.axis[TC_H],
+    };
 }
 
 /* The sheet of input channel ci, kernel depth kd, kernel lines from kh on. */
@@ -446,22 +450,13 @@ static struct tc_line_sheet sheet_at(const struct state *s, ptrdiff_t ci, ptrdif
     const struct layout *const layout = s->layout;
     const struct taps *const depth = &layout->taps[TC_D], *const height = &layout->taps[TC_H];
     const struct tc_weight *const w = &s->job->w;
-    const ptrdiff_t step = layout->reach > 1 ? 1 : s->job->lattice.axis[TC_H].in_step;
-    const ptrdiff_t first = input_at(s, TC_H, s->lines.begin, kh), pitch = line_pitch(s);
-    const ptrdiff_t in_place = ci * x->c + input_at(s, TC_D, s->d, kd) * x->axis[TC_D];
-    const ptrdiff_t copied = ci * layout->channel + kd * layout->slice;
     struct tc_line_sheet sheet = {.w = ci * w->ci + kd * depth->k_step * w->axis[TC_D] +
                                        kh * height->k_step * w->axis[TC_H],
                                   .last_tap = layout->taps[TC_W].count};
-    for (ptrdiff_t i = lines_met(s) - 1; i >= 0; i--) {
-        const ptrdiff_t h = first + i * step;
-        if (exists(s, TC_H, h)) {
-            sheet.lines |= 1u << i;
-            sheet.x = (layout->copies ? copied + (h - s->input.begin) * layout->line
-                                      : in_place + h * x->axis[TC_H]) -
-                      i * pitch;
-        }
-    }
+    struct tc_met_lines met = met_lines_at(s, kh);
+    met.origin += layout->copies ? ci * layout->channel + kd * layout->slice
+                                 : ci * x->c + input_at(s, TC_D, s->d, kd) * x->axis[TC_D];
+    tc_set_lines(&sheet, &met);
     return sheet;
 }
 
@@ -506,6 +501,7 @@ static void run_strip(const struct state *s)
     const struct taps *const taps = layout->taps;
     const ptrdiff_t ci = tc_group_ci(job->problem), co = tc_group_co(job->problem);
     const ptrdiff_t bytes = job->kernels->bytes, g = s->groups.begin;
+    const struct tc_met_lines met = met_lines_at(s, 0);
     const struct tc_lines lines = {
         .channels = tc_range_length(s->groups),
         .columns = tc_range_length(s->columns),
@@ -516,7 +512,7 @@ static void run_strip(const struct state *s)
         .step = kernel_step(s),
         .x = layout->copies ? s->copy : tc_at(x->data, s->n * x->n + g * ci * x->c, bytes),
         .x_channel = ci * (layout->copies ? layout->channel : x->c),
-        .x_line = line_pitch(s),
+        .x_line = tc_met_pitch(&met),
         .sheet = s->sheet,
         .tap = s->tap,
         .w_channel = job->w.g,

@@ -121,16 +121,6 @@ static void set_bytes(struct layout *layout, const struct tc_job *job)
     layout->table_bytes = tc_round_up(2 * layout->rows * (ptrdiff_t)sizeof(ptrdiff_t), TC_ALIGN);
 }
 
-/* Whether some phases have no tap because a stride meets a dilation. */
-static bool is_dilated(const struct tc_problem *p)
-{
-    bool dilated = false;
-    for (int a = 0; a < TC_SPATIAL; a++) {
-        dilated = dilated || (p->s[a] > 1 && p->d[a] > 1);
-    }
-    return dilated;
-}
-
 /* Whether the product takes so long that adding its elements up matters little, and direct would
  * waste rows or lanes: not where all places have about as many taps, if there are several places.
  * Where some have none, direct and gather have more to waste. Depthwise layers are left to engines
@@ -152,7 +142,7 @@ static bool pays(const struct tc_job *job)
     if (bare) {
         return co <= BARE_CO;
     }
-    if (is_dilated(p)) {
+    if (tc_has_gaps(p)) {
         return co <= (ci < LEAST_CI ? DILATED_CO - 1 : DILATED_CO);
     }
     return co <= MOST_CO && ci >= tc_max(LEAST_CI, RATIO * co) && (!strided || uneven >= UNEVEN);
@@ -167,7 +157,7 @@ static bool is_large(const struct tc_job *job)
     const double pixels = (double)p->i[TC_D] * (double)p->i[TC_H] * (double)p->i[TC_W];
     const bool in_line = p->k[TC_D] <= p->s[TC_D] && p->k[TC_H] <= p->s[TC_H];
     const bool few = tc_group_co(p) <= LARGE_CO && p->k[TC_D] == 1 && p->s[TC_H] == 1;
-    return pixels > SMALL_PIXELS && !in_line && !few && !is_dilated(p);
+    return pixels > SMALL_PIXELS && !in_line && !few && !tc_has_gaps(p);
 }
 
 /* Why not; what was asked for is refused for reasons that hold for images of every size. */
