@@ -157,15 +157,4 @@ static inline bool tc_is_depthwise(const struct tc_problem *problem)
     return problem->g > 1 && problem->ci == problem->g && problem->co == problem->g;
 }
 
-/* Whether a stride meets a dilation along some axis: a transposed convolution then has outputs
- * between its taps that none of them reaches. */
-static inline bool tc_has_gaps(const struct tc_problem *problem)
-{
-    bool gaps = false;
-    for (int a = 0; a < TC_SPATIAL; a++) {
-        gaps = gaps || (problem->s[a] > 1 && problem->d[a] > 1);
-    }
-    return gaps;
-}
-
 #endif

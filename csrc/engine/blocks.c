@@ -175,7 +175,7 @@ void tc_set_lines(struct tc_line_sheet *sheet, const struct tc_met_lines *met)
 {
     const ptrdiff_t step = met_step(met), pitch = tc_met_pitch(met);
     sheet->lines = 0;
-    for (ptrdiff_t i = met->count - 1; i >= 0; i--) {
+    for (ptrdiff_t i = tc_lines_met(met->height, met->reach, met->lines) - 1; i >= 0; i--) {
         const ptrdiff_t at = met->first + i * step;
         if (at >= 0 && at < met->height->in) {
             sheet->lines |= 1u << i;

@@ -35,13 +35,24 @@ static inline ptrdiff_t tc_tile_steps(ptrdiff_t rows, ptrdiff_t width)
  * is negative, and its last element does not lie before. */
 bool tc_reaches(const struct tc_job *job, ptrdiff_t end);
 
-/* Lines of inputs that the kernels `lines` count, for `reach` kernel lines at once: `count` of them
- * from line `first` of an image on, whose line 0 lies at `origin`, and a line further on `line`
- * elements further. */
+/* Lines of inputs that the kernels `lines` count from the first that an output meets to that of the
+ * next output, if they take `reach` kernel lines at once, and that some lines of outputs meet. */
+static inline int tc_kernel_step(const struct tc_axis *height, int reach)
+{
+    return reach > 1 ? (int)height->in_step : 1;
+}
+
+static inline ptrdiff_t tc_lines_met(const struct tc_axis *height, int reach, ptrdiff_t lines)
+{
+    return (lines - 1) * tc_kernel_step(height, reach) + reach;
+}
+
+/* The lines of inputs that `lines` lines of outputs meet, from line `first` of an image on, whose
+ * line 0 lies at `origin`, and a line further on `line` elements further. */
 struct tc_met_lines {
     const struct tc_axis *height;
     int reach;
-    ptrdiff_t first, count, origin, line;
+    ptrdiff_t lines, first, origin, line;
 };
 
 /* Elements from one to the next; those further apart than the image is high are never two. */

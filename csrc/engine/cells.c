@@ -14,9 +14,13 @@
 
 #include <string.h>
 
-bool tc_cells_fit(const struct tc_problem *problem, int axis)
+bool tc_cells_fit(const struct tc_problem *problem)
 {
-    return problem->s[axis] == 1 || problem->d[axis] == 1;
+    bool fit = true;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        fit = fit && (problem->s[a] == 1 || problem->d[a] == 1);
+    }
+    return fit;
 }
 
 struct tc_cells tc_cells_of(const struct tc_problem *problem, int axis)

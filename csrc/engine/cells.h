@@ -20,8 +20,8 @@ struct tc_cells {
     ptrdiff_t columns;    /* outputs of a phase, at most */
 };
 
-/* Whether the axis can be counted in cells. */
-bool tc_cells_fit(const struct tc_problem *problem, int axis);
+/* Whether all axes can be counted in cells: no stride meets a dilation. */
+bool tc_cells_fit(const struct tc_problem *problem);
 
 struct tc_cells tc_cells_of(const struct tc_problem *problem, int axis);
 

@@ -110,10 +110,11 @@ static bool small_pays(const struct tc_job *job)
     if (kernel == 1) {
         return false;
     }
-    return step == 1                ? 4 * out < job->kernels->lanes ||
-                                          (lone && kernel >= LONG_KERNEL && out < SHORT_OUTPUTS)
-           : step == 2 || step == 4 ? out < SHORT_OUTPUTS
-                                    : true;
+    if (step == 1) {
+        return 4 * out < job->kernels->lanes ||
+               (lone && kernel >= LONG_KERNEL && out < SHORT_OUTPUTS);
+    }
+    return (step != 2 && step != 4) || out < SHORT_OUTPUTS;
 }
 
 /* The same of transposed convolutions: weave and direct write each phase by itself, but direct does
@@ -128,15 +129,15 @@ static bool large_pays(const struct tc_job *job)
            p->i[TC_W] < (p->i[TC_D] == 1 ? SHORT_LINE : SHORT_LINE / 2);
 }
 
-/* Whether a transposition pays. It always does where a stride meets a dilation, as no other engine
- * for depthwise layers takes those. */
+/* Whether a transposition pays. It always does where a stride meets a dilation: direct takes none
+ * of that, weave little, and gather's lanes are the channels of one group. */
 static bool pays(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
     const ptrdiff_t lanes = job->kernels->lanes;
     const bool strided = p->s[TC_D] > 1 || p->s[TC_H] > 1 || p->s[TC_W] > 1;
     if (strided && p->operation->contraction == TC_LARGE_FROM_SMALL) {
-        return tc_has_gaps(p) || (p->g >= lanes && large_pays(job));
+        return !tc_cells_fit(p) || (p->g >= lanes && large_pays(job));
     }
     return 5 * p->g >= 4 * tc_round_up(p->g, lanes) && small_pays(job);
 }
@@ -314,13 +315,6 @@ static struct tc_range taps_in(const struct state *s, int a, const struct tc_run
                                 : (struct tc_range){run->first, run->last};
 }
 
-/* Lines of inputs from the first that an output line meets to the next one's first, as the kernel
- * counts them. */
-static int kernel_step(const struct state *s)
-{
-    return s->reach > 1 ? (int)s->job->lattice.axis[TC_H].in_step : 1;
-}
-
 /* The taps of the width that a run has, and which of them each sheet has. */
 static void list_taps(const struct state *s, struct tc_range range, ptrdiff_t sheets)
 {
@@ -344,13 +338,13 @@ static struct tc_line_sheet sheet_at(const struct state *s, ptrdiff_t kd, ptrdif
     const struct taps *const depth = &s->taps[TC_D], *const height = &s->taps[TC_H];
     const ptrdiff_t *const k = s->job->problem->k;
     const ptrdiff_t d = axis[TC_D].in_step * s->d + depth->offset + kd * depth->step;
-    const struct tc_met_lines met = {
-        .height = &axis[TC_H],
-        .reach = s->reach,
-        .first = axis[TC_H].in_step * s->lines.begin + height->offset + kh * height->step,
-        .count = (tc_range_length(s->lines) - 1) * kernel_step(s) + s->reach,
-        .origin = d * x->axis[TC_D],
-        .line = x->axis[TC_H]};
+    const struct tc_met_lines met = {.height = &axis[TC_H],
+                                     .reach = s->reach,
+                                     .first = axis[TC_H].in_step * s->lines.begin + height->offset +
+                                              kh * height->step,
+                                     .lines = tc_range_length(s->lines),
+                                     .origin = d * x->axis[TC_D],
+                                     .line = x->axis[TC_H]};
     const ptrdiff_t lines = (depth->k + kd * depth->k_step) * k[TC_H] + height->k;
     struct tc_line_sheet sheet = {.w = (lines + kh * height->k_step) * k[TC_W] * s->layout->pitch};
     tc_set_lines(&sheet, &met);
@@ -391,7 +385,8 @@ static ptrdiff_t list_sheets(const struct state *s)
 static ptrdiff_t most_lines(const struct state *s)
 {
     const ptrdiff_t pitch = s->x.axis[TC_H] * s->job->kernels->bytes;
-    const ptrdiff_t met = (TC_MAX_LINES - 1) * kernel_step(s) + s->reach;
+    const struct tc_axis *const height = &s->job->lattice.axis[TC_H];
+    const ptrdiff_t met = tc_lines_met(height, s->reach, TC_MAX_LINES);
     return pitch % TC_ALIAS_BYTES == 0 && met > ALIAS_LINES ? 4 : TC_MAX_LINES;
 }
 
@@ -412,7 +407,7 @@ static void run_strip(const struct state *s)
         .sheets = list_sheets(s),
         .lines = (int)tc_range_length(s->lines),
         .reach = s->reach,
-        .step = kernel_step(s),
+        .step = tc_kernel_step(&axis[TC_H], s->reach),
         .x_channel = axis[TC_W].in_step * x->axis[TC_W],
         .x_line = tc_met_pitch(&(struct tc_met_lines){
             .height = &axis[TC_H], .reach = s->reach, .line = x->axis[TC_H]}),

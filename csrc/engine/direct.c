@@ -448,8 +448,8 @@ static bool fills_vectors(const struct tc_job *job, int shifted, bool bare, bool
     return unfilled(job) <= HALO[shifted] && !stores_well;
 }
 
-/* Why not: but for tiny images for reasons that hold for every size, since a plan meets them all.
- */
+/* Why not: for reasons that hold for images of every size, since a plan meets them all, or because
+ * this one is tiny. */
 static const char *refuse(const struct tc_job *job)
 {
     const struct tc_problem *const problem = job->problem;
@@ -457,17 +457,16 @@ static const char *refuse(const struct tc_job *job)
     double inputs = (double)tc_group_ci(problem), taps = 1;
     ptrdiff_t places = 1;
     int shifted = 0; /* axes */
-    bool fits = true, bare = false;
+    bool bare = false;
     for (int a = 0; a < TC_SPATIAL; a++) {
         cells[a] = tc_cells_of(problem, a);
-        fits = fits && tc_cells_fit(problem, a);
         shifted += cells[a].taps > 1;
         bare = bare || cells[a].common == 0;
         inputs *= 1 + 2 * (double)tc_cells_reach(&cells[a]);
         taps *= (double)cells[a].taps;
         places = tc_max(places, cells[a].s);
     }
-    if (!fits) {
+    if (!tc_cells_fit(problem)) {
         return "stride and dilation are both above 1";
     }
     if (places > MOST_PLACES || taps > MOST_TAPS ||

@@ -356,18 +356,6 @@ static const char *accept(struct tc_job *job)
 
 /* ---- inputs ---- */
 
-/* Lines from the first input of an output to that of the next, as the kernel counts them. */
-static int kernel_step(const struct state *s)
-{
-    return s->layout->reach > 1 ? (int)s->job->lattice.axis[TC_H].in_step : 1;
-}
-
-/* Lines of inputs of a sheet. */
-static ptrdiff_t lines_met(const struct state *s)
-{
-    return (tc_range_length(s->lines) - 1) * kernel_step(s) + s->layout->reach;
-}
-
 /* Where tap i of an axis reads for output j. */
 static ptrdiff_t input_at(const struct state *s, int a, ptrdiff_t j, ptrdiff_t i)
 {
@@ -436,7 +424,7 @@ static struct tc_met_lines met_lines_at(const struct state *s, ptrdiff_t kh)
         .height = &s->job->lattice.axis[TC_H],
         .reach = layout->reach,
         .first = input_at(s, TC_H, s->lines.begin, kh),
-        .count = lines_met(s),
+        .lines = tc_range_length(s->lines),
         .origin = layout->copies ? -s->input.begin * layout->line : 0,
         .line = layout->copies ? layout->line : s->job->x.axis[TC_H],
     };
@@ -509,7 +497,7 @@ static void run_strip(const struct state *s)
         .taps = taps[TC_W].count,
         .lines = (int)tc_range_length(s->lines),
         .reach = layout->reach,
-        .step = kernel_step(s),
+        .step = tc_kernel_step(met.height, met.reach),
         .x = layout->copies ? s->copy : tc_at(x->data, s->n * x->n + g * ci * x->c, bytes),
         .x_channel = ci * (layout->copies ? layout->channel : x->c),
         .x_line = tc_met_pitch(&met),

@@ -26,6 +26,7 @@
 #include "base/parallel.h"
 #include "base/size.h"
 #include "engine/blocks.h"
+#include "engine/cells.h"
 #include "engine/pack.h"
 
 #include <string.h>
@@ -142,7 +143,7 @@ static bool pays(const struct tc_job *job)
     if (bare) {
         return co <= BARE_CO;
     }
-    if (tc_has_gaps(p)) {
+    if (!tc_cells_fit(p)) {
         return co <= (ci < LEAST_CI ? DILATED_CO - 1 : DILATED_CO);
     }
     return co <= MOST_CO && ci >= tc_max(LEAST_CI, RATIO * co) && (!strided || uneven >= UNEVEN);
@@ -157,7 +158,7 @@ static bool is_large(const struct tc_job *job)
     const double pixels = (double)p->i[TC_D] * (double)p->i[TC_H] * (double)p->i[TC_W];
     const bool in_line = p->k[TC_D] <= p->s[TC_D] && p->k[TC_H] <= p->s[TC_H];
     const bool few = tc_group_co(p) <= LARGE_CO && p->k[TC_D] == 1 && p->s[TC_H] == 1;
-    return pixels > SMALL_PIXELS && !in_line && !few && !tc_has_gaps(p);
+    return pixels > SMALL_PIXELS && !in_line && !few && tc_cells_fit(p);
 }
 
 /* Why not; what was asked for is refused for reasons that hold for images of every size. */
