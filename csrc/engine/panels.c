@@ -19,7 +19,7 @@ enum {
     PANEL_BYTES = 1024 << 10, /* all taps */
     INPUT_BYTES = 1024 << 10, /* a chunk of a block twice as long as its taps reach */
     STEP_CI = 16,             /* input channels packed in one task */
-    STEP_TAPS = 64,
+    STEP_TAPS = 256,          /* kernel elements of a run */
 };
 
 static ptrdiff_t kernel_volume(const struct tc_job *job)
@@ -179,41 +179,68 @@ static ptrdiff_t row_offset(const struct tc_job *job, const struct tc_panel *pan
     return tc_panel_tap(job, k) * panel->plane + (ci - panel->ci.begin) * panel->lanes;
 }
 
+/* Kernel elements from f on of some input channels that follow each other in the weights, and where
+ * their rows go. */
+struct run {
+    ptrdiff_t f, taps, channels;
+    ptrdiff_t rows[STEP_TAPS];
+};
+
+/* As many channels as fit, if their kernels follow each other, as those of a convolution do. */
+static void set_run(const struct tc_job *job, const struct tc_panel *panel, struct tc_range ci,
+                    ptrdiff_t f, struct run *run)
+{
+    const ptrdiff_t volume = kernel_volume(job);
+    const bool follow = job->w.ci == volume && volume < STEP_TAPS;
+    run->f = f;
+    run->taps = tc_min(volume - f, STEP_TAPS);
+    run->channels = follow ? tc_min(STEP_TAPS / volume, tc_range_length(ci)) : 1;
+    for (ptrdiff_t t = 0; t < run->taps; t++) {
+        const ptrdiff_t row = row_offset(job, panel, ci.begin, f + t);
+        for (ptrdiff_t c = 0; c < run->channels; c++) {
+            run->rows[c * run->taps + t] = row + c * panel->lanes;
+        }
+    }
+}
+
 /* The weights come in pieces too short for the processor to see where it goes on. */
 static void prefetch_channel(const struct tc_job *job, const struct tc_panel *panel, ptrdiff_t ci,
-                             ptrdiff_t f, ptrdiff_t taps)
+                             const struct run *run)
 {
     const ptrdiff_t bytes = job->kernels->bytes, row = job->w.co * bytes;
-    const char *const from = weights_at(job, panel, ci, f);
-    for (ptrdiff_t r = 0; r < panel->part.lanes; r++) {
-        for (ptrdiff_t at = 0; at < taps * bytes; at += TC_ALIGN) {
+    const char *const from = weights_at(job, panel, ci, run->f);
+    const bool one = job->w.co == run->taps;
+    const ptrdiff_t rows = one ? 1 : panel->part.lanes;
+    const ptrdiff_t columns = run->taps * (one ? panel->part.lanes : 1) * bytes;
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        for (ptrdiff_t at = 0; at < columns; at += TC_ALIGN) {
             __builtin_prefetch(from + r * row + at);
         }
     }
 }
 
-/* Kernel elements f to f + taps, which are contiguous in the weights. */
+/* Kernels whose elements are contiguous in the weights. */
 static void pack_contiguous(const struct tc_job *job, const struct tc_panel *panel,
-                            struct tc_range ci, ptrdiff_t f, ptrdiff_t taps)
+                            struct tc_range ci)
 {
-    const ptrdiff_t bytes = job->kernels->bytes;
-    ptrdiff_t rows[STEP_TAPS];
-    for (ptrdiff_t t = 0; t < taps; t++) {
-        rows[t] = row_offset(job, panel, ci.begin, f + t);
-    }
-    for (ptrdiff_t c = ci.begin; c < ci.end; c++) {
-        if (c + 1 < ci.end) {
-            prefetch_channel(job, panel, c + 1, f, taps);
+    const ptrdiff_t bytes = job->kernels->bytes, volume = kernel_volume(job);
+    struct run run;
+    for (ptrdiff_t f = 0; f < volume; f += run.taps) {
+        set_run(job, panel, ci, f, &run);
+        for (ptrdiff_t c = ci.begin; c < ci.end; c += run.channels) {
+            if (run.channels == 1 && c + 1 < ci.end) {
+                prefetch_channel(job, panel, c + 1, &run);
+            }
+            const struct tc_transpose transpose = {
+                .rows = panel->part.lanes,
+                .columns = tc_min(run.channels, ci.end - c) * run.taps,
+                .src = weights_at(job, panel, c, f),
+                .src_row = job->w.co,
+                .dst = tc_at(panel->data, (c - ci.begin) * panel->lanes, bytes),
+                .dst_rows = run.rows,
+            };
+            job->kernels->transpose(&transpose);
         }
-        const struct tc_transpose transpose = {
-            .rows = panel->part.lanes,
-            .columns = taps,
-            .src = weights_at(job, panel, c, f),
-            .src_row = job->w.co,
-            .dst = tc_at(panel->data, (c - ci.begin) * panel->lanes, bytes),
-            .dst_rows = rows,
-        };
-        job->kernels->transpose(&transpose);
     }
 }
 
@@ -250,8 +277,8 @@ void tc_panel_pack(const struct tc_job *job, const struct tc_panel *panel, struc
     for (ptrdiff_t f = 0; f < volume && padded; f++) {
         clear_rows(job, panel, ci, f);
     }
-    for (ptrdiff_t f = 0; f < volume && contiguous; f += STEP_TAPS) {
-        pack_contiguous(job, panel, ci, f, tc_min(STEP_TAPS, volume - f));
+    if (contiguous) {
+        pack_contiguous(job, panel, ci);
     }
     for (ptrdiff_t f = 0; f < volume && !contiguous; f++) {
         pack_element(job, panel, ci, f);

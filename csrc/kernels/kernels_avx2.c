@@ -129,6 +129,18 @@ static INLINE void unzip_f32(__m256 *a, __m256 *b)
     *b = _mm256_shuffle_ps(low, high, 0xdd);
 }
 
+/* The elements of a remainder lie in lanes of their own, whichever vector they come from. */
+static INLINE void unzip_3_f32(__m256 v[3])
+{
+    const __m256i from = _mm256_setr_epi32(0, 3, 6, 1, 4, 7, 2, 5);
+    const __m256 first = _mm256_blend_ps(_mm256_blend_ps(v[0], v[1], 0x92), v[2], 0x24);
+    const __m256 second = _mm256_blend_ps(_mm256_blend_ps(v[0], v[1], 0x24), v[2], 0x49);
+    const __m256 third = _mm256_blend_ps(_mm256_blend_ps(v[0], v[1], 0x49), v[2], 0x92);
+    v[0] = _mm256_permutevar8x32_ps(first, from);
+    v[1] = _mm256_permutevar8x32_ps(second, _mm256_add_epi32(from, _mm256_set1_epi32(1)));
+    v[2] = _mm256_permutevar8x32_ps(third, _mm256_add_epi32(from, _mm256_set1_epi32(2)));
+}
+
 static INLINE __m256 between_f32(ptrdiff_t at, int begin, int end)
 {
     const __m256i count = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
@@ -302,6 +314,16 @@ static INLINE void unzip_f64(__m256d *a, __m256d *b)
     const __m256d high = _mm256_permute2f128_pd(*a, *b, 0x31);
     *a = _mm256_unpacklo_pd(low, high);
     *b = _mm256_unpackhi_pd(low, high);
+}
+
+static INLINE void unzip_3_f64(__m256d v[3])
+{
+    const __m256d first = _mm256_blend_pd(_mm256_blend_pd(v[0], v[1], 4), v[2], 2);
+    const __m256d second = _mm256_blend_pd(_mm256_blend_pd(v[0], v[1], 9), v[2], 4);
+    const __m256d third = _mm256_blend_pd(_mm256_blend_pd(v[0], v[1], 2), v[2], 9);
+    v[0] = _mm256_permute4x64_pd(first, 0x6c);  /* 0 3 2 1 */
+    v[1] = _mm256_permute4x64_pd(second, 0xb1); /* 1 0 3 2 */
+    v[2] = _mm256_permute4x64_pd(third, 0xc6);  /* 2 1 0 3 */
 }
 
 static INLINE __m256d between_f64(ptrdiff_t at, int begin, int end)

@@ -126,6 +126,20 @@ static INLINE void unzip_f32(__m512 *a, __m512 *b)
     *a = first;
 }
 
+/* The elements of a remainder lie in lanes of their own, whichever vector they come from. */
+static INLINE void unzip_3_f32(__m512 v[3])
+{
+    const __m512i from = _mm512_setr_epi32(0, 3, 6, 9, 12, 15, 2, 5, 8, 11, 14, 1, 4, 7, 10, 13);
+    const __mmask16 lanes[3] = {0x9249, 0x2492, 0x4924}; /* by their remainders */
+    const __m512 a = v[0], b = v[1], c = v[2];
+#pragma GCC unroll 3
+    for (int r = 0; r < 3; r++) {
+        const __m512 mixed = _mm512_mask_mov_ps(a, lanes[(r + 2) % 3], b);
+        v[r] = _mm512_permutexvar_ps(_mm512_add_epi32(from, _mm512_set1_epi32(r)),
+                                     _mm512_mask_mov_ps(mixed, lanes[(r + 1) % 3], c));
+    }
+}
+
 static INLINE __mmask16 between_f32(ptrdiff_t at, int begin, int end)
 {
     return lanes_between(at, begin, end);
@@ -361,6 +375,19 @@ static INLINE void unzip_f64(__m512d *a, __m512d *b)
     const __m512d first = _mm512_permutex2var_pd(*a, even, *b);
     *b = _mm512_permutex2var_pd(*a, odd, *b);
     *a = first;
+}
+
+static INLINE void unzip_3_f64(__m512d v[3])
+{
+    const __m512i from = _mm512_setr_epi64(0, 3, 6, 1, 4, 7, 2, 5);
+    const __mmask8 lanes[3] = {0x49, 0x92, 0x24}; /* by their remainders */
+    const __m512d a = v[0], b = v[1], c = v[2];
+#pragma GCC unroll 3
+    for (int r = 0; r < 3; r++) {
+        const __m512d mixed = _mm512_mask_mov_pd(a, lanes[(r + 1) % 3], b);
+        v[r] = _mm512_permutexvar_pd(_mm512_add_epi64(from, _mm512_set1_epi64(r)),
+                                     _mm512_mask_mov_pd(mixed, lanes[(r + 2) % 3], c));
+    }
 }
 
 static INLINE __mmask8 between_f64(ptrdiff_t at, int begin, int end)

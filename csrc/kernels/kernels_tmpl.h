@@ -21,6 +21,8 @@
  *   stream, finish_stream                      store past the caches, p being aligned; to be
  *                                              called after the last
  *   zip, unzip                                 of a and b: a0 b0 a1 b1 ... in two vectors, and back
+ *   unzip_3                                    of three vectors' elements, every third from the
+ *                                              first, second and third on
  *   transpose_vectors                          of LANES vectors, in place
  *   between, load_masked                       see lines_tmpl.h
  *
@@ -43,6 +45,21 @@ static INLINE void T(zip_all)(VECTOR v[T(MOST_ZIPPED)], const int count)
                 T(zip)(&v[i], &v[i + half]);
             }
         }
+    }
+}
+
+/* The elements of `count` vectors, 2 to 4, by their remainders of `count`. */
+static INLINE void T(unzip_all)(VECTOR v[4], const int count)
+{
+    if (count == 3) {
+        T(unzip_3)(v);
+        return;
+    }
+    T(unzip)(&v[0], &v[1]);
+    if (count == 4) {
+        T(unzip)(&v[2], &v[3]);
+        T(unzip)(&v[0], &v[2]);
+        T(unzip)(&v[1], &v[3]);
     }
 }
 
@@ -332,43 +349,64 @@ static INLINE REAL *T(row_of)(const struct tc_transpose *args, ptrdiff_t c)
 }
 
 /* At most LANES rows and columns. */
-static void T(transpose_part)(const struct tc_transpose *args)
+static INLINE void T(transpose_square)(const struct tc_transpose *args, const ptrdiff_t rows,
+                                       const ptrdiff_t columns)
 {
     const REAL *const src = args->src;
     VECTOR v[LANES];
-    if (args->rows < LANES / 4 || args->columns < LANES / 4) {
-        for (ptrdiff_t c = 0; c < args->columns; c++) {
-            for (ptrdiff_t r = 0; r < args->rows; r++) {
-                T(row_of)(args, c)[r] = src[r * args->src_row + c];
-            }
-        }
-        return;
-    }
 #pragma GCC unroll 16
     for (int r = 0; r < LANES; r++) {
-        v[r] = r < args->rows ? T(load_part)(src + r * args->src_row, args->columns) : T(zero)();
+        const REAL *const row = src + r * args->src_row;
+        v[r] = r >= rows ? T(zero)() : columns == LANES ? T(load)(row) : T(load_part)(row, columns);
     }
     T(transpose_vectors)(v);
 #pragma GCC unroll 16
     for (int c = 0; c < LANES; c++) {
-        if (c < args->columns) {
-            T(store_part)(T(row_of)(args, c), v[c], args->rows);
+        if (c < columns && rows == LANES) {
+            T(store)(T(row_of)(args, c), v[c]);
+        } else if (c < columns) {
+            T(store_part)(T(row_of)(args, c), v[c], rows);
         }
     }
 }
 
 static INLINE void T(transpose_whole)(const struct tc_transpose *args)
 {
-    const REAL *const src = args->src;
-    VECTOR v[LANES];
-#pragma GCC unroll 16
-    for (int r = 0; r < LANES; r++) {
-        v[r] = T(load)(src + r * args->src_row);
+    T(transpose_square)(args, LANES, LANES);
+}
+
+static void T(transpose_narrow)(const struct tc_transpose *args)
+{
+    T(transpose_square)(args, LANES, args->columns);
+}
+
+static void T(transpose_part)(const struct tc_transpose *args)
+{
+    T(transpose_square)(args, args->rows, args->columns);
+}
+
+/* LANES rows of 2 to 4 columns that follow each other. */
+static INLINE void T(transpose_compact)(const struct tc_transpose *args, const int columns)
+{
+    VECTOR v[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < columns; i++) {
+        v[i] = T(load)((const REAL *)args->src + i * LANES);
     }
-    T(transpose_vectors)(v);
-#pragma GCC unroll 16
-    for (int c = 0; c < LANES; c++) {
+    T(unzip_all)(v, columns);
+#pragma GCC unroll 4
+    for (int c = 0; c < columns; c++) {
         T(store)(T(row_of)(args, c), v[c]);
+    }
+}
+
+static void T(transpose_elements)(const struct tc_transpose *args)
+{
+    const REAL *const src = args->src;
+    for (ptrdiff_t c = 0; c < args->columns; c++) {
+        for (ptrdiff_t r = 0; r < args->rows; r++) {
+            T(row_of)(args, c)[r] = src[r * args->src_row + c];
+        }
     }
 }
 
@@ -413,10 +451,21 @@ static INLINE ptrdiff_t T(transpose_block)(const struct tc_transpose *args, ptrd
         T(transpose_staged)(&part);
         return T(STAGED);
     }
-    if (columns == LANES && part.rows == LANES) {
-        T(transpose_whole)(&part);
-    } else {
+    const bool compact = args->src_row == columns && part.rows == LANES;
+    if (compact && columns == 2) {
+        T(transpose_compact)(&part, 2);
+    } else if (compact && columns == 3) {
+        T(transpose_compact)(&part, 3);
+    } else if (compact && columns == 4) {
+        T(transpose_compact)(&part, 4);
+    } else if (columns < LANES / 4 || part.rows < LANES / 4) {
+        T(transpose_elements)(&part);
+    } else if (part.rows < LANES) {
         T(transpose_part)(&part);
+    } else if (columns < LANES) {
+        T(transpose_narrow)(&part);
+    } else {
+        T(transpose_whole)(&part);
     }
     return part.rows;
 }
@@ -767,55 +816,44 @@ static void T(shuffle)(const struct tc_shuffle *args)
 
 /* ---- unzip ---- */
 
-/* Even and odd elements. */
-static INLINE void T(unzip_by_2)(const REAL *src, ptrdiff_t columns, REAL *even, REAL *odd)
+/* At most `step` vectors of elements. */
+static INLINE void T(unzip_piece)(const REAL *src, ptrdiff_t columns, REAL *dst, ptrdiff_t part,
+                                  const int step, const bool whole)
 {
-    ptrdiff_t c = 0;
-    for (; c + 2 * LANES <= columns; c += 2 * LANES) {
-        VECTOR a = T(load)(src + c), b = T(load)(src + c + LANES);
-        T(unzip)(&a, &b);
-        T(store)(odd + c / 2, b);
-        T(store)(even + c / 2, a);
+    VECTOR v[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < step; i++) {
+        const ptrdiff_t rest = columns - i * LANES;
+        v[i] = whole      ? T(load)(src + i * LANES)
+               : rest > 0 ? T(load_part)(src + i * LANES, rest < LANES ? rest : LANES)
+                          : T(zero)();
     }
-    const ptrdiff_t left = columns - c;
-    if (left > 1) {
-        VECTOR a = T(load_part)(src + c, left < LANES ? left : LANES);
-        VECTOR b = left > LANES ? T(load_part)(src + c + LANES, left - LANES) : T(zero)();
-        T(unzip)(&a, &b);
-        T(store_part)(odd + c / 2, b, left / 2);
-        T(store_part)(even + c / 2, a, (left + 1) / 2);
-    } else if (left == 1) {
-        even[c / 2] = src[c];
+    T(unzip_all)(v, step);
+#pragma GCC unroll 4
+    for (int q = 0; q < step; q++) {
+        const ptrdiff_t rest = q == 0 || part > 0 ? (columns - q + step - 1) / step : 0;
+        if (whole && rest > 0) {
+            T(store)(dst + q * part, v[q]);
+        } else if (rest > 0) {
+            T(store_part)(dst + q * part, v[q], rest);
+        }
+    }
+}
+
+/* By remainders of 2 to 4. */
+static INLINE void T(unzip_by_few)(const REAL *src, ptrdiff_t columns, REAL *dst, ptrdiff_t part,
+                                   const int step)
+{
+    ptrdiff_t left = columns;
+    for (; left >= step * LANES; left -= step * LANES, src += step * LANES, dst += LANES) {
+        T(unzip_piece)(src, step * LANES, dst, part, step, true);
+    }
+    if (left > 0) {
+        T(unzip_piece)(src, left, dst, part, step, false);
     }
 }
 
 enum { T(MANY) = 8 }; /* remainders that are worth a transposition */
-
-/* By remainders of 4. */
-static INLINE void T(unzip_by_4)(const REAL *src, ptrdiff_t columns, REAL *dst, ptrdiff_t part)
-{
-    for (ptrdiff_t left = columns; left > 0; left -= 4 * LANES, src += 4 * LANES, dst += LANES) {
-        VECTOR v[4];
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; i++) {
-            const ptrdiff_t rest = left - i * LANES;
-            v[i] = rest >= LANES ? T(load)(src + i * LANES)
-                   : rest > 0    ? T(load_part)(src + i * LANES, rest)
-                                 : T(zero)();
-        }
-        T(unzip)(&v[0], &v[1]);
-        T(unzip)(&v[2], &v[3]);
-        T(unzip)(&v[0], &v[2]);
-        T(unzip)(&v[1], &v[3]);
-#pragma GCC unroll 4
-        for (int q = 0; q < 4; q++) {
-            const ptrdiff_t rest = (left - q + 3) / 4;
-            if (rest > 0) {
-                T(store_part)(dst + q * part, v[q], rest < LANES ? rest : LANES);
-            }
-        }
-    }
-}
 
 static INLINE void T(unzip_by_any)(const REAL *src, ptrdiff_t columns, REAL *dst, ptrdiff_t part,
                                    const ptrdiff_t step)
@@ -846,11 +884,11 @@ static void T(unzip_rows)(const struct tc_unzip *args)
     REAL *dst = args->dst;
     for (ptrdiff_t r = args->rows; r > 0; r--, src += args->src_row, dst += args->dst_row) {
         if (args->step == 2) {
-            T(unzip_by_2)(src, columns, dst, dst + part);
+            T(unzip_by_few)(src, columns, dst, part, 2);
         } else if (args->step == 3) {
-            T(unzip_by_any)(src, columns, dst, part, 3);
-        } else if (args->step == 4 && part > 0) {
-            T(unzip_by_4)(src, columns, dst, part);
+            T(unzip_by_few)(src, columns, dst, part, 3);
+        } else if (args->step == 4) {
+            T(unzip_by_few)(src, columns, dst, part, 4);
         } else if (args->step >= T(MANY) && part > 0) {
             T(unzip_by_many)(src, columns, dst, part, args->step);
         } else {
