@@ -8,6 +8,8 @@
 /* A thread is worth waking for so many multiply-adds. */
 static const double THREAD_MACS = 100e3;
 
+enum { REPACKED_CI = 128 }; /* input channels of an image that do not pay for packing again */
+
 const struct tc_engine *const tc_engines[TC_MAX_ENGINES] = {
     &tc_engine_phases,
     &tc_engine_channels,
@@ -140,8 +142,9 @@ static bool fits_packed(const struct tc_plan *plan, const struct tc_order *order
     return whole && strcmp(plan->engine->name, order->kept) == 0;
 }
 
-/* Whether the kept engine refused the image of this plan, as it did not when it was chosen, and the
- * kernel is a point, which is packed in no time. */
+/* Whether the kept engine refused the image of this plan, as it did not when it was chosen, and
+ * packing for another does not take longer than that one saves: points are packed in no time, other
+ * kernels once for all images, into each of which few inputs go. */
 static bool refuses_image(const struct tc_plan *plan, const struct tc_order *order)
 {
     const ptrdiff_t *const k = plan->problem.k;
@@ -150,7 +153,8 @@ static bool refuses_image(const struct tc_plan *plan, const struct tc_order *ord
         const bool kept = strcmp(tc_engines[i]->name, order->kept) == 0;
         refuses = refuses || (kept && plan->refusals[i] != NULL);
     }
-    return refuses && k[TC_D] * k[TC_H] * k[TC_W] == 1;
+    const bool is_point = k[TC_D] * k[TC_H] * k[TC_W] == 1;
+    return refuses && (is_point || tc_group_ci(&plan->problem) < REPACKED_CI * plan->problem.n);
 }
 
 /* The same with an engine kept, whose weights may be packed. Another packs them anew where that is

@@ -188,15 +188,16 @@ struct run {
 
 /* As many channels as fit, if their kernels follow each other, as those of a convolution do. */
 static void set_run(const struct tc_job *job, const struct tc_panel *panel, struct tc_range ci,
-                    ptrdiff_t f, struct run *run)
+                    struct tc_range elements, struct run *run)
 {
-    const ptrdiff_t volume = kernel_volume(job);
-    const bool follow = job->w.ci == volume && volume < STEP_TAPS;
-    run->f = f;
-    run->taps = tc_min(volume - f, STEP_TAPS);
-    run->channels = follow ? tc_min(STEP_TAPS / volume, tc_range_length(ci)) : 1;
+    run->f = elements.begin;
+    run->taps = tc_min(tc_range_length(elements), STEP_TAPS);
+    run->channels = 1;
+    if (job->w.ci == run->taps) {
+        run->channels = tc_min(STEP_TAPS / run->taps, tc_range_length(ci));
+    }
     for (ptrdiff_t t = 0; t < run->taps; t++) {
-        const ptrdiff_t row = row_offset(job, panel, ci.begin, f + t);
+        const ptrdiff_t row = row_offset(job, panel, ci.begin, run->f + t);
         for (ptrdiff_t c = 0; c < run->channels; c++) {
             run->rows[c * run->taps + t] = row + c * panel->lanes;
         }
@@ -219,14 +220,14 @@ static void prefetch_channel(const struct tc_job *job, const struct tc_panel *pa
     }
 }
 
-/* Kernels whose elements are contiguous in the weights. */
+/* The kernel elements `all`, which follow each other in the weights. */
 static void pack_contiguous(const struct tc_job *job, const struct tc_panel *panel,
-                            struct tc_range ci)
+                            struct tc_range ci, struct tc_range all)
 {
-    const ptrdiff_t bytes = job->kernels->bytes, volume = kernel_volume(job);
+    const ptrdiff_t bytes = job->kernels->bytes;
     struct run run;
-    for (ptrdiff_t f = 0; f < volume; f += run.taps) {
-        set_run(job, panel, ci, f, &run);
+    for (ptrdiff_t f = all.begin; f < all.end; f += run.taps) {
+        set_run(job, panel, ci, (struct tc_range){f, all.end}, &run);
         for (ptrdiff_t c = ci.begin; c < ci.end; c += run.channels) {
             if (run.channels == 1 && c + 1 < ci.end) {
                 prefetch_channel(job, panel, c + 1, &run);
@@ -262,26 +263,29 @@ static void clear_rows(const struct tc_job *job, const struct tc_panel *panel, s
            (size_t)(tc_range_length(ci) * panel->lanes * bytes));
 }
 
-static bool kernel_is_contiguous(const struct tc_job *job)
+/* How many kernel elements follow each other in the weights: all, or those of a line if elements
+ * that meet only padding were left out. */
+static ptrdiff_t contiguous_elements(const struct tc_job *job)
 {
     const ptrdiff_t *const k = job->problem->k, *const step = job->w.axis;
-    return kernel_volume(job) > 1 && (k[TC_W] == 1 || step[TC_W] == 1) &&
-           (k[TC_H] == 1 || step[TC_H] == k[TC_W]) &&
-           (k[TC_D] == 1 || step[TC_D] == k[TC_H] * k[TC_W]);
+    const bool line = k[TC_W] == 1 || step[TC_W] == 1;
+    const bool all = line && (k[TC_H] == 1 || step[TC_H] == k[TC_W]) &&
+                     (k[TC_D] == 1 || step[TC_D] == k[TC_H] * k[TC_W]);
+    return all ? kernel_volume(job) : line ? k[TC_W] : 1;
 }
 
 void tc_panel_pack(const struct tc_job *job, const struct tc_panel *panel, struct tc_range ci)
 {
-    const ptrdiff_t volume = kernel_volume(job);
-    const bool contiguous = kernel_is_contiguous(job), padded = panel->part.lanes < panel->lanes;
-    for (ptrdiff_t f = 0; f < volume && padded; f++) {
+    const ptrdiff_t volume = kernel_volume(job), follow = contiguous_elements(job);
+    for (ptrdiff_t f = 0; f < volume && panel->part.lanes < panel->lanes; f++) {
         clear_rows(job, panel, ci, f);
     }
-    if (contiguous) {
-        pack_contiguous(job, panel, ci);
-    }
-    for (ptrdiff_t f = 0; f < volume && !contiguous; f++) {
-        pack_element(job, panel, ci, f);
+    for (ptrdiff_t f = 0; f < volume; f += follow) {
+        if (follow > 1) {
+            pack_contiguous(job, panel, ci, (struct tc_range){f, f + follow});
+        } else {
+            pack_element(job, panel, ci, f);
+        }
     }
 }
 
