@@ -147,14 +147,13 @@ static bool fits_packed(const struct tc_plan *plan, const struct tc_order *order
  * kernels once for all images, into each of which few inputs go. */
 static bool refuses_image(const struct tc_plan *plan, const struct tc_order *order)
 {
-    const ptrdiff_t *const k = plan->problem.k;
+    const struct tc_problem *const p = &plan->problem;
     bool refuses = false;
     for (int i = 0; tc_engines[i]; i++) {
         const bool kept = strcmp(tc_engines[i]->name, order->kept) == 0;
         refuses = refuses || (kept && plan->refusals[i] != NULL);
     }
-    const bool is_point = k[TC_D] * k[TC_H] * k[TC_W] == 1;
-    return refuses && (is_point || tc_group_ci(&plan->problem) < REPACKED_CI * plan->problem.n);
+    return refuses && (tc_kernel_volume(p) == 1 || tc_group_ci(p) < REPACKED_CI * p->n);
 }
 
 /* The same with an engine kept, whose weights may be packed. Another packs them anew where that is

@@ -130,7 +130,7 @@ struct tc_weight tc_problem_weight(const struct tc_problem *problem, void *data,
  * (n and lengths) unless `input`. */
 void tc_problem_string(const struct tc_problem *problem, bool input, struct tc_status *text);
 
-/* Elements of x and of y. */
+/* Elements of x, of y, and of one kernel. */
 static inline ptrdiff_t tc_input_volume(const struct tc_problem *p)
 {
     return p->n * p->ci * p->i[TC_D] * p->i[TC_H] * p->i[TC_W];
@@ -139,6 +139,11 @@ static inline ptrdiff_t tc_input_volume(const struct tc_problem *p)
 static inline ptrdiff_t tc_output_volume(const struct tc_problem *p)
 {
     return p->n * p->co * p->o[TC_D] * p->o[TC_H] * p->o[TC_W];
+}
+
+static inline ptrdiff_t tc_kernel_volume(const struct tc_problem *p)
+{
+    return p->k[TC_D] * p->k[TC_H] * p->k[TC_W];
 }
 
 /* Channels of one group. */

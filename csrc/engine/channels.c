@@ -157,11 +157,6 @@ static const char *refuse(const struct tc_job *job)
     return NULL;
 }
 
-static ptrdiff_t volume(const struct tc_job *job)
-{
-    return job->problem->k[TC_D] * job->problem->k[TC_H] * job->problem->k[TC_W];
-}
-
 /* Sheets of a strip, at most: each column of kernel lines, with the taps of the width in two parts.
  */
 static bool count_sheets(const struct tc_job *job, ptrdiff_t *count)
@@ -233,7 +228,7 @@ static struct layout layout_of(const struct tc_job *job)
     layout.d = axis[TC_D].out;
     layout.copies = job->x.c != 1;
     layout.buffers = job->y.c != 1;
-    const ptrdiff_t fit = WEIGHT_BYTES / bytes / volume(job) / lanes * lanes;
+    const ptrdiff_t fit = WEIGHT_BYTES / bytes / tc_kernel_volume(job->problem) / lanes * lanes;
     layout.span = tc_min(tc_max(fit, 4 * lanes), problem->g);
     if (layout.copies || layout.buffers) {
         set_span(&layout, job);
@@ -259,7 +254,8 @@ static const char *accept(struct tc_job *job)
     }
     const struct layout layout = layout_of(job);
     const ptrdiff_t bytes = job->kernels->bytes;
-    const bool fits = tc_mul(layout.pitch * bytes, volume(job), &job->packed_bytes);
+    const bool fits =
+        tc_mul(layout.pitch * bytes, tc_kernel_volume(job->problem), &job->packed_bytes);
     job->packed_bytes = fits ? job->packed_bytes : PTRDIFF_MAX / 2;
     job->thread_bytes = layout.copy_bytes + layout.buffer_bytes +
                         tc_round_up(layout.span * bytes + layout.table_bytes, TC_ALIGN);
@@ -275,7 +271,7 @@ static void pack(const struct tc_job *job, void *packed)
     const ptrdiff_t *const k = job->problem->k;
     const ptrdiff_t bytes = job->kernels->bytes, groups = job->problem->g;
     const ptrdiff_t pitch = layout_of(job).pitch;
-    memset(packed, 0, (size_t)(pitch * volume(job) * bytes));
+    memset(packed, 0, (size_t)(pitch * tc_kernel_volume(job->problem) * bytes));
     for (ptrdiff_t d = 0; d < k[TC_D]; d++) {
         for (ptrdiff_t h = 0; h < k[TC_H]; h++) {
             const ptrdiff_t from = d * w->axis[TC_D] + h * w->axis[TC_H];

@@ -363,10 +363,9 @@ static bool is_lone(const struct tc_job *job, const struct layout *layout)
 static void init_layout(struct layout *layout, const struct tc_job *job)
 {
     const struct tc_problem *const problem = job->problem;
-    layout->volume = 1;
+    layout->volume = tc_kernel_volume(problem);
     for (int a = 0; a < TC_SPATIAL; a++) {
         layout->cells[a] = tc_cells_of(problem, a);
-        layout->volume *= problem->k[a];
     }
     const struct tc_cells *const width = &layout->cells[TC_W];
     layout->lines = tc_group_co(problem) * problem->s[TC_D] * problem->s[TC_H];

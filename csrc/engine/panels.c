@@ -22,11 +22,6 @@ enum {
     STEP_TAPS = 256,          /* kernel elements of a run */
 };
 
-static ptrdiff_t kernel_volume(const struct tc_job *job)
-{
-    return job->problem->k[TC_D] * job->problem->k[TC_H] * job->problem->k[TC_W];
-}
-
 static ptrdiff_t padded_lanes(const struct tc_job *job)
 {
     return tc_round_up(tc_group_co(job->problem), job->kernels->lanes);
@@ -88,7 +83,7 @@ ptrdiff_t tc_panel_chunk(const struct tc_job *job)
         phase_taps *= place_of(&job->lattice.axis[a], 0).taps;
     }
     const ptrdiff_t by_phase = PHASE_BYTES / row / phase_taps;
-    const ptrdiff_t by_panel = PANEL_BYTES / row / kernel_volume(job);
+    const ptrdiff_t by_panel = PANEL_BYTES / row / tc_kernel_volume(job->problem);
     const double by_reach = INPUT_BYTES / (double)job->kernels->bytes / reached_inputs(job);
     const ptrdiff_t by_inputs = (ptrdiff_t)(by_reach < STEP_CI      ? STEP_CI
                                             : by_reach < (double)ci ? by_reach
@@ -117,7 +112,8 @@ struct tc_panel tc_panel_at(const struct tc_job *job, const void *packed, ptrdif
         (group * padded_lanes(job) + part.first) * all + ci * lanes + panels * spare_elements(job);
     const ptrdiff_t end = tc_min(ci + chunk, all);
     return (struct tc_panel){
-        .data = packed ? tc_at(packed, before * kernel_volume(job), job->kernels->bytes) : NULL,
+        .data = packed ? tc_at(packed, before * tc_kernel_volume(job->problem), job->kernels->bytes)
+                       : NULL,
         .group = group,
         .part = part,
         .lanes = lanes,
@@ -130,7 +126,7 @@ ptrdiff_t tc_panel_bytes(const struct tc_job *job)
 {
     ptrdiff_t bytes = tc_panel_chunk(job) * widest_lanes(job) + spare_elements(job);
     bytes *= job->kernels->bytes;
-    return tc_mul(bytes, kernel_volume(job), &bytes) ? bytes : PTRDIFF_MAX;
+    return tc_mul(bytes, tc_kernel_volume(job->problem), &bytes) ? bytes : PTRDIFF_MAX;
 }
 
 ptrdiff_t tc_panels_bytes(const struct tc_job *job)
@@ -271,12 +267,12 @@ static ptrdiff_t contiguous_elements(const struct tc_job *job)
     const bool line = k[TC_W] == 1 || step[TC_W] == 1;
     const bool all = line && (k[TC_H] == 1 || step[TC_H] == k[TC_W]) &&
                      (k[TC_D] == 1 || step[TC_D] == k[TC_H] * k[TC_W]);
-    return all ? kernel_volume(job) : line ? k[TC_W] : 1;
+    return all ? tc_kernel_volume(job->problem) : line ? k[TC_W] : 1;
 }
 
 void tc_panel_pack(const struct tc_job *job, const struct tc_panel *panel, struct tc_range ci)
 {
-    const ptrdiff_t volume = kernel_volume(job), follow = contiguous_elements(job);
+    const ptrdiff_t volume = tc_kernel_volume(job->problem), follow = contiguous_elements(job);
     for (ptrdiff_t f = 0; f < volume && panel->part.lanes < panel->lanes; f++) {
         clear_rows(job, panel, ci, f);
     }

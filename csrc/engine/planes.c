@@ -156,7 +156,7 @@ static bool pays(const struct tc_job *job)
     const struct tc_problem *const p = job->problem;
     const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p), step = p->s[TC_W];
     const ptrdiff_t lanes = job->kernels->lanes;
-    const ptrdiff_t sum = ci * p->k[TC_D] * p->k[TC_H] * p->k[TC_W];
+    const ptrdiff_t sum = ci * tc_kernel_volume(p);
     const bool in_line = p->k[TC_D] == 1 && p->k[TC_H] == 1 && step == 1;
     const bool one_vector = 2 * co > lanes && co <= lanes && ci <= 2 * co;
     if (!fills_lines(job)) {

@@ -44,7 +44,8 @@ enum {
     BARE_CO = 12,              /* the same where kernels are shorter than the stride, */
     DILATED_CO = 4,            /* and where a stride meets a dilation, one less for few inputs */
     SMALL_PIXELS = 2048,       /* of an image; */
-    LARGE_CO = 2,              /* output channels of a larger one, if the stride is 1 */
+    LARGE_CO = 2,              /* output channels of a larger one, if the stride is 1; */
+    POINT_PIXELS = 1024,       /* of an image, if the kernel is a point */
 };
 
 static const double UNEVEN = 1.1;
@@ -151,13 +152,16 @@ static bool pays(const struct tc_job *job)
 
 /* Whether so much is copied around a block, of as many whole lines as the cache holds, that direct
  * is faster: not in small images, nor where taps lie in one line, nor where direct wastes most or
- * does not take the layer. */
+ * does not take the layer. Points have nothing to add up, and direct never copies their inputs. */
 static bool is_large(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
     const double pixels = (double)p->i[TC_D] * (double)p->i[TC_H] * (double)p->i[TC_W];
     const bool in_line = p->k[TC_D] <= p->s[TC_D] && p->k[TC_H] <= p->s[TC_H];
     const bool few = tc_group_co(p) <= LARGE_CO && p->k[TC_D] == 1 && p->s[TC_H] == 1;
+    if (tc_kernel_volume(p) == 1 && p->s[TC_D] * p->s[TC_H] * p->s[TC_W] == 1) {
+        return pixels > POINT_PIXELS;
+    }
     return pixels > SMALL_PIXELS && !in_line && !few && tc_cells_fit(p);
 }
 

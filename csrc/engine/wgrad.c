@@ -63,17 +63,13 @@ struct roles {
 
 /* ---- booking ---- */
 
-static ptrdiff_t kernel_volume(const struct tc_job *job)
-{
-    return job->problem->k[TC_D] * job->problem->k[TC_H] * job->problem->k[TC_W];
-}
-
 /* What a set costs for each position of the small side, in vectors: those that are multiplied, and
  * the copy of `copied` positions' lanes. */
 static double cost_of(const struct tc_job *job, ptrdiff_t lanes, ptrdiff_t rows, double copied)
 {
     const ptrdiff_t vectors = tc_ceil_div(lanes, job->kernels->lanes);
-    return (double)vectors * ((double)rows * (double)kernel_volume(job) + COPY_COST * copied);
+    return (double)vectors *
+           ((double)rows * (double)tc_kernel_volume(job->problem) + COPY_COST * copied);
 }
 
 /* Positions of the large side for each of the small one's. */
@@ -146,7 +142,7 @@ static struct roles roles_of(const struct tc_job *job)
     const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p);
     const double large = copied_of(job), copied = (double)ci + (double)co * large;
     /* where the kernel is a point, lanes of co lie in gw as they are summed */
-    const double turned = kernel_volume(job) == 1 ? TURN_COST / positions_of(job) : 0;
+    const double turned = tc_kernel_volume(job->problem) == 1 ? TURN_COST / positions_of(job) : 0;
     const double by_ci = cost_of(job, ci, co, 1 + turned * (double)co / COPY_COST);
     /* a stride leaves gaps in the panel: more of the cache for the same work */
     const double by_co = cost_of(job, co, ci, large) * (spread_of(job) > 1 ? GAPS_COST : 1);
@@ -178,7 +174,8 @@ static ptrdiff_t part_count(const struct tc_job *job, const struct roles *roles)
 static ptrdiff_t sums_bytes(const struct tc_job *job, const struct roles *roles, ptrdiff_t rows)
 {
     ptrdiff_t bytes = panel_lanes(job, roles) * job->kernels->bytes;
-    const bool fits = tc_mul(bytes, rows, &bytes) && tc_mul(bytes, kernel_volume(job), &bytes);
+    const bool fits =
+        tc_mul(bytes, rows, &bytes) && tc_mul(bytes, tc_kernel_volume(job->problem), &bytes);
     return fits ? bytes : PTRDIFF_MAX;
 }
 
@@ -186,7 +183,7 @@ static ptrdiff_t sums_bytes(const struct tc_job *job, const struct roles *roles,
  * counts where few kernel elements meet in the same elements of them. */
 static ptrdiff_t team_size(const struct tc_job *job, const struct roles *roles)
 {
-    const double volume = (double)kernel_volume(job);
+    const double volume = (double)tc_kernel_volume(job->problem);
     const double used = roles->small_lanes ? volume / spread_of(job) : volume;
     const ptrdiff_t bytes = panel_lanes(job, roles) * job->kernels->bytes;
     const ptrdiff_t size = tc_min(tc_ceil_div(TEAM_BYTES, bytes), part_count(job, roles));
@@ -599,7 +596,7 @@ static struct tc_matrix sums_of(const struct state *s, const struct piece *piece
 {
     const ptrdiff_t *const k = s->job->problem->k, *const at = piece->k;
     const ptrdiff_t lanes = s->part.width * s->job->kernels->lanes, bytes = s->job->kernels->bytes;
-    const ptrdiff_t volume = kernel_volume(s->job);
+    const ptrdiff_t volume = tc_kernel_volume(s->job->problem);
     if (s->direct) {
         return (struct tc_matrix){tc_at(s->job->w.data, offset_in_gw(s, row, at), bytes),
                                   s->roles.row_steps[1], s->job->w.axis[TC_W]};
@@ -739,13 +736,14 @@ static void write_rows(const struct state *s, struct tc_range rows)
     const ptrdiff_t bytes = job->kernels->bytes, lanes = s->part.width * job->kernels->lanes;
     const bool flat = (k[TC_H] == 1 || step[TC_H] == k[TC_W] * step[TC_W]) &&
                       (k[TC_D] == 1 || step[TC_D] == k[TC_H] * k[TC_W] * step[TC_W]);
-    const ptrdiff_t run = flat ? kernel_volume(job) : k[TC_W];
+    const ptrdiff_t run = flat ? tc_kernel_volume(job->problem) : k[TC_W];
     const ptrdiff_t first = s->set * job->w.g + s->part.first * roles->lane_step;
-    const char *from = tc_at(s->sums, (rows.begin - s->base) * kernel_volume(job) * lanes, bytes);
+    const char *from =
+        tc_at(s->sums, (rows.begin - s->base) * tc_kernel_volume(job->problem) * lanes, bytes);
     for (ptrdiff_t row = rows.begin; row < rows.end; row++) {
         const ptrdiff_t at = first + row / roles->inner * roles->row_steps[0] +
                              row % roles->inner * roles->row_steps[1];
-        for (ptrdiff_t f = 0; f < kernel_volume(job); f += run) {
+        for (ptrdiff_t f = 0; f < tc_kernel_volume(job->problem); f += run) {
             const ptrdiff_t to = at + (flat ? 0
                                             : f / k[TC_W] % k[TC_H] * step[TC_H] +
                                                   f / k[TC_W] / k[TC_H] * step[TC_D]);
@@ -856,7 +854,8 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
         s->panel = scratch + i * panel;
         s->sums = scratch + most * panel + i * sums;
         if (run->slabs > 1) {
-            const ptrdiff_t row = kernel_volume(job) * s->part.width * job->kernels->lanes;
+            const ptrdiff_t row =
+                tc_kernel_volume(job->problem) * s->part.width * job->kernels->lanes;
             s->sums = tc_at(slab_at(run, s->set, parts.begin + i, slab), rows.begin * row,
                             job->kernels->bytes);
         }
@@ -876,7 +875,7 @@ static void add_slabs(const void *context, ptrdiff_t task, int thread)
     s.part = tc_part_at(job->kernels, run->roles.lanes, task % run->parts);
     s.rows = (struct tc_range){0, run->roles.rows};
     const ptrdiff_t count =
-        run->roles.rows * kernel_volume(job) * s.part.width * job->kernels->lanes;
+        run->roles.rows * tc_kernel_volume(job->problem) * s.part.width * job->kernels->lanes;
     void *const sum = slab_at(run, s.set, s.part.number, 0);
     (void)thread;
     for (ptrdiff_t slab = 1; slab < run->slabs; slab++) {
