@@ -43,6 +43,7 @@ enum {
     MUCH_USED = 4,           /* kernel elements that meet in an element are no reason for a team */
     FEW_POSITIONS = 4096,    /* with these, writing a team's sums out of order costs more */
     BLOCK_BYTES = 64 << 10,  /* of the rows that a team takes at once */
+    HELD_ELEMENTS = 256,     /* of a lane, before they are written */
     TASKS = 16,              /* so many at least, if slabs can help it */
     SHARE_ROWS = 24,         /* so many rows are worth a panel of their own */
     COPY_COST = 8,           /* of a vector into a panel, in multiply-adds */
@@ -265,6 +266,13 @@ static ptrdiff_t slab_count(const struct tc_job *job, const struct roles *roles)
     return is_whole(job->problem) ? 1 : tc_clamp(tc_ceil_div(TASKS, tasks), 1, chunk_count(job));
 }
 
+/* Rows that are summed before they are written: long pieces of gw are, where it lies lane by lane.
+ */
+static ptrdiff_t held_rows(const struct tc_job *job)
+{
+    return tc_max(HELD_ELEMENTS / tc_kernel_volume(job->problem), TC_MAX_ROWS);
+}
+
 static ptrdiff_t panel_bytes(const struct tc_job *job, const struct roles *roles)
 {
     const struct panels panels = panels_of(job, roles);
@@ -367,7 +375,7 @@ static void book(struct tc_job *job)
         *bytes = fits ? *bytes : PTRDIFF_MAX;
     } else {
         const ptrdiff_t share = tc_ceil_div(roles.rows, job->blocking.shares);
-        const ptrdiff_t rows = chunk_count(job) > 1 ? share : tc_min(share, TC_MAX_ROWS);
+        const ptrdiff_t rows = chunk_count(job) > 1 ? share : tc_min(share, held_rows(job));
         ptrdiff_t sums = sums_bytes(job, &roles, rows);
         const bool fits =
             tc_mul(sums, team, &sums) && tc_add(job->thread_bytes, sums, &job->thread_bytes);
@@ -727,6 +735,14 @@ static void run_kernel(const struct state *s, struct tc_range rows, ptrdiff_t co
 
 /* ---- results ---- */
 
+/* Rows whose elements follow each other in gw, from `row` on: their pieces of a lane are one. */
+static ptrdiff_t joint_rows(const struct state *s, ptrdiff_t row, ptrdiff_t end, ptrdiff_t step)
+{
+    const struct roles *const roles = &s->roles;
+    const bool follow = roles->row_steps[1] == step;
+    return follow ? tc_min(end, (row / roles->inner + 1) * roles->inner) - row : 1;
+}
+
 /* Writes the sums of rows to gw. */
 static void write_rows(const struct state *s, struct tc_range rows)
 {
@@ -734,24 +750,26 @@ static void write_rows(const struct state *s, struct tc_range rows)
     const struct roles *const roles = &s->roles;
     const ptrdiff_t *const k = job->problem->k, *const step = job->w.axis;
     const ptrdiff_t bytes = job->kernels->bytes, lanes = s->part.width * job->kernels->lanes;
+    const ptrdiff_t volume = tc_kernel_volume(job->problem);
     const bool flat = (k[TC_H] == 1 || step[TC_H] == k[TC_W] * step[TC_W]) &&
                       (k[TC_D] == 1 || step[TC_D] == k[TC_H] * k[TC_W] * step[TC_W]);
-    const ptrdiff_t run = flat ? tc_kernel_volume(job->problem) : k[TC_W];
+    const ptrdiff_t run = flat ? volume : k[TC_W];
     const ptrdiff_t first = s->set * job->w.g + s->part.first * roles->lane_step;
-    const char *from =
-        tc_at(s->sums, (rows.begin - s->base) * tc_kernel_volume(job->problem) * lanes, bytes);
-    for (ptrdiff_t row = rows.begin; row < rows.end; row++) {
+    const char *from = tc_at(s->sums, (rows.begin - s->base) * volume * lanes, bytes);
+    ptrdiff_t joint;
+    for (ptrdiff_t row = rows.begin; row < rows.end; row += joint) {
         const ptrdiff_t at = first + row / roles->inner * roles->row_steps[0] +
                              row % roles->inner * roles->row_steps[1];
-        for (ptrdiff_t f = 0; f < tc_kernel_volume(job->problem); f += run) {
+        joint = flat ? joint_rows(s, row, rows.end, volume * step[TC_W]) : 1;
+        for (ptrdiff_t f = 0; f < volume; f += run) {
             const ptrdiff_t to = at + (flat ? 0
                                             : f / k[TC_W] % k[TC_H] * step[TC_H] +
                                                   f / k[TC_W] / k[TC_H] * step[TC_D]);
             const struct tc_matrix dst = {tc_at(job->w.data, to, bytes), step[TC_W],
                                           roles->lane_step};
             const struct tc_matrix src = {(char *)from, lanes, 1};
-            tc_copy(job->kernels, run, s->part.lanes, dst, src);
-            from += run * lanes * bytes;
+            tc_copy(job->kernels, joint * run, s->part.lanes, dst, src);
+            from += joint * run * lanes * bytes;
         }
     }
 }
@@ -768,7 +786,7 @@ static ptrdiff_t block_rows(const struct state *s, ptrdiff_t count)
 }
 
 /* All rows. Those that are ready are written, unless they are in gw already, while they are in the
- * cache; if there is but one chunk, their sums need no place of their own. */
+ * cache; if there is but one chunk, only so many are held. */
 static void run_chunk(struct state *team, ptrdiff_t size)
 {
     ptrdiff_t most = TC_MAX_ROWS;
@@ -779,16 +797,19 @@ static void run_chunk(struct state *team, ptrdiff_t size)
     const ptrdiff_t count = team->roles.by_group ? 1 : tc_min(length, most);
     const ptrdiff_t taps = team->roles.small_lanes ? most / count : 1;
     const ptrdiff_t steps = tc_ceil_div(length, team->direct ? block_rows(team, count) : count);
+    ptrdiff_t unwritten = team->rows.begin;
     for (ptrdiff_t step = 0; step < steps; step++) {
         const struct tc_range share = tc_share_of(length, step, steps);
         const struct tc_range rows = {team->rows.begin + share.begin, team->rows.begin + share.end};
+        const bool full = rows.end - unwritten + count > held_rows(team->job) || step + 1 == steps;
         for (struct state *s = team; s < team + size; s++) {
-            s->base = s->first && s->last ? rows.begin : s->base;
+            s->base = s->first && s->last ? unwritten : s->base;
             run_kernel(s, rows, count, taps);
-            if (s->last && !s->direct) {
-                write_rows(s, rows);
+            if (s->last && !s->direct && full) {
+                write_rows(s, (struct tc_range){unwritten, rows.end});
             }
         }
+        unwritten = full ? rows.end : unwritten;
     }
 }
 
