@@ -120,6 +120,12 @@ static ptrdiff_t tap_leaves(const struct tc_axis *axis, const struct tc_phase *p
     return tc_ceil_div(axis->in - (phase->offset + t * axis->offset_step), axis->in_step);
 }
 
+bool tc_lattice_has_phases(const struct tc_lattice *lattice)
+{
+    const struct tc_axis *const axis = lattice->axis;
+    return axis[TC_D].out_step > 1 || axis[TC_H].out_step > 1 || axis[TC_W].out_step > 1;
+}
+
 struct tc_run tc_run_at(const struct tc_axis *axis, const struct tc_phase *phase, ptrdiff_t j)
 {
     const ptrdiff_t at = axis->in_step * j + phase->offset, fall = -axis->offset_step;

@@ -57,6 +57,9 @@ ptrdiff_t tc_lattice_points(const struct tc_axis *axis);
 /* Phase number `phase` < axis->phases. */
 struct tc_phase tc_phase_at(const struct tc_axis *axis, ptrdiff_t phase);
 
+/* Whether the outputs of several phases lie side by side along an axis, if there is room. */
+bool tc_lattice_has_phases(const struct tc_lattice *lattice);
+
 /* The longest run that begins at output j < phase->count. Runs cut the borders off: inside one,
  * no tap meets the padding. */
 struct tc_run tc_run_at(const struct tc_axis *axis, const struct tc_phase *phase, ptrdiff_t j);

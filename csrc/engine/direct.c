@@ -489,6 +489,9 @@ static const char *accept(struct tc_job *job)
     if (refusal) {
         return refusal;
     }
+    if (!job->forced && tc_planes_takes(job)) {
+        return "few input channels are summed as gather does, whatever the strides";
+    }
     struct layout layout;
     init_layout(&layout, job);
     set_block(job, &layout);

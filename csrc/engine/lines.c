@@ -304,11 +304,8 @@ static bool splits_much(const struct tc_job *job)
 
 static const char *refuse(const struct tc_job *job)
 {
-    const bool small = job->problem->operation->contraction == TC_SMALL_FROM_LARGE;
-    for (int a = 0; a < TC_SPATIAL && !small; a++) {
-        if (job->problem->s[a] != 1) {
-            return "the outputs of several phases lie side by side";
-        }
+    if (tc_lattice_has_phases(&job->lattice)) {
+        return "the outputs of several phases lie side by side";
     }
     if (!job->forced && reaches_far(job)) {
         return "the kernel reaches too far along the width to copy what it covers";

@@ -57,9 +57,6 @@ static const char *accept(struct tc_job *job)
 {
     struct tc_problem problem;
     const char *refusal = refuse(job->problem);
-    if (refusal == NULL && !job->forced && tc_planes_takes(job)) {
-        refusal = "few input channels are summed as gather does, whatever the strides";
-    }
     if (refusal == NULL) {
         struct tc_job other = job_of(job, &problem);
         refusal = engine_of(&other)->accept(&other);

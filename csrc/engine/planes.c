@@ -38,14 +38,16 @@ enum {
     LEAST_COLUMNS = 64,      /* of a line, that a sheet has room for */
     MOST_SUM = 4096,         /* products of an output */
     TILE_STEPS = 30,         /* a tile costs so many, however small it is */
-    PAYING_SUM = 160,    /* products of an output, at most, and no more than outputs of a line, */
-    MOST_CI = 6,         /* of so many input channels, */
-    MOST_STRIDED_CI = 4, /* with a stride along the width, */
-    LEAST_CO = 8,        /* for so many output channels, */
-    LEAST_CO_1D = 16,    /* if taps lie in one line and the stride is 1, */
-    SPLIT_CO = 8,        /* or for each input that a long stride has to sort out; */
-    FEW_CI = 64,         /* of so many input channels, */
-    FEW_PAIRS = 192      /* and pairs of channels, if output channels fill half a vector or less */
+    MOST_CI = 6,             /* input channels, at most, at stride 1: */
+    SHORT_SUM = 64,          /* so many products of an output, no more than outputs of a line, */
+    TINY_CI = 3,             /* or on any line if output channels fill less than two vectors, */
+    SMALL_CI = 16,           /* or on lines that fill vectors; */
+    MOST_STRIDED_CI = 4,     /* input channels with a stride along the width: */
+    PAYING_SUM = 160,        /* so many products of an output, no more than outputs of a line, */
+    LEAST_STRIDED_CO = 8,    /* for so many output channels, */
+    SPLIT_CO = 8,            /* or for each input that a long stride has to sort out; */
+    FEW_CI = 64,             /* of so many input channels, */
+    FEW_PAIRS = 192 /* and pairs of channels, if output channels fill half a vector or less */
 };
 
 /* What the blocks of a job share. */
@@ -149,22 +151,35 @@ static bool fills_lines(const struct tc_job *job)
     return 5 * outputs >= 4 * tc_round_up(outputs, job->kernels->lanes);
 }
 
-/* Whether storing takes longer than summing, and lines fill their vectors; or output channels fill
- * one vector of gather, which reads as many inputs as it multiplies then. */
+/* Whether this is faster where the stride along the width is 1: storing takes longer than summing;
+ * or output channels fill less than two vectors of gather, which reads as many inputs as it
+ * multiplies then, but half of one, since gather stands in for this in other layouts. Points are
+ * left to engines that see one line in all of them. */
+static bool pays_in_line(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p), sum = ci * tc_kernel_volume(p);
+    const ptrdiff_t lanes = job->kernels->lanes;
+    if (sum == ci || 2 * co < lanes) {
+        return false;
+    }
+    if (co < 2 * lanes) {
+        return ci <= TINY_CI || (ci <= SMALL_CI && fills_lines(job));
+    }
+    return fills_lines(job) && ci <= MOST_CI && sum <= tc_min(p->o[TC_W], SHORT_SUM);
+}
+
+/* The same where storing takes longer than summing. */
 static bool pays(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
     const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p), step = p->s[TC_W];
-    const ptrdiff_t lanes = job->kernels->lanes;
-    const ptrdiff_t sum = ci * tc_kernel_volume(p);
-    const bool in_line = p->k[TC_D] == 1 && p->k[TC_H] == 1 && step == 1;
-    const bool one_vector = 2 * co > lanes && co <= lanes && ci <= 2 * co;
-    if (!fills_lines(job)) {
-        return false;
+    if (step == 1) {
+        return pays_in_line(job);
     }
-    return (step == 1 && sum > ci && one_vector) ||
-           (sum <= tc_min(p->o[TC_W], PAYING_SUM) && ci <= (step > 1 ? MOST_STRIDED_CI : MOST_CI) &&
-            co >= (in_line ? LEAST_CO_1D : LEAST_CO) && (step <= 2 || co >= SPLIT_CO * ci * step));
+    return fills_lines(job) && ci * tc_kernel_volume(p) <= tc_min(p->o[TC_W], PAYING_SUM) &&
+           ci <= MOST_STRIDED_CI && co >= LEAST_STRIDED_CO &&
+           (step == 2 || co >= SPLIT_CO * ci * step);
 }
 
 /* The same for output channels that leave most lanes of gather empty. */
@@ -190,6 +205,9 @@ static const char *refuse(const struct tc_job *job, bool few)
         inputs = a == TC_W ? inputs + reach : inputs * (whole ? (double)p->i[a] : reach);
         sum *= (double)p->k[a];
     }
+    if (tc_lattice_has_phases(&job->lattice)) {
+        return "the outputs of several phases lie side by side";
+    }
     if (sum * (double)tc_group_ci(p) > MOST_SUM) {
         return "the sums are so long that their weights leave no room in the cache";
     }
@@ -207,8 +225,7 @@ static const char *refuse(const struct tc_job *job, bool few)
 
 bool tc_planes_takes(const struct tc_job *job)
 {
-    return job->problem->operation->contraction == TC_SMALL_FROM_LARGE &&
-           refuse(job, false) == NULL;
+    return refuse(job, false) == NULL;
 }
 
 static const char *accept(struct tc_job *job)
@@ -523,7 +540,7 @@ static void describe(const struct tc_job *job, struct tc_status *text)
 
 const struct tc_engine tc_engine_planes = {
     .name = "planes",
-    .contractions = TC_DOES_SMALL,
+    .contractions = TC_DOES_LARGE | TC_DOES_SMALL,
     .accept = accept,
     .run = run,
     .describe = describe,

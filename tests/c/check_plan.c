@@ -63,13 +63,13 @@ int main(void)
     check(tc_plan_make(&plan, &order, &status) == TC_OK, status.text, "plan");
     order.kept = "gather", order.ahead = true;
     check(tc_plan_make(&plan, &order, &status) == TC_OK, status.text, "kept");
-    check(strcmp(plan.engine->name, "lines") == 0 && !plan.job.ahead, "as they lie", "kept");
+    check(strcmp(plan.engine->name, "planes") == 0 && !plan.job.ahead, "as they lie", "kept");
     order.engine = "gather";
     check(tc_plan_make(&plan, &order, &status) == TC_OK, status.text, "asked for");
     check(strcmp(plan.engine->name, "gather") == 0 && plan.job.ahead, "packed ahead", "asked for");
     order.engine = order.kept = "channels";
     check(tc_plan_make(&plan, &order, &status) == TC_OK, status.text, "refused");
-    check(strcmp(plan.engine->name, "lines") == 0 && !plan.job.ahead, "another one", "refused");
+    check(strcmp(plan.engine->name, "planes") == 0 && !plan.job.ahead, "another one", "refused");
     plan.engine->describe(&plan.job, &text);
     check(strlen(text.text) > 0, "describes itself", plan.engine->name);
     return report();
