@@ -175,69 +175,73 @@ static ptrdiff_t row_offset(const struct tc_job *job, const struct tc_panel *pan
     return tc_panel_tap(job, k) * panel->plane + (ci - panel->ci.begin) * panel->lanes;
 }
 
-/* Kernel elements from f on of some input channels that follow each other in the weights, and where
- * their rows go. */
-struct run {
-    ptrdiff_t f, taps, channels;
-    ptrdiff_t rows[STEP_TAPS];
-};
-
-/* As many channels as fit, if their kernels follow each other, as those of a convolution do. */
-static void set_run(const struct tc_job *job, const struct tc_panel *panel, struct tc_range ci,
-                    struct tc_range elements, struct run *run)
-{
-    run->f = elements.begin;
-    run->taps = tc_min(tc_range_length(elements), STEP_TAPS);
-    run->channels = 1;
-    if (job->w.ci == run->taps) {
-        run->channels = tc_min(STEP_TAPS / run->taps, tc_range_length(ci));
-    }
-    for (ptrdiff_t t = 0; t < run->taps; t++) {
-        const ptrdiff_t row = row_offset(job, panel, ci.begin, run->f + t);
-        for (ptrdiff_t c = 0; c < run->channels; c++) {
-            run->rows[c * run->taps + t] = row + c * panel->lanes;
-        }
-    }
-}
-
-/* The weights come in pieces too short for the processor to see where it goes on. */
+/* The weights come in pieces too short for the processor to see where it goes on: a hint for each
+ * row, or for each line where many rows share one. Hints for all lines of longer rows at once are
+ * slower: the processor drops some. */
 static void prefetch_channel(const struct tc_job *job, const struct tc_panel *panel, ptrdiff_t ci,
-                             const struct run *run)
+                             ptrdiff_t f, ptrdiff_t taps)
 {
     const ptrdiff_t bytes = job->kernels->bytes, row = job->w.co * bytes;
-    const char *const from = weights_at(job, panel, ci, run->f);
-    const bool one = job->w.co == run->taps;
+    const bool one = job->w.co == taps && 4 * taps * bytes <= TC_ALIGN;
     const ptrdiff_t rows = one ? 1 : panel->part.lanes;
-    const ptrdiff_t columns = run->taps * (one ? panel->part.lanes : 1) * bytes;
+    const ptrdiff_t length = taps * bytes * (one ? panel->part.lanes : 1);
+    const char *const from = weights_at(job, panel, ci, f);
     for (ptrdiff_t r = 0; r < rows; r++) {
-        for (ptrdiff_t at = 0; at < columns; at += TC_ALIGN) {
+        for (ptrdiff_t at = 0; at < length; at += TC_ALIGN) {
             __builtin_prefetch(from + r * row + at);
         }
     }
 }
 
-/* The kernel elements `all`, which follow each other in the weights. */
-static void pack_contiguous(const struct tc_job *job, const struct tc_panel *panel,
-                            struct tc_range ci, struct tc_range all)
+/* Kernel elements f to f + taps, which follow each other in the weights, channel by channel. */
+static void pack_channels(const struct tc_job *job, const struct tc_panel *panel,
+                          struct tc_range ci, ptrdiff_t f, ptrdiff_t taps)
 {
     const ptrdiff_t bytes = job->kernels->bytes;
-    struct run run;
-    for (ptrdiff_t f = all.begin; f < all.end; f += run.taps) {
-        set_run(job, panel, ci, (struct tc_range){f, all.end}, &run);
-        for (ptrdiff_t c = ci.begin; c < ci.end; c += run.channels) {
-            if (run.channels == 1 && c + 1 < ci.end) {
-                prefetch_channel(job, panel, c + 1, &run);
-            }
-            const struct tc_transpose transpose = {
-                .rows = panel->part.lanes,
-                .columns = tc_min(run.channels, ci.end - c) * run.taps,
-                .src = weights_at(job, panel, c, f),
-                .src_row = job->w.co,
-                .dst = tc_at(panel->data, (c - ci.begin) * panel->lanes, bytes),
-                .dst_rows = run.rows,
-            };
-            job->kernels->transpose(&transpose);
+    ptrdiff_t rows[STEP_TAPS];
+    for (ptrdiff_t t = 0; t < taps; t++) {
+        rows[t] = row_offset(job, panel, ci.begin, f + t);
+    }
+    for (ptrdiff_t c = ci.begin; c < ci.end; c++) {
+        if (c + 1 < ci.end) {
+            prefetch_channel(job, panel, c + 1, f, taps);
         }
+        const struct tc_transpose transpose = {
+            .rows = panel->part.lanes,
+            .columns = taps,
+            .src = weights_at(job, panel, c, f),
+            .src_row = job->w.co,
+            .dst = tc_at(panel->data, (c - ci.begin) * panel->lanes, bytes),
+            .dst_rows = rows,
+        };
+        job->kernels->transpose(&transpose);
+    }
+}
+
+/* The same of several channels at once: these elements follow each other from one to the next, as
+ * those of a convolution do. */
+static void pack_joint(const struct tc_job *job, const struct tc_panel *panel, struct tc_range ci,
+                       ptrdiff_t f, ptrdiff_t taps)
+{
+    const ptrdiff_t bytes = job->kernels->bytes;
+    const ptrdiff_t channels = tc_min(STEP_TAPS / taps, tc_range_length(ci));
+    ptrdiff_t rows[STEP_TAPS];
+    for (ptrdiff_t t = 0; t < taps; t++) {
+        const ptrdiff_t row = row_offset(job, panel, ci.begin, f + t);
+        for (ptrdiff_t c = 0; c < channels; c++) {
+            rows[c * taps + t] = row + c * panel->lanes;
+        }
+    }
+    for (ptrdiff_t c = ci.begin; c < ci.end; c += channels) {
+        const struct tc_transpose transpose = {
+            .rows = panel->part.lanes,
+            .columns = tc_min(channels, ci.end - c) * taps,
+            .src = weights_at(job, panel, c, f),
+            .src_row = job->w.co,
+            .dst = tc_at(panel->data, (c - ci.begin) * panel->lanes, bytes),
+            .dst_rows = rows,
+        };
+        job->kernels->transpose(&transpose);
     }
 }
 
@@ -276,11 +280,14 @@ void tc_panel_pack(const struct tc_job *job, const struct tc_panel *panel, struc
     for (ptrdiff_t f = 0; f < volume && panel->part.lanes < panel->lanes; f++) {
         clear_rows(job, panel, ci, f);
     }
-    for (ptrdiff_t f = 0; f < volume; f += follow) {
-        if (follow > 1) {
-            pack_contiguous(job, panel, ci, (struct tc_range){f, f + follow});
-        } else {
+    for (ptrdiff_t f = 0, taps; f < volume; f += taps) {
+        taps = tc_min(follow - f % follow, STEP_TAPS);
+        if (taps == 1) {
             pack_element(job, panel, ci, f);
+        } else if (job->w.ci == taps) {
+            pack_joint(job, panel, ci, f, taps);
+        } else {
+            pack_channels(job, panel, ci, f, taps);
         }
     }
 }
