@@ -144,7 +144,7 @@ static bool fits_packed(const struct tc_plan *plan, const struct tc_order *order
 
 /* Whether the kept engine refused the image of this plan, as it did not when it was chosen, and
  * packing for another does not take longer than that one saves: points are packed in no time, other
- * kernels once for all images, into each of which few inputs go. */
+ * kernels sooner than few input channels or many images are summed. */
 static bool refuses_image(const struct tc_plan *plan, const struct tc_order *order)
 {
     const struct tc_problem *const p = &plan->problem;

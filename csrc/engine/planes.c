@@ -19,6 +19,8 @@
  *         copy their weights
  *         for line of outputs, for tile
  *
+ * Transposed convolutions of stride 1 have the same lattice, with the taps the other way round.
+ *
  * A line of the sheet has as many zeros around its inputs that every tap finds an element. Where a
  * weight is not finite they must not meet, and the tiles are masked. Along the other axes, taps
  * that meet the padding are left out. The sums' order is gather's, so strides may choose between
@@ -169,7 +171,7 @@ static bool pays_in_line(const struct tc_job *job)
     return fills_lines(job) && ci <= MOST_CI && sum <= tc_min(p->o[TC_W], SHORT_SUM);
 }
 
-/* The same where storing takes longer than summing. */
+/* The same for any stride: with one, storing has to take longer than summing. */
 static bool pays(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;

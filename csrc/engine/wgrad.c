@@ -266,8 +266,7 @@ static ptrdiff_t slab_count(const struct tc_job *job, const struct roles *roles)
     return is_whole(job->problem) ? 1 : tc_clamp(tc_ceil_div(TASKS, tasks), 1, chunk_count(job));
 }
 
-/* Rows that are summed before they are written: long pieces of gw are, where it lies lane by lane.
- */
+/* Rows that are summed before they are written, in long pieces where they follow each other. */
 static ptrdiff_t held_rows(const struct tc_job *job)
 {
     return tc_max(HELD_ELEMENTS / tc_kernel_volume(job->problem), TC_MAX_ROWS);
