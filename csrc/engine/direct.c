@@ -79,7 +79,6 @@ struct box {
 /* What the blocks of a job share. */
 struct layout {
     struct tc_cells cells[TC_SPATIAL];
-    ptrdiff_t volume;               /* kernel elements */
     ptrdiff_t lines, lines_at_once; /* of a group */
     ptrdiff_t parts;                /* of a group, of so many lines each */
     bool lone;                      /* inputs are read in place, if they lie so */
@@ -363,7 +362,6 @@ static bool is_lone(const struct tc_job *job, const struct layout *layout)
 static void init_layout(struct layout *layout, const struct tc_job *job)
 {
     const struct tc_problem *const problem = job->problem;
-    layout->volume = tc_kernel_volume(problem);
     for (int a = 0; a < TC_SPATIAL; a++) {
         layout->cells[a] = tc_cells_of(problem, a);
     }
@@ -499,7 +497,7 @@ static const char *accept(struct tc_job *job)
     set_bounds(job, &layout);
     const struct scratch scratch = scratch_of(job, &layout);
     job->packed_bytes = 0;
-    if (!tc_mul(layout.volume * job->kernels->bytes, tc_group_co(job->problem),
+    if (!tc_mul(tc_kernel_volume(job->problem) * job->kernels->bytes, tc_group_co(job->problem),
                 &job->packed_bytes) ||
         !tc_mul(job->packed_bytes, job->problem->ci, &job->packed_bytes) ||
         !tc_add(job->packed_bytes, TC_ALIGN, &job->packed_bytes)) {
@@ -550,15 +548,15 @@ static ptrdiff_t elements_of_lines(const struct tc_job *job, const struct layout
     const ptrdiff_t *const k = job->problem->k;
     const ptrdiff_t planes = elements_before(d, at.r[0]) * k[TC_H];
     const ptrdiff_t rows = tc_cells_taps(d, at.r[0]) * elements_before(h, at.r[1]);
-    return at.channel * layout->volume + (planes + rows) * k[TC_W];
+    return at.channel * tc_kernel_volume(job->problem) + (planes + rows) * k[TC_W];
 }
 
 static struct rows rows_at(const struct tc_job *job, const struct layout *layout, ptrdiff_t group,
                            ptrdiff_t part, const void *packed)
 {
     const ptrdiff_t ci = tc_group_ci(job->problem), line = part * layout->lines_at_once;
-    const ptrdiff_t before =
-        group * tc_group_co(job->problem) * layout->volume + elements_of_lines(job, layout, line);
+    const ptrdiff_t before = group * tc_group_co(job->problem) * tc_kernel_volume(job->problem) +
+                             elements_of_lines(job, layout, line);
     return (struct rows){
         .line = line,
         .lines = tc_min(layout->lines_at_once, layout->lines - line),

@@ -175,56 +175,31 @@ static ptrdiff_t row_offset(const struct tc_job *job, const struct tc_panel *pan
     return tc_panel_tap(job, k) * panel->plane + (ci - panel->ci.begin) * panel->lanes;
 }
 
-/* The weights come in pieces too short for the processor to see where it goes on: a hint for each
- * row, or for each line where many rows share one. Hints for all lines of longer rows at once are
- * slower: the processor drops some. */
-static void prefetch_channel(const struct tc_job *job, const struct tc_panel *panel, ptrdiff_t ci,
-                             ptrdiff_t f, ptrdiff_t taps)
+/* The weights come in pieces too short for the processor to see where it goes on. Inlined by force:
+ * gcc takes a function of hints alone for one without effect and leaves its calls out. */
+static inline __attribute__((always_inline)) void prefetch_channel(const struct tc_job *job,
+                                                                   const struct tc_panel *panel,
+                                                                   ptrdiff_t ci, ptrdiff_t f,
+                                                                   ptrdiff_t taps)
 {
     const ptrdiff_t bytes = job->kernels->bytes, row = job->w.co * bytes;
-    const bool one = job->w.co == taps && 4 * taps * bytes <= TC_ALIGN;
-    const ptrdiff_t rows = one ? 1 : panel->part.lanes;
-    const ptrdiff_t length = taps * bytes * (one ? panel->part.lanes : 1);
     const char *const from = weights_at(job, panel, ci, f);
-    for (ptrdiff_t r = 0; r < rows; r++) {
-        for (ptrdiff_t at = 0; at < length; at += TC_ALIGN) {
+    for (ptrdiff_t r = 0; r < panel->part.lanes; r++) {
+        for (ptrdiff_t at = 0; at < taps * bytes; at += TC_ALIGN) {
             __builtin_prefetch(from + r * row + at);
         }
     }
 }
 
-/* Kernel elements f to f + taps, which follow each other in the weights, channel by channel. */
-static void pack_channels(const struct tc_job *job, const struct tc_panel *panel,
-                          struct tc_range ci, ptrdiff_t f, ptrdiff_t taps)
+/* Kernel elements f to f + taps, which follow each other in the weights: as many channels at once
+ * as fit, if they go on from one to the next, as those of a convolution do. */
+static void pack_contiguous(const struct tc_job *job, const struct tc_panel *panel,
+                            struct tc_range ci, ptrdiff_t f, ptrdiff_t taps)
 {
     const ptrdiff_t bytes = job->kernels->bytes;
-    ptrdiff_t rows[STEP_TAPS];
-    for (ptrdiff_t t = 0; t < taps; t++) {
-        rows[t] = row_offset(job, panel, ci.begin, f + t);
-    }
-    for (ptrdiff_t c = ci.begin; c < ci.end; c++) {
-        if (c + 1 < ci.end) {
-            prefetch_channel(job, panel, c + 1, f, taps);
-        }
-        const struct tc_transpose transpose = {
-            .rows = panel->part.lanes,
-            .columns = taps,
-            .src = weights_at(job, panel, c, f),
-            .src_row = job->w.co,
-            .dst = tc_at(panel->data, (c - ci.begin) * panel->lanes, bytes),
-            .dst_rows = rows,
-        };
-        job->kernels->transpose(&transpose);
-    }
-}
-
-/* The same of several channels at once: these elements follow each other from one to the next, as
- * those of a convolution do. */
-static void pack_joint(const struct tc_job *job, const struct tc_panel *panel, struct tc_range ci,
-                       ptrdiff_t f, ptrdiff_t taps)
-{
-    const ptrdiff_t bytes = job->kernels->bytes;
-    const ptrdiff_t channels = tc_min(STEP_TAPS / taps, tc_range_length(ci));
+    const ptrdiff_t fit = job->w.ci == taps ? STEP_TAPS / taps : 1;
+    const ptrdiff_t channels = tc_min(fit, tc_range_length(ci));
+    const bool hints = channels == 1 && 4 * taps * bytes > TC_ALIGN; /* few rows share a line */
     ptrdiff_t rows[STEP_TAPS];
     for (ptrdiff_t t = 0; t < taps; t++) {
         const ptrdiff_t row = row_offset(job, panel, ci.begin, f + t);
@@ -233,6 +208,9 @@ static void pack_joint(const struct tc_job *job, const struct tc_panel *panel, s
         }
     }
     for (ptrdiff_t c = ci.begin; c < ci.end; c += channels) {
+        if (hints && c + 1 < ci.end) {
+            prefetch_channel(job, panel, c + 1, f, taps);
+        }
         const struct tc_transpose transpose = {
             .rows = panel->part.lanes,
             .columns = tc_min(channels, ci.end - c) * taps,
@@ -284,10 +262,8 @@ void tc_panel_pack(const struct tc_job *job, const struct tc_panel *panel, struc
         taps = tc_min(follow - f % follow, STEP_TAPS);
         if (taps == 1) {
             pack_element(job, panel, ci, f);
-        } else if (job->w.ci == taps) {
-            pack_joint(job, panel, ci, f, taps);
         } else {
-            pack_channels(job, panel, ci, f, taps);
+            pack_contiguous(job, panel, ci, f, taps);
         }
     }
 }

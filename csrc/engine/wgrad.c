@@ -785,7 +785,7 @@ static ptrdiff_t block_rows(const struct state *s, ptrdiff_t count)
 }
 
 /* All rows. Those that are ready are written, unless they are in gw already, while they are in the
- * cache; if there is but one chunk, only so many are held. */
+ * cache; if there is but one chunk, they are all whose sums are held. */
 static void run_chunk(struct state *team, ptrdiff_t size)
 {
     ptrdiff_t most = TC_MAX_ROWS;
