@@ -841,15 +841,24 @@ static INLINE void T(unzip_piece)(const REAL *src, ptrdiff_t columns, REAL *dst,
 }
 
 /* By remainders of 2 to 4. */
-static INLINE void T(unzip_by_few)(const REAL *src, ptrdiff_t columns, REAL *dst, ptrdiff_t part,
-                                   const int step)
+static INLINE void T(unzip_by_few)(const struct tc_unzip *args, const int step)
 {
-    ptrdiff_t left = columns;
-    for (; left >= step * LANES; left -= step * LANES, src += step * LANES, dst += LANES) {
-        T(unzip_piece)(src, step * LANES, dst, part, step, true);
-    }
-    if (left > 0) {
-        T(unzip_piece)(src, left, dst, part, step, false);
+    const ptrdiff_t columns = args->columns, part = args->dst_part, piece = step * LANES;
+    const ptrdiff_t rest = columns % piece, whole = columns - rest;
+    /* A last piece of which some is written twice is faster than a part of one. */
+    const bool twice = rest > 0 && whole > 0 && rest % step == 0;
+    const REAL *src = args->src;
+    REAL *dst = args->dst;
+    for (ptrdiff_t r = args->rows; r > 0; r--, src += args->src_row, dst += args->dst_row) {
+        for (ptrdiff_t at = 0; at < whole; at += piece) {
+            T(unzip_piece)(src + at, piece, dst + at / step, part, step, true);
+        }
+        if (twice) {
+            const ptrdiff_t at = columns - piece;
+            T(unzip_piece)(src + at, piece, dst + at / step, part, step, true);
+        } else if (rest > 0) {
+            T(unzip_piece)(src + whole, rest, dst + whole / step, part, step, false);
+        }
     }
 }
 
@@ -879,20 +888,21 @@ static void T(unzip_by_many)(const REAL *src, ptrdiff_t columns, REAL *dst, ptrd
 
 static void T(unzip_rows)(const struct tc_unzip *args)
 {
-    const ptrdiff_t part = args->dst_part, columns = args->columns;
     const REAL *src = args->src;
     REAL *dst = args->dst;
-    for (ptrdiff_t r = args->rows; r > 0; r--, src += args->src_row, dst += args->dst_row) {
-        if (args->step == 2) {
-            T(unzip_by_few)(src, columns, dst, part, 2);
-        } else if (args->step == 3) {
-            T(unzip_by_few)(src, columns, dst, part, 3);
-        } else if (args->step == 4) {
-            T(unzip_by_few)(src, columns, dst, part, 4);
-        } else if (args->step >= T(MANY) && part > 0) {
-            T(unzip_by_many)(src, columns, dst, part, args->step);
-        } else {
-            T(unzip_by_any)(src, columns, dst, part, args->step);
+    if (args->step == 2) {
+        T(unzip_by_few)(args, 2);
+    } else if (args->step == 3) {
+        T(unzip_by_few)(args, 3);
+    } else if (args->step == 4) {
+        T(unzip_by_few)(args, 4);
+    } else {
+        for (ptrdiff_t r = args->rows; r > 0; r--, src += args->src_row, dst += args->dst_row) {
+            if (args->step >= T(MANY) && args->dst_part > 0) {
+                T(unzip_by_many)(src, args->columns, dst, args->dst_part, args->step);
+            } else {
+                T(unzip_by_any)(src, args->columns, dst, args->dst_part, args->step);
+            }
         }
     }
 }
