@@ -9,6 +9,7 @@ import cbuild
 import core_coverage
 import numpy as np
 import pytest
+import test_faults
 
 pytestmark = pytest.mark.tools
 
@@ -173,6 +174,17 @@ def build_extension(folder):
     )
 
 
+# Python keeps what it has; tests have sizes that no memory holds, and steps that must end them.
+OPTIONS = "detect_leaks=0:allocator_may_return_null=1:handle_segv=0"
+
+
+def sanitizer_libraries():
+    """To be loaded before Python; the second for the exceptions of libraries in C++, which the
+    first watches too."""
+    names = ("libasan.so", "libstdc++.so")
+    return [cbuild.run([GCC, f"-print-file-name={name}"])[0].strip() for name in names]
+
+
 # All bad arguments, pages that nobody may touch around all arrays, and the grid.
 UNDER_SANITIZERS = (
     "test_refusals.py",
@@ -190,24 +202,34 @@ UNDER_SANITIZERS = (
 )
 def test_extension_under_sanitizers(tmp_path):
     build_extension(tmp_path)
-    # The second for the exceptions of libraries in C++, which the first watches too.
-    libraries = [
-        cbuild.run([GCC, f"-print-file-name={name}"])[0].strip()
-        for name in ("libasan.so", "libstdc++.so")
-    ]
-    # Python keeps what it has; tests have sizes that no memory holds, and steps that must end them.
-    options = "detect_leaks=0:allocator_may_return_null=1:handle_segv=0"
     output, good = cbuild.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
         + [cbuild.ROOT / "tests" / name for name in UNDER_SANITIZERS],
         timeout=1200,
-        LD_PRELOAD=" ".join(libraries),
-        ASAN_OPTIONS=options,
+        LD_PRELOAD=" ".join(sanitizer_libraries()),
+        ASAN_OPTIONS=OPTIONS,
         PYTHONMALLOC="malloc",
         PYTHONPATH=str(tmp_path),
     )
     print(output)
     assert good, output[-4000:]
+
+
+@pytest.mark.skipif(GCC is None, reason="no gcc")
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="loads the sanitizer before Python"
+)
+def test_failing_allocations_under_sanitizers(tmp_path):
+    build_extension(tmp_path)
+    library = tmp_path / "faults.so"
+    built = test_faults.build_faults(library, "-DREAL(name)=__interceptor_##name")
+    assert built.returncode == 0, built.stderr
+    test_faults.assert_points_pass(
+        LD_PRELOAD=" ".join([str(library), *sanitizer_libraries()]),
+        ASAN_OPTIONS=f"{OPTIONS}:verify_asan_link_order=0",
+        PYTHONMALLOC="malloc",
+        PYTHONPATH=str(tmp_path),
+    )
 
 
 # ---- sources ----

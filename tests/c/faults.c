@@ -11,11 +11,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *block, size_t size);
-void *__libc_memalign(size_t alignment, size_t size);
-void __libc_free(void *block);
+/* The functions that allocate in truth: the C library's, or a sanitizer's. */
+#if !defined(REAL)
+#define REAL(name) __libc_##name
+#endif
+
+void *REAL(malloc)(size_t size);
+void *REAL(calloc)(size_t count, size_t size);
+void *REAL(realloc)(void *block, size_t size);
+void *REAL(memalign)(size_t alignment, size_t size);
+void REAL(free)(void *block);
 void *PyObject_CallNoArgs(void *callable);
 
 static _Thread_local bool counting;
@@ -69,12 +74,12 @@ static void *counted(void *block)
 
 void *malloc(size_t size)
 {
-    return fails() ? NULL : counted(__libc_malloc(size));
+    return fails() ? NULL : counted(REAL(malloc)(size));
 }
 
 void *calloc(size_t count, size_t size)
 {
-    return fails() ? NULL : counted(__libc_calloc(count, size));
+    return fails() ? NULL : counted(REAL(calloc)(count, size));
 }
 
 void *realloc(void *block, size_t size)
@@ -82,26 +87,26 @@ void *realloc(void *block, size_t size)
     if (fails()) {
         return NULL;
     }
-    void *const moved = __libc_realloc(block, size);
+    void *const moved = REAL(realloc)(block, size);
     blocks += block == NULL && moved != NULL;
     return moved;
 }
 
 void *aligned_alloc(size_t alignment, size_t size)
 {
-    return fails() ? NULL : counted(__libc_memalign(alignment, size));
+    return fails() ? NULL : counted(REAL(memalign)(alignment, size));
 }
 
 int posix_memalign(void **block, size_t alignment, size_t size)
 {
-    *block = fails() ? NULL : counted(__libc_memalign(alignment, size));
+    *block = fails() ? NULL : counted(REAL(memalign)(alignment, size));
     return *block ? 0 : ENOMEM;
 }
 
 void free(void *block)
 {
     blocks -= block != NULL;
-    __libc_free(block);
+    REAL(free)(block);
 }
 
 /* ---- threads ---- */
