@@ -15,12 +15,12 @@ CC = shutil.which(os.environ.get("CC", "cc"))
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux")
 
 
-def build_faults(library, *flags):
+def build_faults(compiler, library, *flags):
     """The library that makes allocations fail. Its variables are of a thread, and a sanitizer must
     not be asked where they are."""
     source = Path(__file__).parent / "c" / "faults.c"
-    command = [CC, "-O1", "-shared", "-fPIC", "-ftls-model=initial-exec", *flags, source]
-    command += ["-o", library, "-ldl"]
+    command = [compiler, "-O1", "-shared", "-fPIC", "-ftls-model=initial-exec", *flags]
+    command += [source, "-o", library, "-ldl"]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -30,7 +30,7 @@ def faults(tmp_path_factory):
     if CC is None or "LD_PRELOAD" in os.environ:
         pytest.skip("needs a C compiler, and to be the only library that is preloaded")
     library = tmp_path_factory.mktemp("faults") / "faults.so"
-    built = build_faults(library)
+    built = build_faults(CC, library)
     if built.returncode != 0:
         pytest.skip(f"needs glibc: {built.stderr[-200:]}")
     return {"LD_PRELOAD": str(library), "PYTHONMALLOC": "malloc"}

@@ -156,8 +156,13 @@ def test_valgrind(tmp_path):
         cbuild.assert_passes(command, timeout=1200)
 
 
-def build_extension(folder):
-    """The package with an extension under sanitizers, all but the kernels."""
+@pytest.fixture(scope="module")
+def sanitized(tmp_path_factory):
+    """The package with an extension under sanitizers, all but the kernels, as variables of the
+    environment."""
+    if GCC is None or not sys.platform.startswith("linux"):
+        pytest.skip("needs gcc, and loads the sanitizer before Python")
+    folder = tmp_path_factory.mktemp("sanitized")
     binding = cbuild.ROOT / "tconvmod" / "binding"
     headers = [sysconfig.get_path("include"), np.get_include()]
     flags = [*cbuild.WARNINGS, *SANITIZE, "-fPIC", "-fvisibility=hidden", "-fopenmp"]
@@ -172,17 +177,19 @@ def build_extension(folder):
             *(*sorted(binding.glob("*.c")), *objects, "-lm", "-o", target),
         ]
     )
-
-
-# Python keeps what it has; tests have sizes that no memory holds, and steps that must end them.
-OPTIONS = "detect_leaks=0:allocator_may_return_null=1:handle_segv=0"
-
-
-def sanitizer_libraries():
-    """To be loaded before Python; the second for the exceptions of libraries in C++, which the
-    first watches too."""
-    names = ("libasan.so", "libstdc++.so")
-    return [cbuild.run([GCC, f"-print-file-name={name}"])[0].strip() for name in names]
+    # The second for the exceptions of libraries in C++, which the first watches too.
+    libraries = [
+        cbuild.run([GCC, f"-print-file-name={name}"])[0].strip()
+        for name in ("libasan.so", "libstdc++.so")
+    ]
+    return {
+        "LD_PRELOAD": " ".join(libraries),
+        # Python keeps what it has; tests have sizes that no memory holds, and steps that must end
+        # them.
+        "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1:handle_segv=0",
+        "PYTHONMALLOC": "malloc",
+        "PYTHONPATH": str(folder),
+    }
 
 
 # All bad arguments, pages that nobody may touch around all arrays, and the grid.
@@ -196,40 +203,27 @@ UNDER_SANITIZERS = (
 )
 
 
-@pytest.mark.skipif(GCC is None, reason="no gcc")
-@pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="loads the sanitizer before Python"
-)
-def test_extension_under_sanitizers(tmp_path):
-    build_extension(tmp_path)
+def test_extension_under_sanitizers(sanitized):
     output, good = cbuild.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
         + [cbuild.ROOT / "tests" / name for name in UNDER_SANITIZERS],
         timeout=1200,
-        LD_PRELOAD=" ".join(sanitizer_libraries()),
-        ASAN_OPTIONS=OPTIONS,
-        PYTHONMALLOC="malloc",
-        PYTHONPATH=str(tmp_path),
+        **sanitized,
     )
     print(output)
     assert good, output[-4000:]
 
 
-@pytest.mark.skipif(GCC is None, reason="no gcc")
-@pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="loads the sanitizer before Python"
-)
-def test_failing_allocations_under_sanitizers(tmp_path):
-    build_extension(tmp_path)
+def test_failing_allocations_under_sanitizers(sanitized, tmp_path):
     library = tmp_path / "faults.so"
-    built = test_faults.build_faults(library, "-DREAL(name)=__interceptor_##name")
+    built = test_faults.build_faults(GCC, library, "-DREAL(name)=__interceptor_##name")
     assert built.returncode == 0, built.stderr
-    test_faults.assert_points_pass(
-        LD_PRELOAD=" ".join([str(library), *sanitizer_libraries()]),
-        ASAN_OPTIONS=f"{OPTIONS}:verify_asan_link_order=0",
-        PYTHONMALLOC="malloc",
-        PYTHONPATH=str(tmp_path),
-    )
+    environment = {
+        **sanitized,
+        "LD_PRELOAD": f"{library} {sanitized['LD_PRELOAD']}",
+        "ASAN_OPTIONS": f"{sanitized['ASAN_OPTIONS']}:verify_asan_link_order=0",
+    }
+    test_faults.assert_points_pass(**environment)
 
 
 # ---- sources ----
