@@ -46,6 +46,8 @@ enum {
     HELD_ELEMENTS = 256,     /* of a lane, before they are written */
     TASKS = 16,              /* so many at least, if slabs can help it */
     SHARE_ROWS = 24,         /* so many rows are worth a panel of their own */
+    DOT_TAPS = 15,           /* elements of a kernel line that `dots` takes at once, at most */
+    BORDER_SHARE = 32,       /* of the columns that not all of these join are worth that */
     COPY_COST = 8,           /* of a vector into a panel, in multiply-adds */
     TURN_COST = 4,           /* of a vector of sums that is transposed into gw */
 };
@@ -714,6 +716,97 @@ static void run_taps(const struct state *s, struct piece piece)
     }
 }
 
+/* ---- dots ---- */
+
+/* Over the whole chunk, all vectors of lanes, groups. */
+static void run_dots(const struct state *s, const struct piece *piece, struct tc_dots dots)
+{
+    const struct view *const small = &s->small, *const large = &s->large;
+    const ptrdiff_t bytes = s->job->kernels->bytes, vector = s->job->kernels->lanes;
+    const ptrdiff_t ci = piece->rows.begin / s->roles.inner * small->image.c;
+    const ptrdiff_t co = piece->rows.begin % s->roles.inner * large->image.c;
+    const struct tc_range images = piece->box[0], depth = piece->box[1];
+    struct tc_range at[TC_GRID];
+    memcpy(at, piece->box, sizeof at);
+    for (ptrdiff_t lane = 0; lane < s->part.lanes; lane += vector) {
+        struct tc_dots call = dots;
+        call.lanes = tc_min(s->part.lanes - lane, vector);
+        call.sums = tc_at(dots.sums, lane, bytes);
+        for (at[0].begin = images.begin; at[0].begin < images.end; at[0].begin++) {
+            for (at[1].begin = depth.begin; at[1].begin < depth.end; at[1].begin++) {
+                const ptrdiff_t x = offset_of(s, small, at, piece->k);
+                const ptrdiff_t y = offset_of(s, large, at, piece->k);
+                call.small = tc_at(small->image.data, x + ci + lane, bytes);
+                call.large = tc_at(large->image.data, y + co + lane, bytes);
+                s->job->kernels->dots(&call);
+                call.add = true;
+            }
+        }
+        if (!call.add) { /* nothing is joined */
+            call.lines = 0;
+            s->job->kernels->dots(&call);
+        }
+    }
+}
+
+/* All elements of kernel lines kh, kh + k_step, ..., which join the lines of the small side with
+ * the same lines of the large one, `gap` lines apart. */
+static void run_lines(const struct state *s, struct piece piece)
+{
+    const struct tc_job *const job = s->job;
+    const struct tc_axis *const h = &job->lattice.axis[TC_H], *const w = &job->lattice.axis[TC_W];
+    const struct tc_image *const x = &s->small.image, *const y = &s->large.image;
+    const ptrdiff_t lanes = s->part.width * job->kernels->lanes, *const k = job->problem->k;
+    const ptrdiff_t first = h->dilation * piece.k[TC_H] - h->padding; /* met by line 0 */
+    const struct tc_range lines = s->chunk[TC_H + 1], columns = s->chunk[TC_W + 1];
+    struct tc_dot_tap tap[DOT_TAPS];
+    struct tc_dots dots = {
+        .lines = tc_range_length(lines),
+        .columns = tc_range_length(columns),
+        .met_begin = tc_ceil_div(-first, h->out_step) - lines.begin,
+        .met_end = tc_ceil_div(h->out - first, h->out_step) - lines.begin,
+        .gap = -h->offset_step,
+        .reach = (int)tc_ceil_div(k[TC_H] - piece.k[TC_H], h->k_step),
+        .add = !s->first,
+        .small_line = x->axis[TC_H],
+        .small_column = x->axis[TC_W],
+        .large_line = step_of(s, &s->large, TC_H),
+        .large_column = step_of(s, &s->large, TC_W),
+        .large_tap = w->dilation * y->axis[TC_W],
+        .tap = tap,
+        .sum_line = h->k_step * (s->direct ? job->w.axis[TC_H] : k[TC_W] * lanes),
+    };
+    piece.box[2] = lines;
+    piece.box[3] = columns;
+    for (piece.k[TC_W] = 0; piece.k[TC_W] < k[TC_W]; piece.k[TC_W] += dots.taps) {
+        const ptrdiff_t left = k[TC_W] - piece.k[TC_W];
+        dots.taps =
+            (int)(left == DOT_TAPS + 1 || left == DOT_TAPS + 2 ? left - 3 : tc_min(left, DOT_TAPS));
+        for (int t = 0; t < dots.taps; t++) {
+            const struct tc_range met = joined(s, TC_W, piece.k[TC_W] + t);
+            tap[t] = (struct tc_dot_tap){met.begin - columns.begin, met.end - columns.begin};
+        }
+        const struct tc_matrix sums = sums_of(s, &piece, piece.rows.begin);
+        dots.sums = sums.data;
+        dots.sum_tap = sums.column;
+        run_dots(s, &piece, dots);
+    }
+}
+
+/* Whether that is done for kernel line kh: others join the same lines, and there are so many
+ * columns that some elements do not join that tiles, one after the other for these, would take
+ * longer. */
+static bool sums_by_dots(const struct state *s, ptrdiff_t kh)
+{
+    const struct tc_job *const job = s->job;
+    const struct tc_axis *const h = &job->lattice.axis[TC_H];
+    const ptrdiff_t columns = tc_range_length(s->chunk[TC_W + 1]), last = job->problem->k[TC_W] - 1;
+    const struct tc_range common = intersect(joined(s, TC_W, 0), joined(s, TC_W, last));
+    return s->roles.by_group && job->kernels->dots && last >= 2 &&
+           kh % h->k_step + h->k_step < h->kernel &&
+           BORDER_SHARE * (columns - tc_range_length(common)) > columns;
+}
+
 /* All kernel elements of some rows, `count` of those and `taps` along the width at once. */
 static void run_kernel(const struct state *s, struct tc_range rows, ptrdiff_t count, ptrdiff_t taps)
 {
@@ -722,6 +815,12 @@ static void run_kernel(const struct state *s, struct tc_range rows, ptrdiff_t co
     for (piece.k[TC_D] = 0; piece.k[TC_D] < k[TC_D]; piece.k[TC_D]++) {
         piece.box[1] = joined(s, TC_D, piece.k[TC_D]);
         for (piece.k[TC_H] = 0; piece.k[TC_H] < k[TC_H]; piece.k[TC_H]++) {
+            if (sums_by_dots(s, piece.k[TC_H])) {
+                if (piece.k[TC_H] < s->job->lattice.axis[TC_H].k_step) {
+                    run_lines(s, piece);
+                }
+                continue;
+            }
             piece.box[2] = joined(s, TC_H, piece.k[TC_H]);
             for (ptrdiff_t kw = 0; kw < k[TC_W]; kw += piece.taps) {
                 piece.k[TC_W] = kw;

@@ -138,6 +138,34 @@ struct tc_lines {
 
 enum { TC_MAX_LINES = 7, TC_REACH = 7 };
 
+/* Products of two images, a small and a large one, summed for some elements of a kernel; lanes are
+ * channels, up to a vector of them:
+ *
+ *   S[i][t][l] = start + sum over lines r, columns v of
+ *       small[r*small_line + v*small_column + l] *
+ *       large[(r + i*gap)*large_line + v*large_column + t*large_tap + l]
+ *
+ * for i < reach, t < taps, r < lines, v < columns, line after line and in each column after column.
+ * Line r does not count for i unless met_begin <= r + i*gap < met_end, nor column v for tap t but
+ * for tap[t].begin <= v < tap[t].end: what is not there is not read. S[i][t] is at sums[i*sum_line
+ * + t*sum_tap], start what is there if `add`, else 0. Both images are read in whole vectors. */
+struct tc_dot_tap {
+    ptrdiff_t begin, end;
+};
+
+struct tc_dots {
+    ptrdiff_t lanes, lines, columns, met_begin, met_end, gap;
+    int reach, taps;
+    bool add;
+    const void *small;
+    ptrdiff_t small_line, small_column;
+    const void *large;
+    ptrdiff_t large_line, large_column, large_tap;
+    const struct tc_dot_tap *tap;
+    void *sums;
+    ptrdiff_t sum_line, sum_tap;
+};
+
 /* What is done to each output after its sum. */
 enum tc_activation_kind {
     TC_NO_ACTIVATION,
@@ -167,6 +195,7 @@ struct tc_kernels {
     void (*unzip)(const struct tc_unzip *unzip);
     void (*lines)(const struct tc_lines *lines);
     void (*lines_by_lane)(const struct tc_lines *lines);
+    void (*dots)(const struct tc_dots *dots); /* or NULL */
     void (*activate)(const struct tc_activation *activation, const struct tc_rows *rows); /* dst */
     void (*add)(const struct tc_rows *rows); /* dst += src */
     /* Between half precision, float16 [0] or bfloat16 [1], and float32; narrow rounds to nearest,

@@ -17,6 +17,7 @@
 #define NOINLINE __attribute__((noinline))
 #define KEEP_WORD(w) __asm__ volatile("" : "+r"(w))
 #define STREAMS 1
+#define DOTS 0
 
 enum { ROWS_1 = 12, ROWS_2 = 6, ROWS_3 = 4, ROWS_4 = 0, MASKED = 1 };
 

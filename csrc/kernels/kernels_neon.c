@@ -18,6 +18,7 @@
 #define NOINLINE __attribute__((noinline))
 #define KEEP_WORD(w) __asm__ volatile("" : "+r"(w))
 #define STREAMS 1
+#define DOTS 0
 
 enum { ROWS_1 = 14, ROWS_2 = 12, ROWS_3 = 8, ROWS_4 = 6, MASKED = 1 };
 

@@ -6,6 +6,7 @@
  *   MASK              the type of a choice of lanes
  *   T(name)           name with the dtype's suffix
  *   ROWS_1 .. ROWS_4  the rows of a tile of so many vectors; 0 if there is none
+ *   DOTS              1 if the kernel `dots` is wanted, else 0
  *   MASKED            2 if fma_masked is as fast as fma, else 1: see tile_tap
  *
  * and the functions
@@ -947,6 +948,9 @@ static void T(activate_rows)(const struct tc_activation *activation, const struc
     }
 }
 
-/* ---- lines ---- */
+/* ---- dots and lines ---- */
 
+#if DOTS
+#include "kernels/dots_tmpl.h"
+#endif
 #include "kernels/lines_tmpl.h"

@@ -3,6 +3,7 @@
  * against plain loops, exact on whole numbers, with canaries around what may be written. */
 #include "check.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- tile ---- */
@@ -331,6 +332,97 @@ static void check_rows(const struct tc_kernels *kernels)
     check_shuffle(kernels, 17, 40, 0, false);
 }
 
+/* ---- dots ---- */
+
+enum { DOT_LINES = 5, DOT_COLUMNS = 7, MOST_TAPS = 17 };
+
+/* Whether line r of the small image counts for kernel line i. */
+static bool meets(const struct tc_dots *dots, ptrdiff_t r, ptrdiff_t i)
+{
+    const ptrdiff_t at = r + i * dots->gap;
+    return at >= dots->met_begin && at < dots->met_end;
+}
+
+static double expected_dot(const struct tc_dots *dots, ptrdiff_t bytes, int i, int t,
+                           ptrdiff_t lane)
+{
+    double sum = 0;
+    for (ptrdiff_t r = 0; r < dots->lines; r++) {
+        for (ptrdiff_t v = dots->tap[t].begin; v < dots->tap[t].end && meets(dots, r, i); v++) {
+            const ptrdiff_t x = r * dots->small_line + v * dots->small_column + lane;
+            const ptrdiff_t y = (r + i * dots->gap) * dots->large_line + v * dots->large_column +
+                                t * dots->large_tap + lane;
+            sum += get(bytes, dots->small, x) * get(bytes, dots->large, y);
+        }
+    }
+    return sum;
+}
+
+/* The lines of the large image that are not there are no numbers. */
+static void check_dot(const struct tc_kernels *kernels, int reach, int taps, int lines, int gap,
+                      int seed)
+{
+    const ptrdiff_t bytes = kernels->bytes, vector = kernels->lanes, step = 1 + seed % 2;
+    const ptrdiff_t all = lines + (reach - 1) * gap, line = (step * DOT_COLUMNS + taps) * vector;
+    const ptrdiff_t sums = reach * taps * (vector + 1);
+    void *const small = new_numbers(bytes, (lines + 1) * DOT_COLUMNS * vector);
+    void *const large = new_numbers(bytes, (all + 1) * line);
+    void *const sum = new_canaries(bytes, sums);
+    struct tc_dot_tap tap[MOST_TAPS];
+    const struct tc_dots dots = {1 + seed % vector,
+                                 lines,
+                                 DOT_COLUMNS,
+                                 seed % 3 - 1,
+                                 all + 1 - seed / 3 % 3,
+                                 gap,
+                                 reach,
+                                 taps,
+                                 seed % 4 == 0,
+                                 small,
+                                 DOT_COLUMNS * vector,
+                                 vector,
+                                 large,
+                                 line,
+                                 step * vector,
+                                 vector,
+                                 tap,
+                                 sum,
+                                 taps * (vector + 1),
+                                 vector + 1};
+    for (int t = 0; t < taps; t++) {
+        tap[t].begin = (taps - t) * (seed % 2) / 2 % DOT_COLUMNS;
+        tap[t].end = tap[t].begin + (DOT_COLUMNS - tap[t].begin) * (t % 3 + 1) / 3;
+    }
+    for (ptrdiff_t at = 0; at < (all + 1) * line; at++) {
+        if (at / line < dots.met_begin || at / line >= dots.met_end) {
+            put(bytes, large, at, NAN);
+        }
+    }
+    kernels->dots(&dots);
+    for (ptrdiff_t at = 0; at < sums; at++) {
+        const ptrdiff_t number = at / (vector + 1), lane = at % (vector + 1);
+        const int i = (int)(number / taps), t = (int)(number % taps);
+        const bool written = lane < dots.lanes;
+        const double start = written && !dots.add ? 0 : CANARY;
+        const double added = written ? expected_dot(&dots, bytes, i, t, lane) : 0;
+        check(get(bytes, sum, at) == start + added, "dots", kernels->isa);
+    }
+    free(small), free(large), free(sum);
+}
+
+static void check_dots(const struct tc_kernels *kernels)
+{
+    int seed = 0;
+    for (int reach = 2; reach <= 8 && kernels->dots; reach++) {
+        for (int taps = 3; taps <= MOST_TAPS; taps++) {
+            for (int lines = 0; lines <= DOT_LINES; lines++) {
+                check_dot(kernels, reach, taps, lines, 1 + seed % 5 / 4, seed);
+                seed++;
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct tc_cpu cpu = tc_cpu_detect();
@@ -348,6 +440,7 @@ int main(void)
                 }
             }
             check_rows(kernels);
+            check_dots(kernels);
             printf("%s %s: ", isas[i], dtype == TC_F32 ? "float" : "double");
             report();
         }
