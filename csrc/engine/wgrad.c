@@ -18,7 +18,8 @@
  * rows as well: first over the positions that they all join, then each over its own rest.
  *
  * Where groups are many and small (depthwise), groups are lanes: both sides are copied to panels,
- * and a tile multiplies them lane by lane.
+ * and a tile multiplies them lane by lane, or, where borders make many short tiles, the kernel
+ * `dots` for several kernel lines at once.
  *
  * Where the kernel is a point along an axis, its stride is one of a view; where the small side is
  * one position, kernel elements are channels of the large side.
@@ -718,7 +719,7 @@ static void run_taps(const struct state *s, struct piece piece)
 
 /* ---- dots ---- */
 
-/* Over the whole chunk, all vectors of lanes, groups. */
+/* The kernel's call over all images and planes of the chunk, for each vector of groups. */
 static void run_dots(const struct state *s, const struct piece *piece, struct tc_dots dots)
 {
     const struct view *const small = &s->small, *const large = &s->large;
