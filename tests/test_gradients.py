@@ -55,6 +55,24 @@ def test_exact_on_whole_numbers(problem, rng):
         assert_same(result, expected)
 
 
+MULTIPLIERS = [
+    gradients(problems.parse(f"{op}2d_n2_ci{ci}_ih9_iw11_co{co}_k3x4_s2x1_p1_g8_{dtype}"))[1]
+    for (op, ci, co), dtype in itertools.product((("ct", 8, 24), ("c", 24, 8)), ("f32", "f64"))
+]
+
+
+@each_problem(MULTIPLIERS)
+@core
+def test_weights_whose_groups_are_contiguous(problem, core, rng):
+    """Sums are made in the result itself, several channels of a group before the next step."""
+    arguments = arguments_of(problem, rng)
+    expected = definition(problem.op)(*arguments, **problem.options)
+    shape = expected.shape
+    out = np.moveaxis(np.full((*shape[1:], shape[0]), np.nan, expected.dtype), -1, 0)
+    getattr(core, problem.op)(*arguments, out=out, **problem.options)
+    assert_same(np.array(out), expected)
+
+
 @edge
 def test_reals_are_within_the_bound(problem, rng):
     arguments = arguments_of(problem, rng, fill=reals)

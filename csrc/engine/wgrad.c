@@ -719,13 +719,15 @@ static void run_taps(const struct state *s, struct piece piece)
 
 /* ---- dots ---- */
 
-/* The kernel's call over all images and planes of the chunk, for each vector of groups. */
-static void run_dots(const struct state *s, const struct piece *piece, struct tc_dots dots)
+/* The kernel's call for one row, over all images and planes of the chunk, for each vector of
+ * groups. */
+static void run_dots(const struct state *s, const struct piece *piece, ptrdiff_t row,
+                     struct tc_dots dots)
 {
     const struct view *const small = &s->small, *const large = &s->large;
     const ptrdiff_t bytes = s->job->kernels->bytes, vector = s->job->kernels->lanes;
-    const ptrdiff_t ci = piece->rows.begin / s->roles.inner * small->image.c;
-    const ptrdiff_t co = piece->rows.begin % s->roles.inner * large->image.c;
+    const ptrdiff_t ci = row / s->roles.inner * small->image.c;
+    const ptrdiff_t co = row % s->roles.inner * large->image.c;
     const struct tc_range images = piece->box[0], depth = piece->box[1];
     struct tc_range at[TC_GRID];
     memcpy(at, piece->box, sizeof at);
@@ -787,10 +789,12 @@ static void run_lines(const struct state *s, struct piece piece)
             const struct tc_range met = joined(s, TC_W, piece.k[TC_W] + t);
             tap[t] = (struct tc_dot_tap){met.begin - columns.begin, met.end - columns.begin};
         }
-        const struct tc_matrix sums = sums_of(s, &piece, piece.rows.begin);
-        dots.sums = sums.data;
-        dots.sum_tap = sums.column;
-        run_dots(s, &piece, dots);
+        for (ptrdiff_t row = piece.rows.begin; row < piece.rows.end; row++) {
+            const struct tc_matrix sums = sums_of(s, &piece, row);
+            dots.sums = sums.data;
+            dots.sum_tap = sums.column;
+            run_dots(s, &piece, row, dots);
+        }
     }
 }
 
