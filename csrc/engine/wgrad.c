@@ -762,6 +762,7 @@ static void run_lines(const struct state *s, struct piece piece)
     const ptrdiff_t lanes = s->part.width * job->kernels->lanes, *const k = job->problem->k;
     const ptrdiff_t first = h->dilation * piece.k[TC_H] - h->padding; /* met by line 0 */
     const struct tc_range lines = s->chunk[TC_H + 1], columns = s->chunk[TC_W + 1];
+    const ptrdiff_t steps = tc_ceil_div(k[TC_W], DOT_TAPS);
     struct tc_dot_tap tap[DOT_TAPS];
     struct tc_dots dots = {
         .lines = tc_range_length(lines),
@@ -781,10 +782,10 @@ static void run_lines(const struct state *s, struct piece piece)
     };
     piece.box[2] = lines;
     piece.box[3] = columns;
-    for (piece.k[TC_W] = 0; piece.k[TC_W] < k[TC_W]; piece.k[TC_W] += dots.taps) {
-        const ptrdiff_t left = k[TC_W] - piece.k[TC_W];
-        dots.taps =
-            (int)(left == DOT_TAPS + 1 || left == DOT_TAPS + 2 ? left - 3 : tc_min(left, DOT_TAPS));
+    for (ptrdiff_t step = 0; step < steps; step++) {
+        const struct tc_range taps = tc_share_of(k[TC_W], step, steps);
+        piece.k[TC_W] = taps.begin;
+        dots.taps = (int)tc_range_length(taps);
         for (int t = 0; t < dots.taps; t++) {
             const struct tc_range met = joined(s, TC_W, piece.k[TC_W] + t);
             tap[t] = (struct tc_dot_tap){met.begin - columns.begin, met.end - columns.begin};
@@ -806,10 +807,12 @@ static bool sums_by_dots(const struct state *s, ptrdiff_t kh)
     const struct tc_job *const job = s->job;
     const struct tc_axis *const h = &job->lattice.axis[TC_H];
     const ptrdiff_t columns = tc_range_length(s->chunk[TC_W + 1]), last = job->problem->k[TC_W] - 1;
+    if (!s->roles.by_group || !job->kernels->dots || last < 2 ||
+        kh % h->k_step + h->k_step >= h->kernel) {
+        return false;
+    }
     const struct tc_range common = intersect(joined(s, TC_W, 0), joined(s, TC_W, last));
-    return s->roles.by_group && job->kernels->dots && last >= 2 &&
-           kh % h->k_step + h->k_step < h->kernel &&
-           BORDER_SHARE * (columns - tc_range_length(common)) > columns;
+    return BORDER_SHARE * (columns - tc_range_length(common)) > columns;
 }
 
 /* All kernel elements of some rows, `count` of those and `taps` along the width at once. */

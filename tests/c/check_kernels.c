@@ -369,26 +369,28 @@ static void check_dot(const struct tc_kernels *kernels, int reach, int taps, int
     void *const large = new_numbers(bytes, (all + 1) * line);
     void *const sum = new_canaries(bytes, sums);
     struct tc_dot_tap tap[MOST_TAPS];
-    const struct tc_dots dots = {1 + seed % vector,
-                                 lines,
-                                 DOT_COLUMNS,
-                                 seed % 3 - 1,
-                                 all + 1 - seed / 3 % 3,
-                                 gap,
-                                 reach,
-                                 taps,
-                                 seed % 4 == 0,
-                                 small,
-                                 DOT_COLUMNS * vector,
-                                 vector,
-                                 large,
-                                 line,
-                                 step * vector,
-                                 vector,
-                                 tap,
-                                 sum,
-                                 taps * (vector + 1),
-                                 vector + 1};
+    const struct tc_dots dots = {
+        .lanes = 1 + seed % vector,
+        .lines = lines,
+        .columns = DOT_COLUMNS,
+        .met_begin = seed % 3 - 1,
+        .met_end = all + 1 - seed / 3 % 3,
+        .gap = gap,
+        .reach = reach,
+        .taps = taps,
+        .add = seed % 4 == 0,
+        .small = small,
+        .small_line = DOT_COLUMNS * vector,
+        .small_column = vector,
+        .large = large,
+        .large_line = line,
+        .large_column = step * vector,
+        .large_tap = vector,
+        .tap = tap,
+        .sums = sum,
+        .sum_line = taps * (vector + 1),
+        .sum_tap = vector + 1,
+    };
     for (int t = 0; t < taps; t++) {
         tap[t].begin = (taps - t) * (seed % 2) / 2 % DOT_COLUMNS;
         tap[t].end = tap[t].begin + (DOT_COLUMNS - tap[t].begin) * (t % 3 + 1) / 3;
