@@ -10,6 +10,7 @@ static const double THREAD_MACS = 100e3;
 
 enum { REPACKED_CI = 128 }; /* input channels of an image that do not pay for packing again */
 
+/* clang-format off */
 const struct tc_engine *const tc_engines[TC_MAX_ENGINES] = {
     &tc_engine_phases,
     &tc_engine_channels,
@@ -17,6 +18,7 @@ const struct tc_engine *const tc_engines[TC_MAX_ENGINES] = {
     &tc_engine_weave,
     &tc_engine_scatter,
     &tc_engine_planes,
+    &tc_engine_subpixel,
     &tc_engine_direct,
     &tc_engine_mirror,
     &tc_engine_gather,
@@ -25,6 +27,7 @@ const struct tc_engine *const tc_engines[TC_MAX_ENGINES] = {
     &tc_engine_reference,
     NULL,
 };
+/* clang-format on */
 
 static double nominal_macs(const struct tc_problem *problem)
 {
@@ -113,6 +116,7 @@ static enum tc_code make(struct tc_plan *plan, const struct tc_order *order, con
                 .y = order->y,
                 .w = order->w,
                 .b = order->b,
+                .cell = {.places = 1},
                 .activation = order->activation,
                 .ahead = ahead,
                 .any_image = order->ahead && order->kept == NULL,

@@ -22,6 +22,13 @@ struct tc_blocking {
     ptrdiff_t shares; /* tasks that share the output channels of one group and block */
 };
 
+/* Outputs of a line that gather computes as one, as subpixel asks: `places` side by side, all of
+ * whose channels are what the problem calls output channels. The first cell of a line begins
+ * `before` outputs before y; the last ends behind its `outputs`, or with them. */
+struct tc_cell {
+    ptrdiff_t places, before, outputs;
+};
+
 /* All an engine knows of its work. What stands above the line is given; the engine's `accept`
  * books what stands below. Data pointers may be NULL until run; strides are always there. */
 struct tc_job {
@@ -32,6 +39,7 @@ struct tc_job {
     struct tc_image x, y;
     struct tc_weight w;
     struct tc_bias b;
+    struct tc_cell cell;
     struct tc_activation activation;
     double macs;            /* multiply-adds, those that padding crops included */
     int threads;            /* at most so many */
@@ -72,8 +80,8 @@ enum {
 };
 
 extern const struct tc_engine tc_engine_phases, tc_engine_channels, tc_engine_lines,
-    tc_engine_weave, tc_engine_scatter, tc_engine_planes, tc_engine_direct, tc_engine_mirror,
-    tc_engine_gather, tc_engine_wline, tc_engine_wgrad, tc_engine_reference;
+    tc_engine_weave, tc_engine_scatter, tc_engine_planes, tc_engine_subpixel, tc_engine_direct,
+    tc_engine_mirror, tc_engine_gather, tc_engine_wline, tc_engine_wgrad, tc_engine_reference;
 
 /* Whether the engine takes this job. */
 bool tc_lines_takes(const struct tc_job *job);

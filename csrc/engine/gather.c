@@ -18,6 +18,9 @@
  * is nothing but y's stride. Elsewhere they go to a buffer of whole output rows [pixel][lanes],
  * which is transposed into y from the cache.
  *
+ * What is called a pixel and its output channels may be a cell of several pixels and those of all
+ * of them (see subpixel.c): in a row of the buffer they lie like pixels again.
+ *
  * Weights are packed by each task for itself, right before their use, if no other task needs them;
  * else by each thread for itself, if they are few; else once for all tasks. */
 #include "base/parallel.h"
@@ -59,9 +62,18 @@ struct state {
 
 /* ---- booking ---- */
 
+/* Elements of y from a column to the next. */
+static ptrdiff_t column_step(const struct tc_job *job)
+{
+    return job->y.axis[TC_W] / job->cell.places;
+}
+
 static bool stores_directly(const struct tc_job *job)
 {
-    return job->y.c == 1;
+    const struct tc_cell *const cell = &job->cell;
+    const bool whole = cell->before == 0 && cell->outputs % cell->places == 0 &&
+                       column_step(job) == tc_group_co(job->problem) / cell->places;
+    return job->y.c == 1 && (cell->places == 1 || whole);
 }
 
 static ptrdiff_t widest_bytes(const struct tc_job *job)
@@ -278,13 +290,21 @@ static void run_boxes(const struct state *s, const struct tc_tile *tile)
 
 /* ---- phases ---- */
 
+/* Elements of the buffer from a point to the next: whole vectors, but between the places of a cell
+ * there is nothing. */
+static ptrdiff_t point_step(const struct state *s)
+{
+    const ptrdiff_t lanes = s->part.width * s->job->kernels->lanes;
+    return s->job->cell.places > 1 ? s->part.lanes : lanes;
+}
+
 /* Where the points of a phase read x and write y or the buffer. The buffer is [n][od][oh][ow] of
  * what is held, with the phases of a grid point side by side. */
 static void set_walks(struct state *s)
 {
     const struct tc_job *const job = s->job;
     const bool direct = stores_directly(job);
-    ptrdiff_t step = s->part.width * job->kernels->lanes;
+    ptrdiff_t step = point_step(s);
     s->a = (struct walk){.from = -s->origin[0] * s->x.n, .step = {s->x.n}};
     s->c = (struct walk){.from = 0, .step = {job->y.n}};
     for (int a = TC_SPATIAL - 1; a >= 0; a--) {
@@ -347,18 +367,22 @@ static void flush_rows(const struct state *s, const void *row, ptrdiff_t n, ptrd
     const struct tc_image *const y = &job->y;
     const struct tc_axis *const axis = &job->lattice.axis[TC_W];
     const struct tc_range grid = s->block.grid[TC_W + 1], held = s->held[TC_W];
-    const ptrdiff_t bytes = job->kernels->bytes, lanes = s->part.width * job->kernels->lanes;
-    const ptrdiff_t ow = axis->out_step * grid.begin + held.begin;
-    const ptrdiff_t width = tc_range_length(grid) * tc_range_length(held);
-    const ptrdiff_t channel = s->block.group * tc_group_co(job->problem) + s->part.first;
-    const bool one = width == axis->out && y->axis[TC_H] == width * y->axis[TC_W];
-    const ptrdiff_t at = n * y->n + channel * y->c + od * y->axis[TC_D] + ow * y->axis[TC_W];
+    const ptrdiff_t bytes = job->kernels->bytes, places = job->cell.places;
+    const ptrdiff_t lanes = point_step(s) / places, step = column_step(job);
+    const ptrdiff_t begin = (axis->out_step * grid.begin + held.begin) * places - job->cell.before;
+    const ptrdiff_t width = tc_range_length(grid) * tc_range_length(held) * places;
+    const ptrdiff_t all = places > 1 ? job->cell.outputs : axis->out;
+    const ptrdiff_t channel = s->block.group * (tc_group_co(job->problem) / places) + s->part.first;
+    const bool one = begin == 0 && width == all && y->axis[TC_H] == width * step;
+    const struct tc_range ow = {tc_max(begin, 0), tc_min(begin + width, all)};
+    const ptrdiff_t at = n * y->n + channel * y->c + od * y->axis[TC_D] + ow.begin * step;
+    row = tc_at(row, (ow.begin - begin) * lanes, bytes);
     for (ptrdiff_t h = oh.begin; h < oh.end; h += one ? tc_range_length(oh) : 1) {
         const ptrdiff_t from = (h - oh.begin) * width * lanes, to = at + h * y->axis[TC_H];
-        const ptrdiff_t outputs = one ? tc_range_length(oh) * width : tc_min(width, axis->out - ow);
-        const struct tc_matrix dst = {tc_at(y->data, to, bytes), y->axis[TC_W], y->c};
+        const ptrdiff_t outputs = one ? tc_range_length(oh) * width : tc_range_length(ow);
+        const struct tc_matrix dst = {tc_at(y->data, to, bytes), step, y->c};
         const struct tc_matrix src = {tc_at(row, from, bytes), lanes, 1};
-        tc_copy(job->kernels, outputs, s->part.lanes, dst, src);
+        tc_copy(job->kernels, outputs, s->part.lanes / places, dst, src);
     }
 }
 
@@ -368,7 +392,7 @@ static void flush_buffer(const struct state *s)
     const struct tc_axis *const axis = job->lattice.axis;
     const struct tc_range *const grid = s->block.grid, *const held = s->held;
     const ptrdiff_t width = tc_range_length(grid[3]) * tc_range_length(held[TC_W]);
-    const ptrdiff_t row_bytes = width * s->part.width * job->kernels->lanes * job->kernels->bytes;
+    const ptrdiff_t row_bytes = width * point_step(s) * job->kernels->bytes;
     const ptrdiff_t phases = tc_range_length(held[TC_H]);
     const char *row = s->buffer;
     for (ptrdiff_t n = grid[0].begin; n < grid[0].end; n++) {
@@ -456,9 +480,13 @@ static void run_part(struct state *s)
 static void load_bias(struct state *s)
 {
     const struct tc_job *const job = s->job;
-    const ptrdiff_t channel = s->block.group * tc_group_co(job->problem) + s->part.first;
+    const ptrdiff_t places = job->cell.places, channels = s->part.lanes / places;
+    const ptrdiff_t co = tc_group_co(job->problem) / places;
     memset(s->bias, 0, (size_t)widest_bytes(job));
-    tc_copy_bias(job, channel, s->part.lanes, s->bias);
+    for (ptrdiff_t place = 0; place < places; place++) {
+        void *const to = tc_at(s->bias, place * channels, job->kernels->bytes);
+        tc_copy_bias(job, s->block.group * co + s->part.first, channels, to);
+    }
 }
 
 struct run {

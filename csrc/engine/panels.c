@@ -144,13 +144,25 @@ ptrdiff_t tc_panels_bytes(const struct tc_job *job)
 
 /* ---- packing ---- */
 
+/* Kernel elements of a line of the weights: one for each tap and place. */
+static ptrdiff_t line_elements(const struct tc_job *job)
+{
+    return job->problem->k[TC_W] * job->cell.places;
+}
+
 /* The axes' indices of kernel element number f, in the order of the weights. */
 static void unflatten(const struct tc_job *job, ptrdiff_t f, ptrdiff_t k[TC_SPATIAL])
 {
-    const ptrdiff_t *const length = job->problem->k;
-    k[TC_W] = f % length[TC_W];
-    k[TC_H] = f / length[TC_W] % length[TC_H];
-    k[TC_D] = f / length[TC_W] / length[TC_H];
+    const ptrdiff_t line = line_elements(job), height = job->problem->k[TC_H];
+    k[TC_W] = f % line;
+    k[TC_H] = f / line % height;
+    k[TC_D] = f / line / height;
+}
+
+/* Output channels of a panel's part. */
+static ptrdiff_t channels_of(const struct tc_job *job, const struct tc_panel *panel)
+{
+    return panel->part.lanes / job->cell.places;
 }
 
 /* The weights of a panel's first channels, at input channel ci and kernel element f. */
@@ -172,7 +184,10 @@ static ptrdiff_t row_offset(const struct tc_job *job, const struct tc_panel *pan
 {
     ptrdiff_t k[TC_SPATIAL];
     unflatten(job, f, k);
-    return tc_panel_tap(job, k) * panel->plane + (ci - panel->ci.begin) * panel->lanes;
+    const ptrdiff_t place = k[TC_W] % job->cell.places;
+    k[TC_W] /= job->cell.places;
+    return tc_panel_tap(job, k) * panel->plane + (ci - panel->ci.begin) * panel->lanes +
+           place * channels_of(job, panel);
 }
 
 /* The weights come in pieces too short for the processor to see where it goes on. Inlined by force:
@@ -184,7 +199,7 @@ static inline __attribute__((always_inline)) void prefetch_channel(const struct 
 {
     const ptrdiff_t bytes = job->kernels->bytes, row = job->w.co * bytes;
     const char *const from = weights_at(job, panel, ci, f);
-    for (ptrdiff_t r = 0; r < panel->part.lanes; r++) {
+    for (ptrdiff_t r = 0; r < channels_of(job, panel); r++) {
         for (ptrdiff_t at = 0; at < taps * bytes; at += TC_ALIGN) {
             __builtin_prefetch(from + r * row + at);
         }
@@ -212,7 +227,7 @@ static void pack_contiguous(const struct tc_job *job, const struct tc_panel *pan
             prefetch_channel(job, panel, c + 1, f, taps);
         }
         const struct tc_transpose transpose = {
-            .rows = panel->part.lanes,
+            .rows = channels_of(job, panel),
             .columns = tc_min(channels, ci.end - c) * taps,
             .src = weights_at(job, panel, c, f),
             .src_row = job->w.co,
@@ -230,15 +245,16 @@ static void pack_element(const struct tc_job *job, const struct tc_panel *panel,
     void *const rows = tc_at(panel->data, row_offset(job, panel, ci.begin, f), job->kernels->bytes);
     const struct tc_matrix src = {weights_at(job, panel, ci.begin, f), job->w.co, job->w.ci};
     const struct tc_matrix dst = {rows, 1, panel->lanes};
-    tc_copy(job->kernels, panel->part.lanes, tc_range_length(ci), dst, src);
+    tc_copy(job->kernels, channels_of(job, panel), tc_range_length(ci), dst, src);
 }
 
+/* Clears the rows of the tap number f. */
 static void clear_rows(const struct tc_job *job, const struct tc_panel *panel, struct tc_range ci,
                        ptrdiff_t f)
 {
     const ptrdiff_t bytes = job->kernels->bytes;
-    memset(tc_at(panel->data, row_offset(job, panel, ci.begin, f), bytes), 0,
-           (size_t)(tc_range_length(ci) * panel->lanes * bytes));
+    const ptrdiff_t at = f * panel->plane + (ci.begin - panel->ci.begin) * panel->lanes;
+    memset(tc_at(panel->data, at, bytes), 0, (size_t)(tc_range_length(ci) * panel->lanes * bytes));
 }
 
 /* How many kernel elements follow each other in the weights: all, or those of a line if elements
@@ -246,16 +262,18 @@ static void clear_rows(const struct tc_job *job, const struct tc_panel *panel, s
 static ptrdiff_t contiguous_elements(const struct tc_job *job)
 {
     const ptrdiff_t *const k = job->problem->k, *const step = job->w.axis;
-    const bool line = k[TC_W] == 1 || step[TC_W] == 1;
-    const bool all = line && (k[TC_H] == 1 || step[TC_H] == k[TC_W]) &&
-                     (k[TC_D] == 1 || step[TC_D] == k[TC_H] * k[TC_W]);
-    return all ? tc_kernel_volume(job->problem) : line ? k[TC_W] : 1;
+    const ptrdiff_t elements = line_elements(job);
+    const bool line = elements == 1 || step[TC_W] == 1;
+    const bool all = line && (k[TC_H] == 1 || step[TC_H] == elements) &&
+                     (k[TC_D] == 1 || step[TC_D] == k[TC_H] * elements);
+    return all ? elements * k[TC_H] * k[TC_D] : line ? elements : 1;
 }
 
 void tc_panel_pack(const struct tc_job *job, const struct tc_panel *panel, struct tc_range ci)
 {
-    const ptrdiff_t volume = tc_kernel_volume(job->problem), follow = contiguous_elements(job);
-    for (ptrdiff_t f = 0; f < volume && panel->part.lanes < panel->lanes; f++) {
+    const ptrdiff_t taps_of_all = tc_kernel_volume(job->problem);
+    const ptrdiff_t volume = taps_of_all * job->cell.places, follow = contiguous_elements(job);
+    for (ptrdiff_t f = 0; f < taps_of_all && panel->part.lanes < panel->lanes; f++) {
         clear_rows(job, panel, ci, f);
     }
     for (ptrdiff_t f = 0, taps; f < volume; f += taps) {
