@@ -44,7 +44,9 @@ enum {
     LEAST_CELLS = 48,        /* of a block that is cut for the threads' sake */
     MOST_PLACES = 1024,      /* along the width */
     MOST_TAPS = 1024,        /* of one output */
-    GROUP_ROWS = 12,         /* about so many rows at once; */
+    GROUP_ROWS = 12,         /* about so many rows at once, */
+    GROUP_ROWS_LAST = 64,    /* more if channels lie side by side, */
+    LEAST_CHANNELS = 4,      /* so many at least; */
     MOST_ROWS = 24,          /* all, if there are no more than this */
     TILE_STEPS = 40,         /* see choose_shape */
     MANY_ROWS = 256,         /* to each input: tasks may copy it more than once */
@@ -129,6 +131,13 @@ struct state {
 };
 
 /* ---- booking ---- */
+
+/* Whether outputs are transposed from the buffer to channels that lie side by side. Strides must
+ * not tell: weights are packed in the order of parts before there is a y. */
+static bool stores_channels(const struct tc_job *job)
+{
+    return job->problem->y_last && tc_group_co(job->problem) >= LEAST_CHANNELS;
+}
 
 static ptrdiff_t grid_length(const struct layout *layout, int axis)
 {
@@ -367,9 +376,10 @@ static void init_layout(struct layout *layout, const struct tc_job *job)
     }
     const struct tc_cells *const width = &layout->cells[TC_W];
     layout->lines = tc_group_co(problem) * problem->s[TC_D] * problem->s[TC_H];
+    const ptrdiff_t group = stores_channels(job) ? GROUP_ROWS_LAST : GROUP_ROWS;
     layout->lines_at_once = layout->lines * width->s <= MOST_ROWS
                                 ? layout->lines
-                                : tc_clamp(GROUP_ROWS / width->s, 1, layout->lines);
+                                : tc_clamp(group / width->s, 1, layout->lines);
     layout->parts = tc_ceil_div(layout->lines, layout->lines_at_once);
     layout->shift = width->place > 0;
     layout->lone = is_lone(job, layout);
@@ -918,14 +928,20 @@ static void multiply_into_y(const struct state *s, const struct rows *rows)
 
 /* ---- the store ---- */
 
+/* Outputs of the block's columns. */
+static ptrdiff_t outputs_of_line(const struct state *s)
+{
+    const struct tc_cells *const width = &s->layout->cells[TC_W];
+    return tc_min(s->out.end * width->s, width->out) - s->out.begin * width->s;
+}
+
 /* Rows of a line, from its phases at `from`, to rows of outputs at `to`, whose steps are given. */
 static void store_rows(const struct state *s, ptrdiff_t rows, const void *from, ptrdiff_t from_step,
                        void *to, ptrdiff_t to_step)
 {
-    const struct tc_cells *const width = &s->layout->cells[TC_W];
     const struct tc_shuffle shuffle = {
         .rows = rows,
-        .phases = width->s,
+        .phases = s->layout->cells[TC_W].s,
         .src = from,
         .src_row = from_step,
         .src_phase = s->pitch,
@@ -933,8 +949,26 @@ static void store_rows(const struct state *s, ptrdiff_t rows, const void *from, 
         .dst_row = to_step,
         .stream = s->stream,
     };
-    const ptrdiff_t outputs = tc_min(s->out.end * width->s, width->out) - s->out.begin * width->s;
-    tc_interleave(s->job->kernels, shuffle, outputs, s->job->y.axis[TC_W]);
+    tc_interleave(s->job->kernels, shuffle, outputs_of_line(s), s->job->y.axis[TC_W]);
+}
+
+/* The same of so many channels. */
+static void store_channels(const struct state *s, ptrdiff_t channels, ptrdiff_t rows,
+                           const void *from, ptrdiff_t from_step, void *to, ptrdiff_t to_step)
+{
+    const struct tc_cells *const cells = s->layout->cells;
+    const ptrdiff_t places = cells[TC_W].s, outputs = outputs_of_line(s);
+    const ptrdiff_t bytes = s->job->kernels->bytes, step = s->job->y.axis[TC_W];
+    const ptrdiff_t channel_step = cells[TC_D].s * cells[TC_H].s * places * s->pitch;
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        for (ptrdiff_t place = 0; place < tc_min(places, outputs); place++) {
+            const ptrdiff_t at = r * from_step + place * s->pitch;
+            const struct tc_matrix src = {tc_at(from, at, bytes), channel_step, 1};
+            const struct tc_matrix dst = {tc_at(to, r * to_step + place * step, bytes), s->job->y.c,
+                                          places * step};
+            tc_copy(s->job->kernels, channels, tc_ceil_div(outputs - place, places), dst, src);
+        }
+    }
 }
 
 /* Cells of an axis whose output at place r exists. */
@@ -953,8 +987,11 @@ static void store(const struct state *s, const struct rows *rows)
     const struct tc_image *const y = &job->y;
     const struct tc_cells *const d = &s->layout->cells[TC_D], *const h = &s->layout->cells[TC_H];
     const ptrdiff_t bytes = job->kernels->bytes, places = s->layout->cells[TC_W].s;
+    const bool together = stores_channels(job);
+    /* lines of one channel: those of the first stand for all that are stored together */
+    const ptrdiff_t each = d->s * h->s, count = together ? tc_min(each, rows->lines) : rows->lines;
     struct line line = line_at(s->layout, rows->line);
-    for (ptrdiff_t i = 0; i < rows->lines; i++, line = next_line(s->layout, line)) {
+    for (ptrdiff_t i = 0; i < count; i++, line = next_line(s->layout, line)) {
         const struct tc_range qd = cells_with(d, s->sheet.cell[TC_D], line.r[0]);
         const struct tc_range qh = cells_with(h, s->sheet.cell[TC_H], line.r[1]);
         const ptrdiff_t channel = s->group * tc_group_co(job->problem) + line.channel;
@@ -965,8 +1002,15 @@ static void store(const struct state *s, const struct rows *rows)
         for (ptrdiff_t q = qd.begin; q < qd.end; q++) {
             const ptrdiff_t od = q * d->s + line.r[0] - d->p;
             const ptrdiff_t lane = from + tc_sheet_row(&s->sheet, q, qh.begin);
-            store_rows(s, qh.end - qh.begin, tc_at(s->rows, lane, bytes), s->sheet.step[TC_H],
-                       tc_at(y->data, to + od * y->axis[TC_D], bytes), h->s * y->axis[TC_H]);
+            const void *const src = tc_at(s->rows, lane, bytes);
+            void *const dst = tc_at(y->data, to + od * y->axis[TC_D], bytes);
+            const ptrdiff_t row = s->sheet.step[TC_H], out_row = h->s * y->axis[TC_H];
+            if (together) {
+                const ptrdiff_t channels = tc_ceil_div(rows->lines - i, each);
+                store_channels(s, channels, qh.end - qh.begin, src, row, dst, out_row);
+            } else {
+                store_rows(s, qh.end - qh.begin, src, row, dst, out_row);
+            }
         }
     }
 }

@@ -219,6 +219,7 @@ static struct layout layout_of(const struct tc_job *job)
     layout.out_pitch = tc_odd_lines(job->kernels, layout.columns);
     ptrdiff_t *const buffer = &layout.buffer_bytes;
     if (layout.buffers && !(tc_mul(layout.out_pitch * bytes, layout.lines, buffer) &&
+                            tc_mul(*buffer, tc_group_co(job->problem), buffer) &&
                             tc_mul(*buffer, layout.span, buffer))) {
         *buffer = PTRDIFF_MAX / 2;
     }
@@ -464,17 +465,16 @@ static ptrdiff_t list_sheets(const struct state *s)
 
 /* ---- strips ---- */
 
-/* One output channel of each group, from the buffer to y. */
+/* The strip's outputs, from the buffer to y. */
 static void write_buffer(const struct state *s, const struct tc_lines *lines, void *to)
 {
     const struct tc_image *const y = &s->job->y;
     const ptrdiff_t bytes = s->job->kernels->bytes, co = tc_group_co(s->job->problem);
     for (int r = 0; r < lines->lines; r++) {
-        const struct tc_matrix dst = {tc_at(to, r * y->axis[TC_H], bytes), co * y->c,
-                                      y->axis[TC_W]};
-        const struct tc_matrix src = {tc_at(s->buffer, r * lines->y_line, bytes), lines->y_channel,
-                                      1};
-        tc_copy(s->job->kernels, lines->channels, lines->columns, dst, src);
+        const struct tc_matrix dst = {tc_at(to, r * y->axis[TC_H], bytes), y->c, y->axis[TC_W]};
+        const struct tc_matrix src = {tc_at(s->buffer, r * lines->y_line, bytes),
+                                      lines->y_channel / co, 1};
+        tc_copy(s->job->kernels, lines->channels * co, lines->columns, dst, src);
     }
 }
 
@@ -486,6 +486,10 @@ static void run_strip(const struct state *s)
     const struct taps *const taps = layout->taps;
     const ptrdiff_t ci = tc_group_ci(job->problem), co = tc_group_co(job->problem);
     const ptrdiff_t bytes = job->kernels->bytes, g = s->groups.begin;
+    const ptrdiff_t y_channel = layout->buffers ? layout->lines * layout->out_pitch : y->c;
+    const ptrdiff_t at = s->n * y->n + g * co * y->c + s->d * y->axis[TC_D] +
+                         s->lines.begin * y->axis[TC_H] + s->columns.begin * y->axis[TC_W];
+    void *const to = tc_at(y->data, at, bytes);
     const struct tc_met_lines met = met_lines_at(s, 0);
     const struct tc_lines lines = {
         .channels = tc_range_length(s->groups),
@@ -504,7 +508,7 @@ static void run_strip(const struct state *s)
         .w_line = taps[TC_H].k_step * job->w.axis[TC_H],
         .w_tap = taps[TC_W].k_step * job->w.axis[TC_W],
         .bias_channel = co * job->b.c,
-        .y_channel = layout->buffers ? layout->lines * layout->out_pitch : co * y->c,
+        .y_channel = co * y_channel,
         .y_line = layout->buffers ? layout->out_pitch : y->axis[TC_H],
     };
     ptrdiff_t w_at = g * job->w.g;
@@ -516,16 +520,14 @@ static void run_strip(const struct state *s)
     }
     for (ptrdiff_t o = 0; o < co; o++) {
         struct tc_lines call = lines;
-        const ptrdiff_t at = s->n * y->n + (g * co + o) * y->c + s->d * y->axis[TC_D] +
-                             s->lines.begin * y->axis[TC_H] + s->columns.begin * y->axis[TC_W];
         call.w = tc_at(job->w.data, w_at + o * job->w.co, bytes);
         call.bias = job->problem->bias ? tc_at(job->b.data, (g * co + o) * job->b.c, bytes) : NULL;
-        call.y = layout->buffers ? s->buffer : tc_at(y->data, at, bytes);
+        call.y = tc_at(layout->buffers ? s->buffer : to, o * y_channel, bytes);
         job->kernels->lines(&call);
         tc_activate_lines(job, &call);
-        if (layout->buffers) {
-            write_buffer(s, &call, tc_at(y->data, at, bytes));
-        }
+    }
+    if (layout->buffers) {
+        write_buffer(s, &lines, to);
     }
 }
 

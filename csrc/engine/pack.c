@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MOST_PHASES = 4 }; /* rows that are interleaved faster than transposed */
+
 static inline void copy_elements(ptrdiff_t rows, ptrdiff_t columns, struct tc_matrix dst,
                                  struct tc_matrix src, const size_t bytes)
 {
@@ -51,6 +53,14 @@ void tc_copy(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t columns
         tc_copy(kernels, columns, rows, swap_axes(dst), swap_axes(src));
     } else if (src.column == 1 && dst.column == 1) {
         copy_rows(kernels, rows, columns, dst, src);
+    } else if (src.column == 1 && dst.row == 1 && dst.column == rows && rows <= MOST_PHASES) {
+        const struct tc_shuffle shuffle = {.rows = 1,
+                                           .columns = columns,
+                                           .phases = rows,
+                                           .src = src.data,
+                                           .src_phase = src.row,
+                                           .dst = dst.data};
+        kernels->shuffle(&shuffle);
     } else if (src.column == 1 && dst.row == 1) {
         const struct tc_transpose transpose = {.rows = rows,
                                                .columns = columns,
