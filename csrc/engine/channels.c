@@ -97,6 +97,23 @@ static bool fits(const struct tc_job *job)
     return vector * inputs <= MOST_COPY_BYTES && vector * outputs <= MOST_COPY_BYTES;
 }
 
+/* Whether the inputs that a strip's pixel meets have room in the first cache, but pixels lie a
+ * power of two apart and push each other out: a copy whose lines have another length pays then,
+ * unless taps step over most of it. */
+static bool aliases(const struct tc_job *job)
+{
+    const struct tc_axis *const height = &job->lattice.axis[TC_H];
+    const struct tc_axis *const width = &job->lattice.axis[TC_W];
+    const ptrdiff_t pitch = job->x.axis[TC_W] * job->kernels->bytes;
+    const ptrdiff_t step = tc_clamp(pitch & -pitch, TC_ALIGN, TC_ALIAS_BYTES);
+    const ptrdiff_t met =
+        tc_lattice_met(height, TC_MAX_LINES) * tc_phase_at(width, 0).taps; /* lines of the cache */
+    const ptrdiff_t room = ALIAS_LINES * (TC_ALIAS_BYTES / step);
+    const ptrdiff_t all = ALIAS_LINES * (TC_ALIAS_BYTES / TC_ALIGN);
+    return height->in_step == 1 && width->in_step == 1 && met <= all && 5 * met > 8 * room &&
+           fits(job);
+}
+
 /* Whether a convolution's inputs and outputs are transposed in less time than lines needs more: it
  * splits inputs by the stride, element by element unless that is 2 or 4, leaves most lanes of a
  * short line empty, and takes some kernels one line at a time. */
@@ -226,7 +243,7 @@ static struct layout layout_of(const struct tc_job *job)
     }
     layout.pitch = tc_odd_lines(job->kernels, problem->g);
     layout.d = axis[TC_D].out;
-    layout.copies = job->x.c != 1;
+    layout.copies = job->x.c != 1 || aliases(job);
     layout.buffers = job->y.c != 1;
     const ptrdiff_t fit = WEIGHT_BYTES / bytes / tc_kernel_volume(job->problem) / lanes * lanes;
     layout.span = tc_min(tc_max(fit, 4 * lanes), problem->g);
