@@ -12,8 +12,8 @@
  * otherwise: what few channels leave empty of a vector, the places fill. gather solves it, and is
  * told how many places a cell has, as the first cell and the last may reach beyond y. */
 #include "base/size.h"
+#include "engine/blocks.h"
 #include "engine/cells.h"
-#include "engine/engine.h"
 
 /* Lanes that must exist, of those computed: where tiles go to y as they are, and elsewhere. */
 static const double FILLED_IN_PLACE = 0.6, FILLED = 0.75;
@@ -112,10 +112,10 @@ static void run(const struct tc_job *job, void *scratch)
 
 static void describe(const struct tc_job *job, struct tc_status *text)
 {
-    struct tc_problem problem;
-    const struct tc_job other = job_of(job, &problem);
-    tc_engine_gather.describe(&other, text);
-    tc_say(text, " of %td places", problem.co / job->problem->co);
+    const ptrdiff_t s = job->problem->s[TC_W], co = tc_group_co(job->problem);
+    const struct tc_part part = tc_part_at(job->kernels, s * co, 0);
+    tc_say(text, "%d cells of %td pixels x %td output channels", job->kernels->rows[part.width - 1],
+           s, co);
 }
 
 const struct tc_engine tc_engine_subpixel = {
