@@ -221,13 +221,14 @@ static ptrdiff_t list_points(const struct walk *walk, const struct tc_range box[
     return count;
 }
 
-/* Where the taps of a row of pixels follow each other like their channels, they are one sum: with
- * few channels a loop for each would be short. */
+/* The taps of a line are one sum if there is one channel: a loop for each would be too short. */
 static void join_taps(struct tc_tile *tile)
 {
     const int w = TC_SPATIAL - 1;
-    if (tile->a_tap[w] == tile->k * tile->a_k && tile->b_tap[w] == tile->k * tile->b_k) {
-        tile->k *= tile->taps[w];
+    if (tile->k == 1) {
+        tile->k = tile->taps[w];
+        tile->a_k = tile->a_tap[w];
+        tile->b_k = tile->b_tap[w];
         tile->taps[w] = 1;
     }
 }
