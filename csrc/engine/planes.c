@@ -46,6 +46,8 @@ enum {
     SMALL_CI = 16,           /* or on lines that fill vectors; */
     MOST_STRIDED_CI = 4,     /* input channels with a stride along the width: */
     PAYING_SUM = 160,        /* so many products of an output, no more than outputs of a line, */
+    WIDE_SUM = 260,          /* or of two long lines at stride 2, if channels fill less than two
+                              * vectors, */
     LEAST_STRIDED_CO = 8,    /* for so many output channels, */
     SPLIT_CO = 8,            /* or for each input that a long stride has to sort out; */
     FEW_CI = 64,             /* of so many input channels, */
@@ -179,9 +181,11 @@ static bool pays(const struct tc_job *job)
     if (step == 1) {
         return pays_in_line(job);
     }
-    return fills_lines(job) && ci * tc_kernel_volume(p) <= tc_min(p->o[TC_W], PAYING_SUM) &&
-           ci <= MOST_STRIDED_CI && co >= LEAST_STRIDED_CO &&
-           (step == 2 || co >= SPLIT_CO * ci * step);
+    const bool wide =
+        step == 2 && p->o[TC_W] >= LEAST_COLUMNS && p->o[TC_H] > 1 && co < 2 * job->kernels->lanes;
+    const ptrdiff_t most = wide ? tc_min(2 * p->o[TC_W], WIDE_SUM) : tc_min(p->o[TC_W], PAYING_SUM);
+    return fills_lines(job) && ci * tc_kernel_volume(p) <= most && ci <= MOST_STRIDED_CI &&
+           co >= LEAST_STRIDED_CO && (step == 2 || co >= SPLIT_CO * ci * step);
 }
 
 /* The same for output channels that leave most lanes of gather empty. */
