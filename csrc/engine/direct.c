@@ -13,7 +13,7 @@
  *       copy the inputs, or a chunk of their channels, to a sheet [ci][lane]
  *       for some lines of places (co, rd, rh), all of rw in each
  *         for lanes of a tile, for rows of a tile         registers
- *         interleave the rows of each line into a row of y
+ *         interleave the rows of each line into a row of y, or transpose those of all channels
  *
  * k = common*s + longer: the first `longer` places of an axis have a tap more than the others. The
  * taps are therefore cut into boxes, common or last along each axis, and each box is added to the

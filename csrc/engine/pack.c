@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Between the caller's strides and panels. Whichever axes happen to be contiguous decide: rows are
- * copied whole, every other element is taken, or the matrix is transposed in registers; otherwise
- * element by element. */
+ * copied whole, every other element is taken, a few rows are interleaved, or the matrix is
+ * transposed in registers; otherwise element by element. */
 #include "engine/pack.h"
 
 #include <math.h>
