@@ -7,7 +7,8 @@
  * column that meet it.
  *
  *     for block (image, depth, some lines of the grid, some channels: a task)
- *       transpose its inputs, unless their channels lie side by side
+ *       transpose its inputs, unless their channels lie side by side, or copy them if pixels
+ *         would meet in one set of the cache
  *       for phase, for strip of up to 7 lines, for run of the width
  *         the kernel, over the pixels of the run
  *       transpose its outputs, unless theirs do
@@ -51,7 +52,7 @@ struct layout {
     ptrdiff_t pitch;              /* of the weights, from a kernel element to the next */
     ptrdiff_t span, rows;         /* channels and lines of the grid of a task, at most */
     ptrdiff_t spans, bands, d;    /* tasks along these two, and along the depth: each or all */
-    bool copies, buffers;         /* channels do not lie side by side in x, and in y */
+    bool copies, buffers;         /* inputs are not read in place, and outputs not written */
     ptrdiff_t planes;             /* of inputs that are copied at once, */
     ptrdiff_t x_line, x_plane;    /* of the copy, */
     ptrdiff_t y_line;             /* and of the buffer */

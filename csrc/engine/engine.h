@@ -110,6 +110,16 @@ static inline struct tc_range tc_next_strip(struct tc_range rows, ptrdiff_t from
     return (struct tc_range){begin, begin + lines};
 }
 
+/* Gives a job what an engine booked for `other`, which is the same job in other words. */
+static inline void tc_take_booking(struct tc_job *job, const struct tc_job *other)
+{
+    job->blocking = other->blocking;
+    job->tasks = other->tasks;
+    job->packed_bytes = other->packed_bytes;
+    job->shared_bytes = other->shared_bytes;
+    job->thread_bytes = other->thread_bytes;
+}
+
 /* Applies the job's activation to rows of outputs whose sums are complete, in y or on their way. */
 static inline void tc_activate(const struct tc_job *job, void *data, ptrdiff_t rows,
                                ptrdiff_t columns, ptrdiff_t row_step)

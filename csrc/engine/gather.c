@@ -62,6 +62,12 @@ struct state {
 
 /* ---- booking ---- */
 
+/* Output channels of a group, those of one pixel. */
+static ptrdiff_t pixel_channels(const struct tc_job *job)
+{
+    return tc_group_co(job->problem) / job->cell.places;
+}
+
 /* Elements of y from a column to the next. */
 static ptrdiff_t column_step(const struct tc_job *job)
 {
@@ -72,7 +78,7 @@ static bool stores_directly(const struct tc_job *job)
 {
     const struct tc_cell *const cell = &job->cell;
     const bool whole = cell->before == 0 && cell->outputs % cell->places == 0 &&
-                       column_step(job) == tc_group_co(job->problem) / cell->places;
+                       column_step(job) == pixel_channels(job);
     return job->y.c == 1 && (cell->places == 1 || whole);
 }
 
@@ -373,7 +379,7 @@ static void flush_rows(const struct state *s, const void *row, ptrdiff_t n, ptrd
     const ptrdiff_t begin = (axis->out_step * grid.begin + held.begin) * places - job->cell.before;
     const ptrdiff_t width = tc_range_length(grid) * tc_range_length(held) * places;
     const ptrdiff_t all = places > 1 ? job->cell.outputs : axis->out;
-    const ptrdiff_t channel = s->block.group * (tc_group_co(job->problem) / places) + s->part.first;
+    const ptrdiff_t channel = s->block.group * pixel_channels(job) + s->part.first;
     const bool one = begin == 0 && width == all && y->axis[TC_H] == width * step;
     const struct tc_range ow = {tc_max(begin, 0), tc_min(begin + width, all)};
     const ptrdiff_t at = n * y->n + channel * y->c + od * y->axis[TC_D] + ow.begin * step;
@@ -482,11 +488,11 @@ static void load_bias(struct state *s)
 {
     const struct tc_job *const job = s->job;
     const ptrdiff_t places = job->cell.places, channels = s->part.lanes / places;
-    const ptrdiff_t co = tc_group_co(job->problem) / places;
+    const ptrdiff_t channel = s->block.group * pixel_channels(job) + s->part.first;
     memset(s->bias, 0, (size_t)widest_bytes(job));
     for (ptrdiff_t place = 0; place < places; place++) {
         void *const to = tc_at(s->bias, place * channels, job->kernels->bytes);
-        tc_copy_bias(job, s->block.group * co + s->part.first, channels, to);
+        tc_copy_bias(job, channel, channels, to);
     }
 }
 

@@ -60,11 +60,7 @@ static const char *accept(struct tc_job *job)
     if (refusal == NULL) {
         struct tc_job other = job_of(job, &problem);
         refusal = engine_of(&other)->accept(&other);
-        other.problem = job->problem;
-        other.lattice = job->lattice;
-        other.x = job->x;
-        other.w = job->w;
-        *job = other; /* with what that engine booked */
+        tc_take_booking(job, &other);
     }
     return refusal;
 }

@@ -87,11 +87,7 @@ static const char *accept(struct tc_job *job)
     if (refusal == NULL) {
         struct tc_job other = job_of(job, &problem);
         refusal = tc_engine_gather.accept(&other);
-        other.problem = job->problem;
-        other.lattice = job->lattice;
-        other.cell = job->cell;
-        other.y = job->y;
-        *job = other; /* with what gather booked */
+        tc_take_booking(job, &other);
     }
     return refusal;
 }
