@@ -37,7 +37,8 @@ enum {
     LONG_KERNEL = 4,             /* or with lone lines of so many taps; */
     SHORT_LINE = 15,             /* inputs of such lines of transposed ones, if all phases have */
     LONG_LINE = 128,             /* as many taps, and if the line is all there is */
-    ALIAS_LINES = 9              /* that meet in one set of the first cache: its room, about */
+    CACHE_SHARE = 2, /* of the last cache, for x and y that lie there already; others are fetched */
+    ALIAS_LINES = 9  /* that meet in one set of the first cache: its room, about */
 };
 
 /* The taps of a phase along an axis, in the order of their sums: number i has offset
@@ -53,6 +54,7 @@ struct layout {
     ptrdiff_t span, rows;         /* channels and lines of the grid of a task, at most */
     ptrdiff_t spans, bands, d;    /* tasks along these two, and along the depth: each or all */
     bool copies, buffers;         /* inputs are not read in place, and outputs not written */
+    bool fetches;                 /* inputs come from far, line by line */
     ptrdiff_t planes;             /* of inputs that are copied at once, */
     ptrdiff_t x_line, x_plane;    /* of the copy, */
     ptrdiff_t y_line;             /* and of the buffer */
@@ -246,6 +248,8 @@ static struct layout layout_of(const struct tc_job *job)
     layout.d = axis[TC_D].out;
     layout.copies = job->x.c != 1 || aliases(job);
     layout.buffers = job->y.c != 1;
+    const ptrdiff_t volume = tc_input_volume(problem) + tc_output_volume(problem);
+    layout.fetches = job->x.axis[TC_W] == 1 && volume > job->cpu->l3_bytes / CACHE_SHARE / bytes;
     const ptrdiff_t fit = WEIGHT_BYTES / bytes / tc_kernel_volume(job->problem) / lanes * lanes;
     layout.span = tc_min(tc_max(fit, 4 * lanes), problem->g);
     if (layout.copies || layout.buffers) {
@@ -488,6 +492,19 @@ static void transpose_plane(const struct state *s, ptrdiff_t lines, ptrdiff_t wi
     }
 }
 
+/* Reads lines of a channel in the order of memory. A transposition reads those of many channels
+ * side by side, which memory does not foresee. */
+static void fetch_lines(const char *from, ptrdiff_t lines, ptrdiff_t bytes, ptrdiff_t step)
+{
+    const bool dense = bytes == step;
+    const ptrdiff_t run = dense ? lines * bytes : bytes;
+    for (ptrdiff_t h = 0; h < (dense ? 1 : lines); h++, from += step) {
+        for (ptrdiff_t at = 0; at < run; at += TC_ALIGN) {
+            (void)*(const volatile char *)(from + at);
+        }
+    }
+}
+
 /* Takes the inputs of these depths of outputs and lines of the grid, in place or as a copy. */
 static void take_inputs(struct state *s, struct tc_range od, struct tc_range rows, void *copy)
 {
@@ -507,6 +524,10 @@ static void take_inputs(struct state *s, struct tc_range od, struct tc_range row
         for (ptrdiff_t i = d.begin; i < d.end; i++) {
             const ptrdiff_t from = first + i * x->axis[TC_D] + h.begin * x->axis[TC_H];
             const ptrdiff_t to = (i - d.begin) * layout->x_plane, bytes = s->job->kernels->bytes;
+            for (ptrdiff_t c = 0; layout->fetches && c < tc_range_length(s->channels); c++) {
+                fetch_lines(tc_at(x->data, from + c * x->c, bytes), tc_range_length(h),
+                            axis[TC_W].in * bytes, x->axis[TC_H] * bytes);
+            }
             transpose_plane(s, tc_range_length(h), axis[TC_W].in, &s->x, tc_at(copy, to, bytes), x,
                             tc_at(x->data, from, bytes));
         }

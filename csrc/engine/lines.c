@@ -33,13 +33,12 @@ enum {
     SPAN_BYTES = 24 << 10,     /* of a strip's copied inputs, if one group does not need more; */
     STRIP_BYTES = 256 << 10,   /* if one line does not need more */
     MOST_STEP_BYTES = 2 << 20, /* of the copied inputs of the fewest outputs */
-    CACHE_SHARE = 4,    /* of the last cache, for x and y that lie there already; larger ones */
-    FETCH_BYTES = 256,  /* are fetched ahead, if a channel of a task has so many outputs */
-    PAIRS = 24,         /* of input and output channel in a group of all channels, at most, */
-    PAIRS_OF_TWO = 128, /* with two output channels, */
-    STRIDED_PAIRS = 64, /* one or two, with a stride along the width and one of depth, */
-    LONE_PAIRS = 4,     /* and if kernel lines go one at a time */
-    GROUP_PAIRS = 64,   /* the same in one of several groups, */
+    CACHE_SHARE = 4,           /* of the last cache, for x and y that lie there already */
+    PAIRS = 24,               /* of input and output channel in a group of all channels, at most, */
+    PAIRS_OF_TWO = 128,       /* with two output channels, */
+    STRIDED_PAIRS = 64,       /* one or two, with a stride along the width and one of depth, */
+    LONE_PAIRS = 4,           /* and if kernel lines go one at a time */
+    GROUP_PAIRS = 64,         /* the same in one of several groups, */
     GROUP_STRIDED_PAIRS = 32, /* with a stride, */
     LONE_STRIDED_PAIRS = 16,  /* and with lone kernel lines; */
     LONE_SUMS_1D = 12,        /* products of an output, if these are lone and the stride is 1, */
@@ -61,7 +60,7 @@ struct layout {
     ptrdiff_t columns;              /* of a line at once */
     ptrdiff_t spans, bands, pieces; /* tasks along these */
     bool copies, buffers;           /* x, and y, has no contiguous lines */
-    bool fetches;                   /* they are too large to lie in the cache already */
+    bool hints;                     /* they are too large to lie in the cache already */
     ptrdiff_t pitch, line, slice,
         channel;         /* of the copy: from a remainder to the next, and so on */
     ptrdiff_t out_pitch; /* of the buffer's lines */
@@ -199,7 +198,10 @@ static struct layout layout_of(const struct tc_job *job)
     struct layout layout = {.copies = job->x.axis[TC_W] != 1 || axis[TC_W].in_step != 1,
                             .buffers = job->y.axis[TC_W] != 1};
     const ptrdiff_t volume = tc_input_volume(job->problem) + tc_output_volume(job->problem);
-    layout.fetches = volume > job->cpu->l3_bytes / CACHE_SHARE / bytes;
+    const bool in_order =
+        !layout.copies && (axis[TC_H].out == 1 || 2 * axis[TC_W].out < job->kernels->lanes);
+    layout.hints = volume > job->cpu->l3_bytes / CACHE_SHARE / bytes && job->x.axis[TC_W] == 1 &&
+                   !layout.buffers && !in_order;
     for (int a = 0; a < TC_SPATIAL; a++) {
         layout.taps[a] = all_taps(&axis[a]);
     }
@@ -440,6 +442,10 @@ static struct tc_line_sheet sheet_at(const struct state *s, ptrdiff_t ci, ptrdif
                                        kh * height->k_step * w->axis[TC_H],
                                   .last_tap = layout->taps[TC_W].count};
     struct tc_met_lines met = met_lines_at(s, kh);
+    if (layout->hints && kh == 0) {
+        sheet.hints = (int)s->job->lattice.axis[TC_W].in_step;
+        sheet.next = ci * x->c + input_at(s, TC_D, s->d, kd) * x->axis[TC_D];
+    }
     met.origin += layout->copies ? ci * layout->channel + kd * layout->slice
                                  : ci * x->c + input_at(s, TC_D, s->d, kd) * x->axis[TC_D];
     tc_set_lines(&sheet, &met);
@@ -464,6 +470,36 @@ static ptrdiff_t list_sheets(const struct state *s)
 }
 
 /* ---- strips ---- */
+
+/* Has the kernel bring closer what the next strip reads and writes: the next lines of these groups,
+ * the next columns of a long line, or the first lines of the next groups. */
+static void set_hints(const struct state *s, struct tc_lines *lines)
+{
+    const struct layout *const layout = s->layout;
+    const struct tc_image *const x = &s->job->x, *const y = &s->job->y;
+    const struct tc_problem *const p = s->job->problem;
+    const ptrdiff_t step = s->job->lattice.axis[TC_W].in_step;
+    ptrdiff_t group = s->groups.begin, line = s->input.end, column = s->inputs.begin;
+    if (layout->pieces > 1) {
+        line = s->input.begin;
+        column += layout->columns * step;
+        lines->y_next = layout->columns;
+    } else if (s->lines.end < p->o[TC_H]) {
+        lines->y_next = tc_range_length(s->lines) * y->axis[TC_H];
+    } else {
+        group = s->groups.end;
+        line = 0;
+        lines->y_next =
+            tc_range_length(s->groups) * tc_group_co(p) * y->c - s->lines.begin * y->axis[TC_H];
+    }
+    const ptrdiff_t at =
+        s->n * x->n + group * tc_group_ci(p) * x->c + line * x->axis[TC_H] + column;
+    lines->x_next = tc_at(x->data, at, s->job->kernels->bytes);
+    lines->x_next_channel = tc_group_ci(p) * x->c;
+    lines->x_next_tap = s->job->kernels->lanes;
+    lines->x_next_column = step;
+    lines->x_next_line = x->axis[TC_H];
+}
 
 /* The strip's outputs, from the buffer to y. */
 static void write_buffer(const struct state *s, const struct tc_lines *lines, void *to)
@@ -491,7 +527,7 @@ static void run_strip(const struct state *s)
                          s->lines.begin * y->axis[TC_H] + s->columns.begin * y->axis[TC_W];
     void *const to = tc_at(y->data, at, bytes);
     const struct tc_met_lines met = met_lines_at(s, 0);
-    const struct tc_lines lines = {
+    struct tc_lines lines = {
         .channels = tc_range_length(s->groups),
         .columns = tc_range_length(s->columns),
         .sheets = list_sheets(s),
@@ -515,16 +551,18 @@ static void run_strip(const struct state *s)
     for (int a = 0; a < TC_SPATIAL; a++) {
         w_at += taps[a].k * job->w.axis[a];
     }
+    if (layout->hints) {
+        set_hints(s, &lines);
+    }
     if (layout->copies) {
         copy_inputs(s);
     }
     for (ptrdiff_t o = 0; o < co; o++) {
-        struct tc_lines call = lines;
-        call.w = tc_at(job->w.data, w_at + o * job->w.co, bytes);
-        call.bias = job->problem->bias ? tc_at(job->b.data, (g * co + o) * job->b.c, bytes) : NULL;
-        call.y = tc_at(layout->buffers ? s->buffer : to, o * y_channel, bytes);
-        job->kernels->lines(&call);
-        tc_activate_lines(job, &call);
+        lines.w = tc_at(job->w.data, w_at + o * job->w.co, bytes);
+        lines.bias = job->problem->bias ? tc_at(job->b.data, (g * co + o) * job->b.c, bytes) : NULL;
+        lines.y = tc_at(layout->buffers ? s->buffer : to, o * y_channel, bytes);
+        job->kernels->lines(&lines);
+        tc_activate_lines(job, &lines);
     }
     if (layout->buffers) {
         write_buffer(s, &lines, to);
@@ -532,55 +570,6 @@ static void run_strip(const struct state *s)
 }
 
 /* ---- tasks ---- */
-
-/* Brings rows of memory into the cache, one line of it after the other: the lines of a strip are
- * read and written side by side, in an order that the processor does not foresee. */
-static void fetch_rows(const char *from, ptrdiff_t rows, ptrdiff_t row_bytes, ptrdiff_t step_bytes,
-                       bool write)
-{
-    const bool dense = row_bytes == step_bytes;
-    const ptrdiff_t run = dense ? rows * row_bytes : row_bytes;
-    for (ptrdiff_t r = 0; r < (dense ? 1 : rows); r++, from += step_bytes) {
-        for (ptrdiff_t at = 0; at < run; at += TC_ALIGN) {
-            if (write) {
-                __builtin_prefetch(from + at);
-            } else {
-                (void)*(const volatile char *)(from + at); /* a hint is slower */
-            }
-        }
-    }
-}
-
-/* What the task reads and writes, where lines are contiguous. */
-static void fetch(const struct state *s, struct tc_range rows)
-{
-    const struct tc_job *const job = s->job;
-    const struct tc_problem *const p = job->problem;
-    const struct tc_image *const x = &job->x, *const y = &job->y;
-    const struct tc_axis *const axis = job->lattice.axis;
-    const struct tc_range in = tc_lattice_inputs(&axis[TC_H], rows);
-    const ptrdiff_t bytes = job->kernels->bytes;
-    const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p);
-    const ptrdiff_t columns = tc_range_length(s->columns), inputs = tc_range_length(s->inputs);
-    if (!s->layout->fetches || tc_range_length(rows) * columns * bytes < FETCH_BYTES) {
-        return;
-    }
-    for (ptrdiff_t c = s->groups.begin * ci; c < s->groups.end * ci && x->axis[TC_W] == 1; c++) {
-        for (ptrdiff_t kd = 0; kd < s->layout->taps[TC_D].count; kd++) {
-            const ptrdiff_t d = input_at(s, TC_D, s->d, kd);
-            const ptrdiff_t at = s->n * x->n + c * x->c + d * x->axis[TC_D] + s->inputs.begin;
-            if (exists(s, TC_D, d)) {
-                fetch_rows(tc_at(x->data, at + in.begin * x->axis[TC_H], bytes),
-                           tc_range_length(in), inputs * bytes, x->axis[TC_H] * bytes, false);
-            }
-        }
-    }
-    for (ptrdiff_t c = s->groups.begin * co; c < s->groups.end * co && y->axis[TC_W] == 1; c++) {
-        const ptrdiff_t at = s->n * y->n + c * y->c + s->d * y->axis[TC_D] + s->columns.begin;
-        fetch_rows(tc_at(y->data, at + rows.begin * y->axis[TC_H], bytes), tc_range_length(rows),
-                   columns * bytes, y->axis[TC_H] * bytes, true);
-    }
-}
 
 struct run {
     const struct tc_job *job;
@@ -609,7 +598,6 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
     s.tap = (struct tc_line_tap *)((char *)s.buffer + layout->buffer_bytes);
     s.sheet = (struct tc_line_sheet *)(s.tap + layout->taps[TC_W].count);
     list_taps(&s);
-    fetch(&s, rows);
     for (s.lines = rows; s.lines.begin < rows.end; s.lines.begin = s.lines.end) {
         s.lines = tc_next_strip(rows, s.lines.begin, layout->lines);
         s.input = tc_lattice_inputs(axis, s.lines);

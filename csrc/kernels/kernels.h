@@ -106,6 +106,10 @@ struct tc_unzip {
  * its bit is set in m.lines, nor does tap j but for begin <= v < end: what is not there is not
  * read. start is bias[c*bias_channel] or 0.
  *
+ * Meanwhile hints bring closer what later calls read and write: elements of the lines from
+ * x_next + c*x_next_channel + m.next + j*x_next_tap + v*x_next_column + r*x_next_line for the first
+ * m.hints taps j of a sheet and r < lines*step, and from y_next elements behind each output.
+ *
  * `lines_by_lane` has a weight for each column, w[... + v], and a bias, bias[c*bias_channel + v].
  * Its taps count for all columns: their own begin and end are not looked at. It reads weights in
  * whole vectors. */
@@ -118,6 +122,8 @@ struct tc_line_sheet {
     ptrdiff_t x, w;
     ptrdiff_t first_tap, last_tap; /* the taps from the first on, before the last */
     unsigned lines;
+    int hints;
+    ptrdiff_t next;
 };
 
 struct tc_lines {
@@ -134,6 +140,9 @@ struct tc_lines {
     ptrdiff_t bias_channel;
     void *y;
     ptrdiff_t y_channel, y_line;
+    const void *x_next;
+    ptrdiff_t x_next_channel, x_next_tap, x_next_column, x_next_line;
+    ptrdiff_t y_next; /* or 0 */
 };
 
 enum { TC_MAX_LINES = 7, TC_REACH = 7 };

@@ -186,6 +186,7 @@ static INLINE void transpose_vectors_f32(__m512 v[16])
 #define VECTOR __m512
 #define LANES 16
 #define MASK __mmask16
+#define HINTS 1
 #define T(name) name##_f32
 #include "kernels/kernels_tmpl.h"
 
@@ -246,6 +247,7 @@ static INLINE __m256 load_masked_half_f32(const float *p, __mmask8 mask)
 #define VECTOR __m256
 #define LANES 8
 #define MASK __mmask8
+#define HINTS 0
 #define T(name) name##_half_f32
 #include "kernels/lines_tmpl.h"
 
@@ -254,11 +256,12 @@ static void lines_by_lane_f32(const struct tc_lines *args)
     lines_of_channels_f32(args);
 }
 
-/* Whole vectors, and a rest that fits half of one as that. */
+/* Whole vectors, and a rest that fits half of one as that, unless there are hints to give. */
 static void lines_f32(const struct tc_lines *args)
 {
     const ptrdiff_t rest = args->columns % 16;
-    const ptrdiff_t whole = rest <= 8 ? args->columns - rest : args->columns;
+    const bool half = rest <= 8 && args->y_next == 0;
+    const ptrdiff_t whole = half ? args->columns - rest : args->columns;
     if (whole > 0) {
         lines_between_f32(args, 0, whole);
     }
@@ -431,6 +434,7 @@ static INLINE void transpose_vectors_f64(__m512d v[8])
 #define VECTOR __m512d
 #define LANES 8
 #define MASK __mmask8
+#define HINTS 1
 #define T(name) name##_f64
 #include "kernels/kernels_tmpl.h"
 
@@ -491,6 +495,7 @@ static INLINE __m256d load_masked_half_f64(const double *p, __mmask8 mask)
 #define VECTOR __m256d
 #define LANES 4
 #define MASK __mmask8
+#define HINTS 0
 #define T(name) name##_half_f64
 #include "kernels/lines_tmpl.h"
 
@@ -499,11 +504,12 @@ static void lines_by_lane_f64(const struct tc_lines *args)
     lines_of_channels_f64(args);
 }
 
-/* Whole vectors, and a rest that fits half of one as that. */
+/* Whole vectors, and a rest that fits half of one as that, unless there are hints to give. */
 static void lines_f64(const struct tc_lines *args)
 {
     const ptrdiff_t rest = args->columns % 8;
-    const ptrdiff_t whole = rest <= 4 ? args->columns - rest : args->columns;
+    const bool half = rest <= 4 && args->y_next == 0;
+    const ptrdiff_t whole = half ? args->columns - rest : args->columns;
     if (whole > 0) {
         lines_between_f64(args, 0, whole);
     }

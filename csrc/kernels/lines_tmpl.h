@@ -6,12 +6,16 @@
  *   between                                    the lanes l for which begin <= at + l < end
  *   load_masked                                the chosen lanes; the others are 0 and not read
  *
- * and, of the instruction set, the macros STREAMS, how many vectors of outputs are summed at a time
- * in each line, and KEEP_WORD, which keeps a word in a register and not its bits in one each.
+ * the macro HINTS, 1 if there is to be code that gives hints, else 0, and, of the instruction set,
+ * the macros STREAMS, how many vectors of outputs are summed at a time in each line, and KEEP_WORD,
+ * which keeps a word in a register and not its bits in one each.
  *
  * A line of inputs is loaded once for each tap and goes to all lines of outputs that it meets,
  * which takes (lines - 1)*step + reach loads for lines*reach multiply-adds. The seven sums of a
- * vector wait for each other; two vectors, of one channel or of two, wait half as long. */
+ * vector wait for each other; two vectors, of one channel or of two, wait half as long.
+ *
+ * A processor drops hints that come faster than it can follow, about one in seven cycles. So those
+ * for a vector of the next strip are given a tap's share at a time while this one is summed. */
 
 /* A vector of outputs in each line, the first of them `at`, of one channel. */
 struct T(stream) {
@@ -63,13 +67,25 @@ static INLINE void T(lines_tap)(const REAL *x[STREAMS], ptrdiff_t x_line, const 
     }
 }
 
+/* Hints that so many lines will be wanted. */
+static INLINE void T(hint)(const REAL *from[STREAMS], ptrdiff_t line, int lines, const int streams)
+{
+    for (int r = 0; r < lines; r++) {
+#pragma GCC unroll 2
+        for (int v = 0; v < streams; v++) {
+            __builtin_prefetch(from[v] + r * line);
+        }
+    }
+}
+
 /* Some streams; what is constant where this is called makes straight code. */
 static INLINE void T(lines_streams)(const struct tc_lines *args, const struct T(stream) * stream,
-                                    const int lines, const int reach, const int step,
-                                    const int streams, const int missing, const bool by_lane)
+                                    const REAL *ahead[STREAMS], const int lines, const int reach,
+                                    const int step, const int streams, const int missing,
+                                    const bool by_lane, const bool hints)
 {
     const ptrdiff_t x_line = args->x_line, w_line = args->w_line, w_tap = args->w_tap;
-    const REAL *x[STREAMS], *w[STREAMS], *from[STREAMS], *weights[STREAMS];
+    const REAL *x[STREAMS], *w[STREAMS], *from[STREAMS], *weights[STREAMS], *next[STREAMS];
     MASK chosen[STREAMS];
     VECTOR acc[STREAMS][TC_MAX_LINES];
 #pragma GCC unroll 2
@@ -92,8 +108,17 @@ static INLINE void T(lines_streams)(const struct tc_lines *args, const struct T(
         const struct tc_line_tap *tap = args->tap + sheet->first_tap;
         const struct tc_line_tap *const last = args->tap + sheet->last_tap;
         unsigned present = sheet->lines;
-        ptrdiff_t w_at = sheet->w + sheet->first_tap * w_tap;
+        ptrdiff_t w_at = sheet->w + sheet->first_tap * w_tap, next_at = sheet->next;
+        int left = sheet->hints;
         for (; tap < last; tap++, w_at += w_tap) {
+            if (hints && left-- > 0) {
+#pragma GCC unroll 2
+                for (int v = 0; v < streams; v++) {
+                    next[v] = ahead[v] + stream[v].at * args->x_next_column + next_at;
+                }
+                T(hint)(next, args->x_next_line, lines * step, streams);
+                next_at += args->x_next_tap;
+            }
 #pragma GCC unroll 2
             for (int v = 0; v < streams; v++) {
                 from[v] = x[v] + sheet->x + tap->x;
@@ -106,6 +131,13 @@ static INLINE void T(lines_streams)(const struct tc_lines *args, const struct T(
             T(lines_tap)(from, x_line, weights, w_line, chosen, present, acc, lines, reach, step,
                          streams, missing, by_lane);
         }
+    }
+    if (hints) {
+#pragma GCC unroll 2
+        for (int v = 0; v < streams; v++) {
+            next[v] = stream[v].y + stream[v].at + args->y_next;
+        }
+        T(hint)(next, args->y_line, lines, streams);
     }
 #pragma GCC unroll 2
     for (int v = 0; v < streams; v++) {
@@ -143,11 +175,12 @@ static INLINE void T(next_stream)(const struct tc_lines *args, struct T(columns)
 
 static INLINE void T(lines_columns)(const struct tc_lines *args, struct T(columns) columns,
                                     const int lines, const int reach, const int step,
-                                    const bool by_lane)
+                                    const bool by_lane, const bool hints)
 {
     ptrdiff_t left = args->channels * ((columns.end - columns.begin + LANES - 1) / LANES);
     struct T(stream) next = {args->x, args->w, args->bias, args->y, columns.begin};
     struct T(stream) stream[STREAMS];
+    const REAL *ahead[STREAMS], *next_ahead = args->x_next;
     while (left > 0) {
         const int streams = left >= STREAMS ? STREAMS : 1;
         bool whole = true;
@@ -155,48 +188,54 @@ static INLINE void T(lines_columns)(const struct tc_lines *args, struct T(column
             stream[v] = next;
             whole = whole && next.at >= columns.whole_begin && next.at + LANES <= columns.whole_end;
             T(next_stream)(args, columns, &next);
+            if (hints) {
+                ahead[v] = next_ahead;
+                next_ahead += next.at == columns.begin ? args->x_next_channel : 0;
+            }
         }
         if (STREAMS > 1 && streams == STREAMS) {
-            if (whole) {
-                T(lines_streams)(args, stream, lines, reach, step, STREAMS, T(WHOLE), by_lane);
+            if (whole && !hints) { /* who waits for memory has time for masks */
+                T(lines_streams)(args, stream, ahead, lines, reach, step, STREAMS, T(WHOLE),
+                                 by_lane, hints);
             } else {
-                T(lines_streams)(args, stream, lines, reach, step, STREAMS, T(PART), by_lane);
+                T(lines_streams)(args, stream, ahead, lines, reach, step, STREAMS, T(PART), by_lane,
+                                 hints);
             }
-        } else if (whole) {
-            T(lines_streams)(args, stream, lines, reach, step, 1, T(WHOLE), by_lane);
-        } else {
-            T(lines_streams)(args, stream, lines, reach, step, 1, T(PART), by_lane);
+        } else if (STREAMS == 1 && whole && !hints) {
+            T(lines_streams)(args, stream, ahead, lines, reach, step, 1, T(WHOLE), by_lane, hints);
+        } else { /* of two, one is left at the end of a line */
+            T(lines_streams)(args, stream, ahead, lines, reach, step, 1, T(PART), by_lane, hints);
         }
     }
 }
 
 static INLINE void T(lines_switch)(const struct tc_lines *args, struct T(columns) columns,
-                                   const int lines, const bool by_lane)
+                                   const int lines, const bool by_lane, const bool hints)
 {
     const bool two = lines > 1 && args->step == 2; /* of one line it is the same */
     switch (args->reach) {
     case 1:
-        T(lines_columns)(args, columns, lines, 1, 1, by_lane);
+        T(lines_columns)(args, columns, lines, 1, 1, by_lane, hints);
         break;
     case 3:
         if (two) {
-            T(lines_columns)(args, columns, lines, 3, 2, by_lane);
+            T(lines_columns)(args, columns, lines, 3, 2, by_lane, hints);
         } else {
-            T(lines_columns)(args, columns, lines, 3, 1, by_lane);
+            T(lines_columns)(args, columns, lines, 3, 1, by_lane, hints);
         }
         break;
     case 4:
-        T(lines_columns)(args, columns, lines, 4, 2, by_lane);
+        T(lines_columns)(args, columns, lines, 4, 2, by_lane, hints);
         break;
     case 5:
         if (two) {
-            T(lines_columns)(args, columns, lines, 5, 2, by_lane);
+            T(lines_columns)(args, columns, lines, 5, 2, by_lane, hints);
         } else {
-            T(lines_columns)(args, columns, lines, 5, 1, by_lane);
+            T(lines_columns)(args, columns, lines, 5, 1, by_lane, hints);
         }
         break;
     case 7:
-        T(lines_columns)(args, columns, lines, 7, 1, by_lane);
+        T(lines_columns)(args, columns, lines, 7, 1, by_lane, hints);
         break;
     default:
         break;
@@ -204,17 +243,17 @@ static INLINE void T(lines_switch)(const struct tc_lines *args, struct T(columns
 }
 
 static INLINE void T(lines_all)(const struct tc_lines *args, struct T(columns) columns,
-                                const bool by_lane)
+                                const bool by_lane, const bool hints)
 {
     switch (args->lines) {
     case 1:
-        T(lines_switch)(args, columns, 1, by_lane);
+        T(lines_switch)(args, columns, 1, by_lane, hints);
         break;
     case 4:
-        T(lines_switch)(args, columns, 4, by_lane);
+        T(lines_switch)(args, columns, 4, by_lane, hints);
         break;
     case TC_MAX_LINES:
-        T(lines_switch)(args, columns, TC_MAX_LINES, by_lane);
+        T(lines_switch)(args, columns, TC_MAX_LINES, by_lane, hints);
         break;
     default:
         break;
@@ -232,6 +271,13 @@ static INLINE bool T(lines_are_whole)(const struct tc_lines *args)
     return whole;
 }
 
+/* By itself, for the registers' sake. */
+static __attribute__((noinline)) void T(lines_hinting)(const struct tc_lines *args,
+                                                       struct T(columns) columns)
+{
+    T(lines_all)(args, columns, false, true);
+}
+
 /* All lines, columns begin <= v < end. */
 static void T(lines_between)(const struct tc_lines *args, ptrdiff_t begin, ptrdiff_t end)
 {
@@ -241,7 +287,11 @@ static void T(lines_between)(const struct tc_lines *args, ptrdiff_t begin, ptrdi
         columns.whole_begin = tap->begin > columns.whole_begin ? tap->begin : columns.whole_begin;
         columns.whole_end = tap->end < columns.whole_end ? tap->end : columns.whole_end;
     }
-    T(lines_all)(args, columns, false);
+    if (HINTS && args->y_next) {
+        T(lines_hinting)(args, columns);
+    } else {
+        T(lines_all)(args, columns, false, false);
+    }
 }
 
 /* All lines and columns, a weight for each column. */
@@ -249,11 +299,12 @@ static INLINE void T(lines_of_channels)(const struct tc_lines *args)
 {
     const struct T(columns)
         columns = {0, args->columns, 0, T(lines_are_whole)(args) ? args->columns : 0};
-    T(lines_all)(args, columns, true);
+    T(lines_all)(args, columns, true, false);
 }
 
 #undef REAL
 #undef VECTOR
 #undef LANES
 #undef MASK
+#undef HINTS
 #undef T
