@@ -37,8 +37,8 @@ enum {
     LONG_KERNEL = 4,             /* or with lone lines of so many taps; */
     SHORT_LINE = 15,             /* inputs of such lines of transposed ones, if all phases have */
     LONG_LINE = 128,             /* as many taps, and if the line is all there is */
-    CACHE_SHARE = 2, /* of the last cache, for x and y that lie there already; others are fetched */
-    ALIAS_LINES = 9  /* that meet in one set of the first cache: its room, about */
+    PIXELS_AHEAD = 4,            /* that hints are for, */
+    ALIAS_LINES = 9              /* that meet in one set of the first cache: its room, about */
 };
 
 /* The taps of a phase along an axis, in the order of their sums: number i has offset
@@ -54,10 +54,10 @@ struct layout {
     ptrdiff_t span, rows;         /* channels and lines of the grid of a task, at most */
     ptrdiff_t spans, bands, d;    /* tasks along these two, and along the depth: each or all */
     bool copies, buffers;         /* inputs are not read in place, and outputs not written */
-    bool fetches;                 /* inputs come from far, line by line */
-    ptrdiff_t planes;             /* of inputs that are copied at once, */
-    ptrdiff_t x_line, x_plane;    /* of the copy, */
-    ptrdiff_t y_line;             /* and of the buffer */
+    bool fetches, hints;       /* inputs come from far, line by line, or are read in place there */
+    ptrdiff_t planes;          /* of inputs that are copied at once, */
+    ptrdiff_t x_line, x_plane; /* of the copy, */
+    ptrdiff_t y_line;          /* and of the buffer */
     ptrdiff_t copy_bytes, buffer_bytes, table_bytes;
 };
 
@@ -249,7 +249,10 @@ static struct layout layout_of(const struct tc_job *job)
     layout.copies = job->x.c != 1 || aliases(job);
     layout.buffers = job->y.c != 1;
     const ptrdiff_t volume = tc_input_volume(problem) + tc_output_volume(problem);
-    layout.fetches = job->x.axis[TC_W] == 1 && volume > job->cpu->l3_bytes / CACHE_SHARE / bytes;
+    const ptrdiff_t cache = job->cpu->l3_bytes / bytes;
+    layout.fetches = layout.copies && job->x.axis[TC_W] == 1 && volume > cache / 2;
+    layout.hints = !layout.copies && !layout.buffers && volume > cache / 5 * 4 &&
+                   axis[TC_H].out > 1 && tc_lattice_points(&axis[TC_W]) >= 6 * PIXELS_AHEAD;
     const ptrdiff_t fit = WEIGHT_BYTES / bytes / tc_kernel_volume(job->problem) / lanes * lanes;
     layout.span = tc_min(tc_max(fit, 4 * lanes), problem->g);
     if (layout.copies || layout.buffers) {
@@ -398,6 +401,32 @@ static ptrdiff_t list_sheets(const struct state *s)
 
 /* ---- strips ---- */
 
+/* Has the kernel bring closer what pixels a little further on read and write. Phases read the same
+ * inputs, so the first of them asks for those. */
+static void set_hints(const struct state *s, struct tc_lines *lines)
+{
+    const ptrdiff_t step = s->job->lattice.axis[TC_W].in_step;
+    const bool first = s->phase[TC_H].start == 0 && s->phase[TC_W].start == 0;
+    for (ptrdiff_t m = 0; m < lines->sheets && first; m++) {
+        s->sheet[m].hints = (int)step;
+    }
+    lines->x_next_channel = lines->x_channel;
+    lines->x_next_tap = s->x.axis[TC_W];
+    lines->x_next_column = 1;
+    lines->x_next_line = s->x.axis[TC_H];
+    lines->y_next = PIXELS_AHEAD * lines->y_channel;
+}
+
+/* Where the new lines of the inputs that the strip meets begin, so many pixels on. */
+static const void *next_inputs(const struct state *s, ptrdiff_t pixel)
+{
+    const struct tc_axis *const axis = s->job->lattice.axis;
+    const struct tc_range met = tc_lattice_inputs(&axis[TC_H], s->lines);
+    const ptrdiff_t line = met.end - tc_range_length(s->lines) * axis[TC_H].in_step;
+    const ptrdiff_t at = line * s->x.axis[TC_H] + pixel * axis[TC_W].in_step * s->x.axis[TC_W];
+    return tc_at(s->x.data, s->x_from + at, s->job->kernels->bytes);
+}
+
 /* How many lines a strip takes at most: fewer where the lines of inputs that they meet would push
  * each other out of the cache. */
 static ptrdiff_t most_lines(const struct state *s)
@@ -437,6 +466,9 @@ static void run_strip(const struct state *s)
         .y_channel = axis[TC_W].out_step * y->axis[TC_W],
         .y_line = axis[TC_H].out_step * y->axis[TC_H],
     };
+    if (layout->hints) {
+        set_hints(s, &lines);
+    }
     struct tc_run run;
     for (ptrdiff_t j = 0; j < s->phase[TC_W].count; j = run.end) {
         run = tc_run_at(&axis[TC_W], &s->phase[TC_W], j);
@@ -445,6 +477,7 @@ static void run_strip(const struct state *s)
         list_taps(s, taps, lines.sheets);
         lines.channels = run.end - j;
         lines.x = tc_at(x->data, s->x_from + j * lines.x_channel, bytes);
+        lines.x_next = next_inputs(s, j + PIXELS_AHEAD);
         lines.w = tc_at(s->weights, w, bytes);
         lines.y = tc_at(y->data, to + j * lines.y_channel, bytes);
         job->kernels->lines_by_lane(&lines);

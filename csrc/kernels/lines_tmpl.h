@@ -271,11 +271,17 @@ static INLINE bool T(lines_are_whole)(const struct tc_lines *args)
     return whole;
 }
 
-/* By itself, for the registers' sake. */
+/* By themselves, for the registers' sake. */
 static __attribute__((noinline)) void T(lines_hinting)(const struct tc_lines *args,
                                                        struct T(columns) columns)
 {
     T(lines_all)(args, columns, false, true);
+}
+
+static __attribute__((noinline)) void T(channels_hinting)(const struct tc_lines *args,
+                                                          struct T(columns) columns)
+{
+    T(lines_all)(args, columns, true, true);
 }
 
 /* All lines, columns begin <= v < end. */
@@ -299,7 +305,11 @@ static INLINE void T(lines_of_channels)(const struct tc_lines *args)
 {
     const struct T(columns)
         columns = {0, args->columns, 0, T(lines_are_whole)(args) ? args->columns : 0};
-    T(lines_all)(args, columns, true, false);
+    if (HINTS && args->y_next) {
+        T(channels_hinting)(args, columns);
+    } else {
+        T(lines_all)(args, columns, true, false);
+    }
 }
 
 #undef REAL
