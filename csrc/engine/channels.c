@@ -37,8 +37,10 @@ enum {
     LONG_KERNEL = 4,             /* or with lone lines of so many taps; */
     SHORT_LINE = 15,             /* inputs of such lines of transposed ones, if all phases have */
     LONG_LINE = 128,             /* as many taps, and if the line is all there is */
-    PIXELS_AHEAD = 4,            /* that hints are for, */
-    ALIAS_LINES = 9              /* that meet in one set of the first cache: its room, about */
+    WOVEN_3 = 10,     /* inputs of lines that `weave` does better, for kernels up to 3, */
+    WOVEN_5 = 24,     /* and up to 5 */
+    PIXELS_AHEAD = 4, /* that hints are for, */
+    ALIAS_LINES = 9   /* that meet in one set of the first cache: its room, about */
 };
 
 /* The taps of a phase along an axis, in the order of their sums: number i has offset
@@ -137,6 +139,16 @@ static bool small_pays(const struct tc_job *job)
     return (step != 2 && step != 4) || out < SHORT_OUTPUTS;
 }
 
+/* Whether `weave` sums both phases of lines in registers, and so few taps that this takes less time
+ * than transposing does. */
+static bool weave_pays(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    const ptrdiff_t kernel = tc_max(p->k[TC_H], p->k[TC_W]), line = p->i[TC_W];
+    return p->k[TC_D] == 1 && p->s[TC_W] == 2 && job->x.axis[TC_W] == 1 && job->y.axis[TC_W] == 1 &&
+           line >= (kernel <= 3 ? WOVEN_3 : WOVEN_5) && kernel <= 5 && tc_weave_takes(job);
+}
+
 /* The same of transposed convolutions: weave and direct write each phase by itself, but direct does
  * well where all phases have as many taps. */
 static bool large_pays(const struct tc_job *job)
@@ -145,8 +157,10 @@ static bool large_pays(const struct tc_job *job)
     if (p->i[TC_D] * p->i[TC_H] == 1) {
         return p->i[TC_W] < LONG_LINE;
     }
-    return p->k[TC_W] % p->s[TC_W] != 0 ||
-           p->i[TC_W] < (p->i[TC_D] == 1 ? SHORT_LINE : SHORT_LINE / 2);
+    if (p->k[TC_W] % p->s[TC_W] != 0) {
+        return !weave_pays(job);
+    }
+    return p->i[TC_W] < (p->i[TC_D] == 1 ? SHORT_LINE : SHORT_LINE / 2);
 }
 
 /* Whether a transposition pays. It always does where a stride meets a dilation: direct takes none

@@ -7,11 +7,15 @@
  *
  *     y[s*j + r] = bias + sum over t of  x[j + offset - t*step] * w[k + t*k_step],
  *
- * which the engine `lines` solves, lanes along the width. Its outputs go to a buffer in the cache,
- * and from there the phases of the width are woven into lines of y.
+ * lanes along the width. Where lines are contiguous and have two phases, the kernel `weave` sums
+ * both and stores them by turns. Otherwise the engine `lines` solves each, its outputs go to a
+ * buffer in the cache, and from there the phases of the width are woven into lines of y.
  *
  *     for block (image, channels, depth, some lines of the grid, or a piece of long ones: a task)
  *       for phase along the height
+ *         for run of lines that meet the same lines of the kernel
+ *           the kernel `weave`
+ *       or
  *         for phase along the width
  *           lines, to the buffer
  *         weave the buffer's lines into y */
@@ -66,6 +70,8 @@ struct state {
     struct tc_range grid[TC_SPATIAL]; /* the block's points */
     ptrdiff_t phase[TC_SPATIAL];
     void *buffer, *scratch;
+    struct tc_weave_tap *tap;
+    struct tc_weave_sheet *sheet;
 };
 
 /* The points of the grid where the phase has outputs. */
@@ -131,6 +137,131 @@ static void run_phase(const struct state *s)
     }
 }
 
+/* ---- two phases at once ---- */
+
+/* Whether the kernel `weave` can sum both phases of a line and store them by turns. */
+static bool is_woven(const struct tc_job *job)
+{
+    return job->lattice.axis[TC_W].out_step == 2 && job->x.axis[TC_W] == 1 &&
+           job->y.axis[TC_W] == 1;
+}
+
+/* The taps of a phase in the order of their offsets. */
+struct taps {
+    ptrdiff_t count, offset, step, k, k_step;
+};
+
+static struct taps taps_of(const struct state *s, int a)
+{
+    const struct tc_axis *const axis = &s->job->lattice.axis[a];
+    const struct tc_phase phase = tc_phase_at(axis, s->phase[a]);
+    const ptrdiff_t last = phase.taps - 1;
+    return (struct taps){phase.taps, phase.offset + last * axis->offset_step, -axis->offset_step,
+                         phase.k + last * axis->k_step, -axis->k_step};
+}
+
+/* The run of an axis that begins at point j, its taps by their numbers there. */
+static struct tc_run run_at(const struct state *s, int a, ptrdiff_t j)
+{
+    const struct tc_axis *const axis = &s->job->lattice.axis[a];
+    const struct tc_phase phase = tc_phase_at(axis, s->phase[a]);
+    struct tc_run run = tc_run_at(axis, &phase, j);
+    const ptrdiff_t first = run.first;
+    run.first = phase.taps - run.last;
+    run.last = phase.taps - first;
+    return run;
+}
+
+/* The taps of both phases of the width; */
+static void list_taps(struct state *s, struct tc_weave *weave)
+{
+    const struct tc_axis *const axis = &s->job->lattice.axis[TC_W];
+    struct tc_weave_tap *tap = s->tap;
+    const ptrdiff_t points = tc_range_length(s->grid[TC_W]);
+    for (int q = 0; q < 2; q++) {
+        s->phase[TC_W] = q;
+        const struct taps taps = taps_of(s, TC_W);
+        weave->tap[q] = tap;
+        weave->taps[q] = (int)taps.count;
+        for (ptrdiff_t j = 0; j < taps.count; j++, tap++) {
+            tap->x = s->grid[TC_W].begin + taps.offset + j * taps.step;
+            tap->w = (taps.k + j * taps.k_step) * s->job->w.axis[TC_W];
+            tap->begin = (int)tc_clamp(-tap->x, 0, points);
+            tap->end = (int)tc_clamp(axis->in - tap->x, tap->begin, points);
+        }
+    }
+    s->phase[TC_W] = 0;
+}
+
+/* The kernel lines that a run of lines meets; returns their sheets' number. */
+static ptrdiff_t list_sheets(const struct state *s, const struct tc_run *rows)
+{
+    const struct tc_axis *const height = &s->job->lattice.axis[TC_H];
+    const struct tc_phase phase = tc_phase_at(height, s->phase[TC_H]);
+    const struct taps d = taps_of(s, TC_D), h = taps_of(s, TC_H);
+    const struct tc_run depth = run_at(s, TC_D, s->grid[TC_D].begin);
+    const struct tc_image *const x = &s->job->x;
+    const struct tc_weight *const w = &s->job->w;
+    const ptrdiff_t reach = tc_lines_reach(height, &phase);
+    ptrdiff_t count = 0;
+    for (ptrdiff_t kd = depth.first; kd < depth.last; kd++) {
+        for (ptrdiff_t kh = rows->first; kh < rows->last;) {
+            const ptrdiff_t end = tc_min(tc_round_up(kh + 1, reach), rows->last);
+            s->sheet[count++] = (struct tc_weave_sheet){
+                (s->grid[TC_D].begin + d.offset + kd * d.step) * x->axis[TC_D] +
+                    (rows->begin + h.offset + kh * h.step) * x->axis[TC_H],
+                (d.k + kd * d.k_step) * w->axis[TC_D] + (h.k + kh * h.k_step) * w->axis[TC_H],
+                (int)(end - kh)};
+            kh = end;
+        }
+    }
+    return count;
+}
+
+/* The lines of one phase of the height. */
+static void weave_lines(struct state *s)
+{
+    const struct tc_job *const job = s->job;
+    const struct tc_axis *const axis = job->lattice.axis;
+    const struct tc_image *const x = &job->x, *const y = &job->y;
+    const ptrdiff_t bytes = job->kernels->bytes, g = s->groups.begin;
+    const struct tc_range points = s->grid[TC_W], lines = outputs_of(s, TC_H);
+    struct tc_weave weave = {
+        .channels = tc_range_length(s->groups),
+        .outputs = tc_min(2 * points.end, axis[TC_W].out) - 2 * points.begin,
+        .x = tc_at(x->data, s->n * x->n + g * x->c, bytes),
+        .x_channel = x->c,
+        .x_line = x->axis[TC_H],
+        .w = tc_at(job->w.data, g * job->w.g, bytes),
+        .w_channel = job->w.g,
+        .w_line = taps_of(s, TC_H).k_step * job->w.axis[TC_H],
+        .bias = job->problem->bias ? tc_at(job->b.data, g * job->b.c, bytes) : NULL,
+        .bias_channel = job->b.c,
+        .y_channel = y->c,
+        .y_line = axis[TC_H].out_step * y->axis[TC_H],
+        .sheet = s->sheet,
+    };
+    list_taps(s, &weave);
+    struct tc_run run;
+    for (ptrdiff_t j = lines.begin; j < lines.end; j = run.end) {
+        run = run_at(s, TC_H, j);
+        run.end = tc_min(run.end, lines.end);
+        run.begin = j;
+        const ptrdiff_t at =
+            s->n * y->n + g * y->c + 2 * points.begin +
+            (s->phase[TC_H] + axis[TC_H].out_step * j) * y->axis[TC_H] +
+            (s->phase[TC_D] + axis[TC_D].out_step * s->grid[TC_D].begin) * y->axis[TC_D];
+        weave.y = tc_at(y->data, at, bytes);
+        weave.lines = run.end - j;
+        weave.sheets = list_sheets(s, &run);
+        job->kernels->weave(&weave);
+        for (ptrdiff_t c = 0; c < weave.channels; c++) {
+            tc_activate(job, tc_at(weave.y, c * y->c, bytes), weave.lines, weave.outputs,
+                        weave.y_line);
+        }
+    }
+}
+
 /* ---- weaving ---- */
 
 static void write_buffer(const struct state *s)
@@ -161,6 +292,12 @@ static void write_buffer(const struct state *s)
 static void run_block(struct state *s)
 {
     const struct tc_axis *const axis = s->job->lattice.axis;
+    if (is_woven(s->job)) {
+        for (s->phase[TC_H] = 0; s->phase[TC_H] < axis[TC_H].phases; s->phase[TC_H]++) {
+            weave_lines(s);
+        }
+        return;
+    }
     for (s->phase[TC_H] = 0; s->phase[TC_H] < axis[TC_H].phases; s->phase[TC_H]++) {
         for (s->phase[TC_W] = 0; s->phase[TC_W] < axis[TC_W].phases; s->phase[TC_W]++) {
             run_phase(s);
@@ -233,6 +370,18 @@ static ptrdiff_t lines_bytes(const struct tc_job *job, const struct layout *layo
     return bytes;
 }
 
+/* The taps along the width and the sheets of both phases of a line; PTRDIFF_MAX if they cannot be
+ * counted. */
+static ptrdiff_t table_bytes(const struct tc_job *job)
+{
+    const ptrdiff_t *const k = job->problem->k;
+    ptrdiff_t taps = (ptrdiff_t)sizeof(struct tc_weave_tap);
+    ptrdiff_t sheets = (ptrdiff_t)sizeof(struct tc_weave_sheet), bytes;
+    const bool fits = tc_mul(taps, k[TC_W], &taps) && tc_mul(sheets, k[TC_D], &sheets) &&
+                      tc_mul(sheets, k[TC_H], &sheets) && tc_add(taps, sheets, &bytes);
+    return fits ? bytes : PTRDIFF_MAX;
+}
+
 static const char *accept(struct tc_job *job)
 {
     const char *const refusal = refuse(job);
@@ -241,8 +390,10 @@ static const char *accept(struct tc_job *job)
     }
     const struct layout layout = layout_of(job);
     ptrdiff_t *const bytes = &job->thread_bytes;
-    const bool fits = tc_add(lines_bytes(job, &layout), layout.buffer_bytes, bytes) &&
-                      tc_add(*bytes, TC_ALIGN, bytes);
+    const bool fits =
+        (is_woven(job) ? tc_add(table_bytes(job), 0, bytes)
+                       : tc_add(lines_bytes(job, &layout), layout.buffer_bytes, bytes)) &&
+        tc_add(*bytes, TC_ALIGN, bytes);
     *bytes = fits ? *bytes / TC_ALIGN * TC_ALIGN : PTRDIFF_MAX;
     job->packed_bytes = 0;
     job->shared_bytes = 0;
@@ -279,6 +430,8 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
         .buffer = run->scratch + thread * job->thread_bytes,
     };
     s.scratch = (char *)s.buffer + layout->buffer_bytes;
+    s.tap = s.buffer;
+    s.sheet = (struct tc_weave_sheet *)(s.tap + job->problem->k[TC_W]);
     run_block(&s);
 }
 

@@ -147,6 +147,41 @@ struct tc_lines {
 
 enum { TC_MAX_LINES = 7, TC_REACH = 7 };
 
+/* Lines of outputs of some channels, by turns of two phases; lanes are points, each with an output
+ * of either phase q:
+ *
+ *   y[c*y_channel + r*y_line + 2*v + q] = start + sum over sheets m, taps j of q, i < m.lines  of
+ *       x[c*x_channel + m.x + (r + i)*x_line + tap[q][j].x + v] *
+ *       w[c*w_channel + m.w + i*w_line + tap[q][j].w]
+ *
+ * for c < channels, r < lines, 2*v + q < outputs, which fit an int. They are summed in the order m,
+ * j, i. Tap j does not count but for begin <= v < end: what is not there is not read. start is
+ * bias[c*bias_channel] or 0. */
+struct tc_weave_tap {
+    ptrdiff_t x, w;
+    int begin, end;
+};
+
+struct tc_weave_sheet {
+    ptrdiff_t x, w;
+    int lines;
+};
+
+struct tc_weave {
+    ptrdiff_t channels, lines, outputs, sheets;
+    const struct tc_weave_sheet *sheet;
+    const struct tc_weave_tap *tap[2];
+    int taps[2];
+    const void *x;
+    ptrdiff_t x_channel, x_line;
+    const void *w;
+    ptrdiff_t w_channel, w_line;
+    const void *bias;
+    ptrdiff_t bias_channel;
+    void *y;
+    ptrdiff_t y_channel, y_line;
+};
+
 /* Products of two images, a small and a large one, summed for some elements of a kernel; lanes are
  * channels, up to a vector of them:
  *
@@ -204,6 +239,7 @@ struct tc_kernels {
     void (*unzip)(const struct tc_unzip *unzip);
     void (*lines)(const struct tc_lines *lines);
     void (*lines_by_lane)(const struct tc_lines *lines);
+    void (*weave)(const struct tc_weave *weave);
     void (*dots)(const struct tc_dots *dots); /* or NULL */
     void (*activate)(const struct tc_activation *activation, const struct tc_rows *rows); /* dst */
     void (*add)(const struct tc_rows *rows); /* dst += src */

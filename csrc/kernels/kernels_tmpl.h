@@ -948,9 +948,11 @@ static void T(activate_rows)(const struct tc_activation *activation, const struc
     }
 }
 
-/* ---- dots and lines ---- */
+/* ---- dots, weave and lines ---- */
 
 #if DOTS
 #include "kernels/dots_tmpl.h"
 #endif
+#include "kernels/weave_tmpl.h"
+
 #include "kernels/lines_tmpl.h"
