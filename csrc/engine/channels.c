@@ -37,10 +37,10 @@ enum {
     LONG_KERNEL = 4,             /* or with lone lines of so many taps; */
     SHORT_LINE = 15,             /* inputs of such lines of transposed ones, if all phases have */
     LONG_LINE = 128,             /* as many taps, and if the line is all there is */
-    WOVEN_3 = 10,     /* inputs of lines that `weave` does better, for kernels up to 3, */
-    WOVEN_5 = 24,     /* and up to 5 */
-    PIXELS_AHEAD = 4, /* that hints are for, */
-    ALIAS_LINES = 9   /* that meet in one set of the first cache: its room, about */
+    WOVEN = 10,                  /* inputs of lines that `weave` does better; for longer kernels, */
+    WOVEN_LONG = 24,             /* unless channels of y meet in one set of the first cache */
+    PIXELS_AHEAD = 4,            /* that hints are for, */
+    ALIAS_LINES = 9              /* that meet in one set of the first cache: its room, about */
 };
 
 /* The taps of a phase along an axis, in the order of their sums: number i has offset
@@ -144,9 +144,11 @@ static bool small_pays(const struct tc_job *job)
 static bool weave_pays(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
-    const ptrdiff_t kernel = tc_max(p->k[TC_H], p->k[TC_W]), line = p->i[TC_W];
+    const ptrdiff_t kernel = tc_max(p->k[TC_H], p->k[TC_W]);
+    const bool meet = p->o[TC_H] * p->o[TC_W] * job->kernels->bytes % TC_ALIAS_BYTES == 0;
     return p->k[TC_D] == 1 && p->s[TC_W] == 2 && job->x.axis[TC_W] == 1 && job->y.axis[TC_W] == 1 &&
-           line >= (kernel <= 3 ? WOVEN_3 : WOVEN_5) && kernel <= 5 && tc_weave_takes(job);
+           kernel <= 5 && p->i[TC_W] >= (kernel <= 3 || meet ? WOVEN : WOVEN_LONG) &&
+           tc_weave_takes(job);
 }
 
 /* The same of transposed convolutions: weave and direct write each phase by itself, but direct does
