@@ -120,6 +120,13 @@ static ptrdiff_t tap_leaves(const struct tc_axis *axis, const struct tc_phase *p
     return tc_ceil_div(axis->in - (phase->offset + t * axis->offset_step), axis->in_step);
 }
 
+struct tc_taps tc_taps_ascending(const struct tc_axis *axis, const struct tc_phase *phase)
+{
+    const ptrdiff_t last = phase->taps - 1;
+    return (struct tc_taps){phase->taps, phase->offset + last * axis->offset_step,
+                            -axis->offset_step, phase->k + last * axis->k_step, -axis->k_step};
+}
+
 bool tc_lattice_has_phases(const struct tc_lattice *lattice)
 {
     const struct tc_axis *const axis = lattice->axis;

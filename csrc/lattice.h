@@ -33,6 +33,12 @@ struct tc_phase {
     ptrdiff_t taps, k, offset;
 };
 
+/* The taps of a phase in an order of their own: number i has offset + i*step and kernel element
+ * k + i*k_step. */
+struct tc_taps {
+    ptrdiff_t count, offset, step, k, k_step;
+};
+
 /* A run: the outputs begin <= j < end of a phase, all of which the taps first <= t < last reach
  * and no other. */
 struct tc_run {
@@ -56,6 +62,9 @@ ptrdiff_t tc_lattice_points(const struct tc_axis *axis);
 
 /* Phase number `phase` < axis->phases. */
 struct tc_phase tc_phase_at(const struct tc_axis *axis, ptrdiff_t phase);
+
+/* The taps of a phase by ascending offsets, against the order of the lattice. */
+struct tc_taps tc_taps_ascending(const struct tc_axis *axis, const struct tc_phase *phase);
 
 /* Whether the outputs of several phases lie side by side along an axis, if there is room. */
 bool tc_lattice_has_phases(const struct tc_lattice *lattice);

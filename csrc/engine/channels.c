@@ -43,12 +43,6 @@ enum {
     ALIAS_LINES = 9              /* that meet in one set of the first cache: its room, about */
 };
 
-/* The taps of a phase along an axis, in the order of their sums: number i has offset
- * + i*step and kernel element k + i*k_step. */
-struct taps {
-    ptrdiff_t count, offset, step, k, k_step;
-};
-
 struct layout {
     bool backwards;               /* by ascending offsets, against the order of the lattice */
     ptrdiff_t common[TC_SPATIAL]; /* taps that come first */
@@ -71,7 +65,7 @@ struct state {
     ptrdiff_t n;
     struct tc_range channels;
     struct tc_phase phase[TC_SPATIAL];
-    struct taps taps[TC_SPATIAL];
+    struct tc_taps taps[TC_SPATIAL];
     int reach;           /* kernel lines at once */
     struct tc_run depth; /* the taps of depth that count */
     ptrdiff_t d;         /* grid points along the depth and the height */
@@ -326,16 +320,14 @@ static void pack(const struct tc_job *job, void *packed)
 
 /* ---- taps ---- */
 
-static struct taps taps_of(const struct state *s, int a)
+/* In the order of their sums. */
+static struct tc_taps taps_of(const struct state *s, int a)
 {
     const struct tc_axis *const axis = &s->job->lattice.axis[a];
     const struct tc_phase *const phase = &s->phase[a];
-    const ptrdiff_t last = phase->taps - 1;
-    if (s->layout->backwards) {
-        return (struct taps){phase->taps, phase->offset + last * axis->offset_step,
-                             -axis->offset_step, phase->k + last * axis->k_step, -axis->k_step};
-    }
-    return (struct taps){phase->taps, phase->offset, axis->offset_step, phase->k, axis->k_step};
+    return s->layout->backwards ? tc_taps_ascending(axis, phase)
+                                : (struct tc_taps){phase->taps, phase->offset, axis->offset_step,
+                                                   phase->k, axis->k_step};
 }
 
 static int reach_of(const struct layout *layout, const struct tc_axis *height,
@@ -355,7 +347,7 @@ static struct tc_range taps_in(const struct state *s, int a, const struct tc_run
 /* The taps of the width that a run has, and which of them each sheet has. */
 static void list_taps(const struct state *s, struct tc_range range, ptrdiff_t sheets)
 {
-    const struct taps *const taps = &s->taps[TC_W];
+    const struct tc_taps *const taps = &s->taps[TC_W];
     const ptrdiff_t count = tc_range_length(range);
     const ptrdiff_t common = tc_clamp(s->layout->common[TC_W] - range.begin, 0, count);
     for (ptrdiff_t j = range.begin; j < range.end; j++) {
@@ -372,7 +364,7 @@ static struct tc_line_sheet sheet_at(const struct state *s, ptrdiff_t kd, ptrdif
 {
     const struct tc_image *const x = &s->x;
     const struct tc_axis *const axis = s->job->lattice.axis;
-    const struct taps *const depth = &s->taps[TC_D], *const height = &s->taps[TC_H];
+    const struct tc_taps *const depth = &s->taps[TC_D], *const height = &s->taps[TC_H];
     const ptrdiff_t *const k = s->job->problem->k;
     const ptrdiff_t d = axis[TC_D].in_step * s->d + depth->offset + kd * depth->step;
     const struct tc_met_lines met = {.height = &axis[TC_H],
@@ -460,7 +452,7 @@ static void run_strip(const struct state *s)
     const struct layout *const layout = s->layout;
     const struct tc_image *const x = &s->x, *const y = &s->y;
     const struct tc_axis *const axis = job->lattice.axis;
-    const struct taps *const height = &s->taps[TC_H], *const width = &s->taps[TC_W];
+    const struct tc_taps *const height = &s->taps[TC_H], *const width = &s->taps[TC_W];
     const ptrdiff_t bytes = job->kernels->bytes, c = s->channels.begin;
     ptrdiff_t to = s->y_from + s->phase[TC_W].start * y->axis[TC_W];
     to += (s->phase[TC_D].start + axis[TC_D].out_step * s->d) * y->axis[TC_D];

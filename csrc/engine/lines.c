@@ -45,15 +45,9 @@ enum {
     LONE_SUMS_2D = 36         /* and the kernel has more axes */
 };
 
-/* The taps of an axis in the order of their offsets: output j reads in_step*j + offset + i*step
- * through kernel element k + i*k_step. */
-struct taps {
-    ptrdiff_t count, offset, step, k, k_step;
-};
-
 /* What the blocks of a job share. */
 struct layout {
-    struct taps taps[TC_SPATIAL];
+    struct tc_taps taps[TC_SPATIAL];
     int reach;                      /* kernel lines at once */
     ptrdiff_t lines;                /* of a strip, at most */
     ptrdiff_t span, rows;           /* groups and lines of outputs of a task */
@@ -84,17 +78,11 @@ struct state {
 
 /* ---- booking ---- */
 
-static struct taps taps_of(const struct tc_axis *axis, const struct tc_phase *phase)
-{
-    const ptrdiff_t last = phase->taps - 1;
-    return (struct taps){phase->taps, phase->offset + last * axis->offset_step, -axis->offset_step,
-                         phase->k + last * axis->k_step, -axis->k_step};
-}
-
-static struct taps all_taps(const struct tc_axis *axis)
+/* The taps of an axis without phases: output j reads in_step*j + offset + i*step. */
+static struct tc_taps all_taps(const struct tc_axis *axis)
 {
     const struct tc_phase phase = tc_phase_at(axis, 0);
-    return taps_of(axis, &phase);
+    return tc_taps_ascending(axis, &phase);
 }
 
 /* Lines of inputs that `lines` of outputs meet, at most. */
@@ -105,7 +93,7 @@ static ptrdiff_t met_lines(const struct tc_job *job, ptrdiff_t lines)
 }
 
 /* The most kernel lines that the kernel takes at once and that divide the kernel's height. */
-static int reach_of(const struct tc_axis *axis, const struct taps *taps)
+static int reach_of(const struct tc_axis *axis, const struct tc_taps *taps)
 {
     static const struct {
         int reach, step;
@@ -131,7 +119,7 @@ static struct tc_range inputs_of(const struct tc_axis *axis, struct tc_range col
 static ptrdiff_t most_inputs(const struct tc_job *job, const struct layout *layout)
 {
     const struct tc_axis *const axis = &job->lattice.axis[TC_W];
-    const struct taps *const taps = &layout->taps[TC_W];
+    const struct tc_taps *const taps = &layout->taps[TC_W];
     if (layout->columns >= axis->out) {
         return axis->in;
     }
@@ -275,7 +263,7 @@ static bool few_in_group(const struct tc_job *job, bool lone)
 static bool few_channels(const struct tc_job *job)
 {
     const ptrdiff_t ci = tc_group_ci(job->problem), co = tc_group_co(job->problem);
-    const struct taps height = all_taps(&job->lattice.axis[TC_H]);
+    const struct tc_taps height = all_taps(&job->lattice.axis[TC_H]);
     const bool lone = reach_of(&job->lattice.axis[TC_H], &height) == 1;
     if (job->problem->g > 1) {
         return few_in_group(job, lone);
@@ -332,7 +320,7 @@ bool tc_lines_takes(const struct tc_job *job)
 
 int tc_lines_reach(const struct tc_axis *height, const struct tc_phase *phase)
 {
-    const struct taps taps = taps_of(height, phase);
+    const struct tc_taps taps = tc_taps_ascending(height, phase);
     return reach_of(height, &taps);
 }
 
@@ -359,7 +347,7 @@ static const char *accept(struct tc_job *job)
 /* Where tap i of an axis reads for output j. */
 static ptrdiff_t input_at(const struct state *s, int a, ptrdiff_t j, ptrdiff_t i)
 {
-    const struct taps *const taps = &s->layout->taps[a];
+    const struct tc_taps *const taps = &s->layout->taps[a];
     return s->job->lattice.axis[a].in_step * j + taps->offset + i * taps->step;
 }
 
@@ -402,7 +390,7 @@ static void copy_inputs(const struct state *s)
 static void list_taps(const struct state *s)
 {
     const struct tc_axis *const axis = &s->job->lattice.axis[TC_W];
-    const struct taps *const taps = &s->layout->taps[TC_W];
+    const struct tc_taps *const taps = &s->layout->taps[TC_W];
     const ptrdiff_t step = axis->in_step, first = s->columns.begin;
     const ptrdiff_t columns = tc_range_length(s->columns);
     for (ptrdiff_t j = 0; j < taps->count; j++) {
@@ -436,7 +424,7 @@ static struct tc_line_sheet sheet_at(const struct state *s, ptrdiff_t ci, ptrdif
 {
     const struct tc_image *const x = &s->job->x;
     const struct layout *const layout = s->layout;
-    const struct taps *const depth = &layout->taps[TC_D], *const height = &layout->taps[TC_H];
+    const struct tc_taps *const depth = &layout->taps[TC_D], *const height = &layout->taps[TC_H];
     const struct tc_weight *const w = &s->job->w;
     struct tc_line_sheet sheet = {.w = ci * w->ci + kd * depth->k_step * w->axis[TC_D] +
                                        kh * height->k_step * w->axis[TC_H],
@@ -519,7 +507,7 @@ static void run_strip(const struct state *s)
     const struct tc_job *const job = s->job;
     const struct tc_image *const x = &job->x, *const y = &job->y;
     const struct layout *const layout = s->layout;
-    const struct taps *const taps = layout->taps;
+    const struct tc_taps *const taps = layout->taps;
     const ptrdiff_t ci = tc_group_ci(job->problem), co = tc_group_co(job->problem);
     const ptrdiff_t bytes = job->kernels->bytes, g = s->groups.begin;
     const ptrdiff_t y_channel = layout->buffers ? layout->lines * layout->out_pitch : y->c;

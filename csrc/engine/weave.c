@@ -146,18 +146,11 @@ static bool is_woven(const struct tc_job *job)
            job->y.axis[TC_W] == 1;
 }
 
-/* The taps of a phase in the order of their offsets. */
-struct taps {
-    ptrdiff_t count, offset, step, k, k_step;
-};
-
-static struct taps taps_of(const struct state *s, int a)
+static struct tc_taps taps_of(const struct state *s, int a)
 {
     const struct tc_axis *const axis = &s->job->lattice.axis[a];
     const struct tc_phase phase = tc_phase_at(axis, s->phase[a]);
-    const ptrdiff_t last = phase.taps - 1;
-    return (struct taps){phase.taps, phase.offset + last * axis->offset_step, -axis->offset_step,
-                         phase.k + last * axis->k_step, -axis->k_step};
+    return tc_taps_ascending(axis, &phase);
 }
 
 /* The run of an axis that begins at point j, its taps by their numbers there. */
@@ -180,7 +173,7 @@ static void list_taps(struct state *s, struct tc_weave *weave)
     const ptrdiff_t points = tc_range_length(s->grid[TC_W]);
     for (int q = 0; q < 2; q++) {
         s->phase[TC_W] = q;
-        const struct taps taps = taps_of(s, TC_W);
+        const struct tc_taps taps = taps_of(s, TC_W);
         weave->tap[q] = tap;
         weave->taps[q] = (int)taps.count;
         for (ptrdiff_t j = 0; j < taps.count; j++, tap++) {
@@ -198,7 +191,7 @@ static ptrdiff_t list_sheets(const struct state *s, const struct tc_run *rows)
 {
     const struct tc_axis *const height = &s->job->lattice.axis[TC_H];
     const struct tc_phase phase = tc_phase_at(height, s->phase[TC_H]);
-    const struct taps d = taps_of(s, TC_D), h = taps_of(s, TC_H);
+    const struct tc_taps d = taps_of(s, TC_D), h = taps_of(s, TC_H);
     const struct tc_run depth = run_at(s, TC_D, s->grid[TC_D].begin);
     const struct tc_image *const x = &s->job->x;
     const struct tc_weight *const w = &s->job->w;
@@ -443,7 +436,11 @@ static void run(const struct tc_job *job, void *scratch)
 
 static void describe(const struct tc_job *job, struct tc_status *text)
 {
-    tc_say(text, "%d lines x %d outputs of a phase", TC_MAX_LINES, job->kernels->lanes);
+    if (is_woven(job)) {
+        tc_say(text, "%d outputs of either phase of a line", job->kernels->lanes);
+    } else {
+        tc_say(text, "%d lines x %d outputs of a phase", TC_MAX_LINES, job->kernels->lanes);
+    }
 }
 
 const struct tc_engine tc_engine_weave = {
