@@ -165,7 +165,7 @@ static struct tc_run run_at(const struct state *s, int a, ptrdiff_t j)
     return run;
 }
 
-/* The taps of both phases of the width; */
+/* The taps of both phases of the width. */
 static void list_taps(struct state *s, struct tc_weave *weave)
 {
     const struct tc_axis *const axis = &s->job->lattice.axis[TC_W];
