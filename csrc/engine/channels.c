@@ -50,7 +50,7 @@ struct layout {
     ptrdiff_t span, rows;         /* channels and lines of the grid of a task, at most */
     ptrdiff_t spans, bands, d;    /* tasks along these two, and along the depth: each or all */
     bool copies, buffers;         /* inputs are not read in place, and outputs not written */
-    bool fetches, hints;       /* inputs come from far, line by line, or are read in place there */
+    bool fetches, hints;       /* x and y are large: inputs are read first, or hinted at in place */
     ptrdiff_t planes;          /* of inputs that are copied at once, */
     ptrdiff_t x_line, x_plane; /* of the copy, */
     ptrdiff_t y_line;          /* and of the buffer */
@@ -145,8 +145,8 @@ static bool weave_pays(const struct tc_job *job)
            tc_weave_takes(job);
 }
 
-/* The same of transposed convolutions: weave and direct write each phase by itself, but direct does
- * well where all phases have as many taps. */
+/* The same of transposed convolutions: direct, and mostly weave, write each phase by itself, but
+ * direct does well where all phases have as many taps. */
 static bool large_pays(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
@@ -485,7 +485,7 @@ static void run_strip(const struct state *s)
         list_taps(s, taps, lines.sheets);
         lines.channels = run.end - j;
         lines.x = tc_at(x->data, s->x_from + j * lines.x_channel, bytes);
-        lines.x_next = next_inputs(s, j + PIXELS_AHEAD);
+        lines.x_next = layout->hints ? next_inputs(s, j + PIXELS_AHEAD) : NULL;
         lines.w = tc_at(s->weights, w, bytes);
         lines.y = tc_at(y->data, to + j * lines.y_channel, bytes);
         job->kernels->lines_by_lane(&lines);

@@ -272,14 +272,12 @@ static INLINE bool T(lines_are_whole)(const struct tc_lines *args)
 }
 
 /* By themselves, for the registers' sake. */
-static __attribute__((noinline)) void T(lines_hinting)(const struct tc_lines *args,
-                                                       struct T(columns) columns)
+static NOINLINE void T(lines_hinting)(const struct tc_lines *args, struct T(columns) columns)
 {
     T(lines_all)(args, columns, false, true);
 }
 
-static __attribute__((noinline)) void T(channels_hinting)(const struct tc_lines *args,
-                                                          struct T(columns) columns)
+static NOINLINE void T(channels_hinting)(const struct tc_lines *args, struct T(columns) columns)
 {
     T(lines_all)(args, columns, true, true);
 }
