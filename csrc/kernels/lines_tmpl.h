@@ -17,12 +17,29 @@
  * A processor drops hints that come faster than it can follow, about one in seven cycles. So those
  * for a vector of the next strip are given a tap's share at a time while this one is summed. */
 
-/* A vector of outputs in each line, the first of them `at`, of one channel. */
+/* A vector of outputs in each line, the first of them `at`: where it and what it reads begin, and
+ * where what it hints at does. */
 struct T(stream) {
-    const REAL *x, *w, *bias;
+    const REAL *x, *w, *bias, *ahead;
     REAL *y;
     ptrdiff_t at;
 };
+
+/* How far they lie from those of another vector. */
+struct T(apart) {
+    ptrdiff_t x, w, bias, ahead, y, at;
+};
+
+static INLINE void T(move)(struct T(stream) * stream, const struct T(apart) * apart,
+                           ptrdiff_t times)
+{
+    stream->x += times * apart->x;
+    stream->w += times * apart->w;
+    stream->bias = stream->bias ? stream->bias + times * apart->bias : NULL;
+    stream->ahead = stream->ahead ? stream->ahead + times * apart->ahead : NULL;
+    stream->y += times * apart->y;
+    stream->at += times * apart->at;
+}
 
 /* Which of what it may read is not there: nothing, or lines and the columns of some taps. */
 enum { T(WHOLE), T(PART) };
@@ -78,30 +95,33 @@ static INLINE void T(hint)(const REAL *from[STREAMS], ptrdiff_t line, int lines,
     }
 }
 
-/* Some streams; what is constant where this is called makes straight code. */
-static INLINE void T(lines_streams)(const struct tc_lines *args, const struct T(stream) * stream,
-                                    const REAL *ahead[STREAMS], const int lines, const int reach,
+/* Some streams, the first and others so far apart; what is constant where this is called makes
+ * straight code. */
+static INLINE void T(lines_streams)(const struct tc_lines *args, struct T(stream) first,
+                                    const struct T(apart) * apart, const int lines, const int reach,
                                     const int step, const int streams, const int missing,
                                     const bool by_lane, const bool hints)
 {
     const ptrdiff_t x_line = args->x_line, w_line = args->w_line, w_tap = args->w_tap;
-    const REAL *x[STREAMS], *w[STREAMS], *from[STREAMS], *weights[STREAMS], *next[STREAMS];
+    const ptrdiff_t y_line = args->y_line;
+    const REAL *from[STREAMS], *weights[STREAMS], *next[STREAMS];
+    struct T(stream) stream[STREAMS];
     MASK chosen[STREAMS];
     VECTOR acc[STREAMS][TC_MAX_LINES];
 #pragma GCC unroll 2
     for (int v = 0; v < streams; v++) {
+        stream[v] = first;
+        T(move)(&stream[v], apart, v);
         const REAL *const bias = stream[v].bias;
         chosen[v] = T(between)(stream[v].at, 0, (int)args->columns);
         VECTOR start = T(zero)();
         if (bias) {
-            start = by_lane ? T(load_masked)(bias + stream[v].at, chosen[v]) : T(broadcast)(*bias);
+            start = by_lane ? T(load_masked)(bias, chosen[v]) : T(broadcast)(*bias);
         }
 #pragma GCC unroll 16
         for (int r = 0; r < lines; r++) {
             acc[v][r] = start;
         }
-        x[v] = stream[v].x + stream[v].at;
-        w[v] = stream[v].w + (by_lane ? stream[v].at : 0);
     }
     const struct tc_line_sheet *const end = args->sheet + args->sheets;
     for (const struct tc_line_sheet *sheet = args->sheet; sheet < end; sheet++) {
@@ -114,15 +134,15 @@ static INLINE void T(lines_streams)(const struct tc_lines *args, const struct T(
             if (hints && left-- > 0) {
 #pragma GCC unroll 2
                 for (int v = 0; v < streams; v++) {
-                    next[v] = ahead[v] + stream[v].at * args->x_next_column + next_at;
+                    next[v] = stream[v].ahead + next_at;
                 }
                 T(hint)(next, args->x_next_line, lines * step, streams);
                 next_at += args->x_next_tap;
             }
 #pragma GCC unroll 2
             for (int v = 0; v < streams; v++) {
-                from[v] = x[v] + sheet->x + tap->x;
-                weights[v] = w[v] + w_at;
+                from[v] = stream[v].x + sheet->x + tap->x;
+                weights[v] = stream[v].w + w_at;
                 if (missing == T(PART) && !by_lane) {
                     chosen[v] = T(between)(stream[v].at, tap->begin, tap->end);
                 }
@@ -135,16 +155,16 @@ static INLINE void T(lines_streams)(const struct tc_lines *args, const struct T(
     if (hints) {
 #pragma GCC unroll 2
         for (int v = 0; v < streams; v++) {
-            next[v] = stream[v].y + stream[v].at + args->y_next;
+            next[v] = stream[v].y + args->y_next;
         }
         T(hint)(next, args->y_line, lines, streams);
     }
 #pragma GCC unroll 2
     for (int v = 0; v < streams; v++) {
         const ptrdiff_t rest = args->columns - stream[v].at;
-        REAL *y = stream[v].y + stream[v].at;
+        REAL *y = stream[v].y;
 #pragma GCC unroll 16
-        for (int r = 0; r < lines; r++, y += args->y_line) {
+        for (int r = 0; r < lines; r++, y += y_line) {
             if (missing == T(PART)) {
                 T(store_part)(y, acc[v][r], rest);
             } else {
@@ -159,52 +179,47 @@ struct T(columns) {
     ptrdiff_t begin, end, whole_begin, whole_end;
 };
 
-/* Makes it the next vector: of its channel's columns, or the first of the next channel. */
-static INLINE void T(next_stream)(const struct tc_lines *args, struct T(columns) columns,
-                                  struct T(stream) * stream)
-{
-    stream->at += LANES;
-    if (stream->at >= columns.end) {
-        stream->at = columns.begin;
-        stream->x += args->x_channel;
-        stream->w += args->w_channel;
-        stream->y += args->y_channel;
-        stream->bias = stream->bias ? stream->bias + args->bias_channel : NULL;
-    }
-}
-
+/* The streams that are summed together follow each other in a line, or, if that is one vector, are
+ * of channels that follow each other. */
 static INLINE void T(lines_columns)(const struct tc_lines *args, struct T(columns) columns,
                                     const int lines, const int reach, const int step,
                                     const bool by_lane, const bool hints)
 {
-    ptrdiff_t left = args->channels * ((columns.end - columns.begin + LANES - 1) / LANES);
-    struct T(stream) next = {args->x, args->w, args->bias, args->y, columns.begin};
-    struct T(stream) stream[STREAMS];
-    const REAL *ahead[STREAMS], *next_ahead = args->x_next;
-    while (left > 0) {
-        const int streams = left >= STREAMS ? STREAMS : 1;
-        bool whole = true;
-        for (int v = 0; v < streams; v++, left--) {
-            stream[v] = next;
-            whole = whole && next.at >= columns.whole_begin && next.at + LANES <= columns.whole_end;
-            T(next_stream)(args, columns, &next);
-            if (hints) {
-                ahead[v] = next_ahead;
-                next_ahead += next.at == columns.begin ? args->x_next_channel : 0;
-            }
-        }
-        if (STREAMS > 1 && streams == STREAMS) {
-            if (whole && !hints) { /* who waits for memory has time for masks */
-                T(lines_streams)(args, stream, ahead, lines, reach, step, STREAMS, T(WHOLE),
+    const ptrdiff_t vectors = (columns.end - columns.begin + LANES - 1) / LANES;
+    const ptrdiff_t own = by_lane ? 1 : 0; /* elements of w and bias from a column to the next */
+    const struct T(apart) channel = {.x = args->x_channel,
+                                     .w = args->w_channel,
+                                     .bias = args->bias_channel,
+                                     .ahead = args->x_next_channel,
+                                     .y = args->y_channel};
+    const struct T(apart) column = {1, own, own, args->x_next_column, 1, 1};
+    const struct T(apart)
+        vector = {LANES, LANES * own, LANES * own, LANES * args->x_next_column, LANES, LANES};
+    const bool one = vectors == 1;
+    const struct T(apart) apart = one ? channel : vector;
+    const ptrdiff_t rows = one ? 1 : args->channels, each = one ? args->channels : vectors;
+    struct T(stream)
+        first = {args->x, args->w, args->bias, hints ? args->x_next : NULL, args->y, 0};
+    T(move)(&first, &column, columns.begin);
+    for (ptrdiff_t row = 0; row < rows; row++, T(move)(&first, &channel, 1)) {
+        struct T(stream) stream = first;
+        int streams = STREAMS;
+        for (ptrdiff_t left = each; left > 0; left -= streams, T(move)(&stream, &apart, streams)) {
+            streams = left < STREAMS ? 1 : STREAMS;
+            const ptrdiff_t last = stream.at + (streams - 1) * apart.at;
+            /* who waits for memory has time for masks */
+            const bool whole =
+                stream.at >= columns.whole_begin && last + LANES <= columns.whole_end && !hints;
+            if (streams == STREAMS && whole) {
+                T(lines_streams)(args, stream, &apart, lines, reach, step, STREAMS, T(WHOLE),
                                  by_lane, hints);
-            } else {
-                T(lines_streams)(args, stream, ahead, lines, reach, step, STREAMS, T(PART), by_lane,
+            } else if (streams == STREAMS) {
+                T(lines_streams)(args, stream, &apart, lines, reach, step, STREAMS, T(PART),
+                                 by_lane, hints);
+            } else { /* of two, one is left at the end */
+                T(lines_streams)(args, stream, &apart, lines, reach, step, 1, T(PART), by_lane,
                                  hints);
             }
-        } else if (STREAMS == 1 && whole && !hints) {
-            T(lines_streams)(args, stream, ahead, lines, reach, step, 1, T(WHOLE), by_lane, hints);
-        } else { /* of two, one is left at the end of a line */
-            T(lines_streams)(args, stream, ahead, lines, reach, step, 1, T(PART), by_lane, hints);
         }
     }
 }
