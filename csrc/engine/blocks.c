@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A block grows along the width first, because its rows are what memory holds in one piece, then
- * along height, depth and batch, until it has the points or the inputs that its engine asked for.
+ * along height, depth and batch, until it has the points or the inputs that its engine asked for;
+ * with taps along the depth, height and depth share what there is.
  * If that gives too few tasks for the threads, the output channels are shared out, and then the
  * blocks are halved. None of it changes the order of any sum. */
 #include "engine/blocks.h"
 
 #include "base/size.h"
 #include "engine/pack.h"
+
+#include <math.h>
 
 enum { TASKS_PER_THREAD = 4 };
 
@@ -90,19 +93,49 @@ static bool halve_a_side(struct tc_job *job)
     return false;
 }
 
+/* The most points along an axis, one of which has `others` inputs along all others. */
+static ptrdiff_t fit_size(const struct tc_job *job, int g, ptrdiff_t points, ptrdiff_t inputs,
+                          ptrdiff_t others)
+{
+    ptrdiff_t size = tc_clamp(points, 1, tc_max(grid_length(job, g), 1));
+    while (size > 1 && input_length(job, g, size) * others > inputs) {
+        size = tc_ceil_div(size, 2);
+    }
+    return size;
+}
+
+/* The same along the height, where a part of the room may be better left to the depth: so that the
+ * block has the fewest inputs for each of its points. `others` are those along width and batch. */
+static ptrdiff_t fit_height(const struct tc_job *job, ptrdiff_t points, ptrdiff_t inputs,
+                            ptrdiff_t others)
+{
+    const ptrdiff_t depth = tc_min(points, grid_length(job, TC_D + 1));
+    ptrdiff_t best = 0;
+    double least = HUGE_VAL;
+    for (ptrdiff_t d = 1; d <= depth || best == 0; d *= 2) {
+        const ptrdiff_t in = input_length(job, TC_D + 1, d);
+        const ptrdiff_t h = fit_size(job, TC_H + 1, points / d, inputs, in * others);
+        const double each = (double)in * (double)input_length(job, TC_H + 1, h) / (double)(d * h);
+        if (each < least) {
+            least = each;
+            best = h;
+        }
+    }
+    return best;
+}
+
 void tc_blocking_set(struct tc_job *job, ptrdiff_t points, ptrdiff_t inputs, ptrdiff_t shares)
 {
     struct tc_blocking *const blocking = &job->blocking;
+    const ptrdiff_t plane = input_length(job, TC_D + 1, 1);
     ptrdiff_t others = 1; /* inputs along the axes that follow */
     for (int axis = 0; axis < TC_SPATIAL; axis++) {
         others *= input_length(job, axis + 1, 1);
     }
     for (int g = TC_GRID - 1; g >= 0; g--) {
         others /= input_length(job, g, 1);
-        ptrdiff_t size = tc_clamp(points, 1, tc_max(grid_length(job, g), 1));
-        while (size > 1 && input_length(job, g, size) * others > inputs) {
-            size = tc_ceil_div(size, 2);
-        }
+        const ptrdiff_t size = g == TC_H + 1 ? fit_height(job, points, inputs, others / plane)
+                                             : fit_size(job, g, points, inputs, others);
         tc_blocking_set_size(blocking, g, grid_length(job, g), size);
         points /= blocking->size[g];
         others *= input_length(job, g, blocking->size[g]);

@@ -13,11 +13,10 @@
  * of s lie side by side on a sheet, so that a tap is a shift of a line. They are few, and are
  * copied once for all output channels.
  *
+ *     copy the weights
  *     for block of outputs, of some channels (a task)
  *       copy its inputs to the sheet [n][ci][d][h][remainder][column]
- *       for some output channels
- *         copy their weights
- *         for line of outputs, for tile
+ *       for some output channels, for line of outputs, for tile
  *
  * Transposed convolutions of stride 1 have the same lattice, with the taps the other way round.
  *
@@ -35,8 +34,13 @@
 #include <string.h>
 
 enum {
-    SHEET_BYTES = 128 << 10, /* of a block */
+    LEAST_SHEET = 128 << 10, /* bytes of a block's inputs, half of the second cache, */
+    MOST_SHEET = 1024 << 10, /* and at most */
+    LINE_BYTES = 512 << 10,  /* the inputs of a line of outputs */
     MOST_POINTS = 8192,      /* outputs of a block, in each channel */
+    TASKS_PER_THREAD = 4,    /* blocks are cut into, */
+    TILE_INPUTS = 512,       /* as long as they have so many inputs for each tile's channels */
+    SHARE_BYTES = 32 << 10,  /* weights that are copied in one task */
     LEAST_COLUMNS = 64,      /* of a line, that a sheet has room for */
     MOST_SUM = 4096,         /* products of an output */
     TILE_STEPS = 30,         /* a tile costs so many, however small it is */
@@ -46,8 +50,7 @@ enum {
     SMALL_CI = 16,           /* or on lines that fill vectors; */
     MOST_STRIDED_CI = 4,     /* input channels with a stride along the width: */
     PAYING_SUM = 160,        /* so many products of an output, no more than outputs of a line, */
-    WIDE_SUM = 260,          /* or of two long lines at stride 2, if channels fill less than two
-                              * vectors, */
+    WIDE_SUM = 260,          /* or of two long lines at stride 2, */
     LEAST_STRIDED_CO = 8,    /* for so many output channels, */
     SPLIT_CO = 8,            /* or for each input that a long stride has to sort out; */
     FEW_CI = 64,             /* of so many input channels, */
@@ -65,7 +68,7 @@ struct layout {
     ptrdiff_t plane, sum;  /* one plane of them, and all */
     ptrdiff_t pitch;       /* of the sheet, from a remainder to the next */
     ptrdiff_t mask_bytes;  /* of one tap */
-    ptrdiff_t sheet_bytes, weight_bytes, masks_bytes, table_bytes;
+    ptrdiff_t sheet_bytes, bias_bytes, masks_bytes, table_bytes;
 };
 
 /* A block at work. */
@@ -74,10 +77,11 @@ struct state {
     const struct layout *layout;
     struct tc_block block;
     struct tc_image sheet;
-    ptrdiff_t column;   /* the sheet's first along the width, in steps of x */
-    struct tc_range co; /* of a tile, in the group */
-    bool finite;        /* its weights are */
-    void *weights, *bias;
+    ptrdiff_t column;    /* the sheet's first along the width, in steps of x */
+    struct tc_range co;  /* of a tile, in the group */
+    bool finite;         /* its weights are */
+    const void *weights; /* of its channels */
+    void *bias;
     unsigned char *masks;
     ptrdiff_t *b_at, *a_row, *c_row;
 };
@@ -143,7 +147,7 @@ static void set_bytes(struct layout *layout, const struct tc_job *job)
     }
     layout->pitch = tc_odd_lines(job->kernels, columns + tc_range_length(layout->shift) - 1);
     layout->sheet_bytes = lines * layout->pitch * bytes;
-    layout->weight_bytes = tc_round_up((layout->sum + 1) * layout->rows * bytes, TC_ALIGN);
+    layout->bias_bytes = tc_round_up(layout->rows * bytes, TC_ALIGN);
     layout->mask_bytes = layout->borders ? tc_ceil_div(columns, 64) * 8 : 0;
     layout->masks_bytes = tc_round_up(layout->phase[TC_W].taps * layout->mask_bytes, TC_ALIGN);
     layout->table_bytes = tc_round_up((layout->plane + 2 * TC_MAX_ROWS) * words, TC_ALIGN);
@@ -181,8 +185,7 @@ static bool pays(const struct tc_job *job)
     if (step == 1) {
         return pays_in_line(job);
     }
-    const bool wide =
-        step == 2 && p->o[TC_W] >= LEAST_COLUMNS && p->o[TC_H] > 1 && co < 2 * job->kernels->lanes;
+    const bool wide = step == 2 && p->o[TC_W] >= LEAST_COLUMNS && p->o[TC_H] > 1;
     const ptrdiff_t most = wide ? tc_min(2 * p->o[TC_W], WIDE_SUM) : tc_min(p->o[TC_W], PAYING_SUM);
     return fills_lines(job) && ci * tc_kernel_volume(p) <= most && ci <= MOST_STRIDED_CI &&
            co >= LEAST_STRIDED_CO && (step == 2 || co >= SPLIT_CO * ci * step);
@@ -217,7 +220,7 @@ static const char *refuse(const struct tc_job *job, bool few)
     if (sum * (double)tc_group_ci(p) > MOST_SUM) {
         return "the sums are so long that their weights leave no room in the cache";
     }
-    if (inputs * job->kernels->bytes > 4 * SHEET_BYTES) {
+    if (inputs * job->kernels->bytes > LINE_BYTES) {
         return "the inputs of one line do not fit the cache";
     }
     if (!job->forced && tc_panel_chunk(job) < tc_group_ci(p)) {
@@ -234,6 +237,31 @@ bool tc_planes_takes(const struct tc_job *job)
     return refuse(job, false) == NULL;
 }
 
+/* Outputs of a block, at most. Tasks that share the output channels of one each copy all its
+ * inputs; smaller blocks are better, until their many tiles take longer to begin than that. */
+static ptrdiff_t most_points(const struct tc_job *job, ptrdiff_t tiles)
+{
+    const struct tc_problem *const p = job->problem;
+    double outputs = (double)p->n, inputs = (double)tc_group_ci(p); /* inputs of an output */
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        outputs *= (double)p->o[a];
+        inputs *= (double)job->lattice.axis[a].in_step;
+    }
+    const double fair = outputs / (double)(job->threads * TASKS_PER_THREAD);
+    const double least = (double)tiles * TILE_INPUTS / inputs;
+    const double points = fair > least ? fair : least;
+    return job->threads == 1 || points > MOST_POINTS ? MOST_POINTS : tc_max((ptrdiff_t)points, 1);
+}
+
+/* All weights; PTRDIFF_MAX if their bytes cannot be counted. */
+static ptrdiff_t weights_bytes(const struct tc_job *job, const struct layout *layout)
+{
+    ptrdiff_t bytes = job->kernels->bytes * layout->sum;
+    const bool fits = tc_mul(bytes, tc_group_co(job->problem), &bytes) &&
+                      tc_mul(bytes, job->problem->g, &bytes) && tc_add(bytes, TC_ALIGN, &bytes);
+    return fits ? bytes / TC_ALIGN * TC_ALIGN : PTRDIFF_MAX;
+}
+
 static const char *accept(struct tc_job *job)
 {
     const char *const refusal = refuse(job, true);
@@ -246,13 +274,15 @@ static const char *accept(struct tc_job *job)
     struct layout layout;
     init_layout(&layout, job);
     const ptrdiff_t tiles = tc_ceil_div(tc_group_co(job->problem), layout.rows);
-    const ptrdiff_t inputs = SHEET_BYTES / job->kernels->bytes / tc_group_ci(job->problem);
-    tc_blocking_set(job, MOST_POINTS, inputs, tc_max(tiles, 1));
+    const ptrdiff_t sheet = tc_clamp(job->cpu->l2_bytes / 2, LEAST_SHEET, MOST_SHEET);
+    const ptrdiff_t inputs = sheet / job->kernels->bytes / tc_group_ci(job->problem);
+    tc_blocking_set(job, most_points(job, tiles), inputs, tc_max(tiles, 1));
     set_bytes(&layout, job);
     job->thread_bytes =
-        layout.sheet_bytes + layout.weight_bytes + layout.table_bytes + layout.masks_bytes;
+        layout.sheet_bytes + layout.bias_bytes + layout.table_bytes + layout.masks_bytes;
     job->thread_bytes = tc_round_up(job->thread_bytes, TC_ALIGN);
     job->packed_bytes = 0;
+    job->shared_bytes = weights_bytes(job, &layout);
     return NULL;
 }
 
@@ -354,23 +384,43 @@ static void copy_weights(const struct tc_job *job, const struct layout *layout,
     }
 }
 
-/* The weights and the bias of a tile's channels. */
-static void take_weights(struct state *s)
+struct run {
+    const struct tc_job *job;
+    struct layout layout;
+    ptrdiff_t shares; /* of the weights */
+    char *weights, *scratch;
+};
+
+/* Copies the weights of a share of all output channels. */
+static void copy_share(const void *context, ptrdiff_t share, int thread)
+{
+    const struct run *const run = context;
+    const struct tc_job *const job = run->job;
+    const ptrdiff_t bytes = job->kernels->bytes, co = tc_group_co(job->problem);
+    const struct tc_range mine = tc_share_of(co * job->problem->g, share, run->shares);
+    (void)thread;
+    for (ptrdiff_t channel = mine.begin; channel < mine.end; channel++) {
+        struct tc_weight from = job->w;
+        from.data = tc_at(from.data, channel / co * from.g + channel % co * from.co, bytes);
+        copy_weights(job, &run->layout, &from,
+                     tc_at(run->weights, channel * run->layout.sum, bytes));
+    }
+}
+
+/* The weights and the bias of a tile's channels; `all` begins with those of the first channel. */
+static void take_weights(struct state *s, const void *all)
 {
     const struct tc_job *const job = s->job;
     const struct tc_kernels *const kernels = job->kernels;
-    const ptrdiff_t bytes = kernels->bytes, count = tc_range_length(s->co), sum = s->layout->sum;
+    const ptrdiff_t count = tc_range_length(s->co), sum = s->layout->sum;
     const ptrdiff_t channel = s->block.group * tc_group_co(job->problem) + s->co.begin;
+    s->weights = tc_at(all, channel * sum, kernels->bytes);
+    const struct tc_rows rows = {.rows = 1, .columns = count * sum, .src = s->weights};
+    s->finite = !s->layout->borders || tc_sum_is_finite(kernels, &rows);
     for (ptrdiff_t r = 0; r < count; r++) {
-        struct tc_weight from = job->w;
-        const ptrdiff_t at = s->block.group * from.g + (s->co.begin + r) * from.co;
-        from.data = tc_at(from.data, at, bytes);
-        copy_weights(job, s->layout, &from, tc_at(s->weights, r * sum, bytes));
         s->a_row[r] = r * sum;
         s->c_row[r] = r * job->y.c;
     }
-    const struct tc_rows all = {.rows = 1, .columns = count * sum, .src = s->weights};
-    s->finite = !s->layout->borders || tc_sum_is_finite(kernels, &all);
     if (job->problem->bias) {
         tc_copy_bias(job, channel, count, s->bias);
     }
@@ -490,12 +540,6 @@ static void run_channels(const struct state *s)
 
 /* ---- blocks ---- */
 
-struct run {
-    const struct tc_job *job;
-    struct layout layout;
-    char *scratch;
-};
-
 static void run_block(const void *context, ptrdiff_t task, int thread)
 {
     const struct run *const run = context;
@@ -504,9 +548,8 @@ static void run_block(const void *context, ptrdiff_t task, int thread)
     const ptrdiff_t co = tc_group_co(job->problem), tiles = tc_ceil_div(co, layout->rows);
     struct state s = {.job = job, .layout = layout, .block = tc_block_at(job, task)};
     char *const sheet = run->scratch + thread * job->thread_bytes;
-    s.weights = sheet + layout->sheet_bytes;
-    s.bias = tc_at(s.weights, layout->sum * layout->rows, job->kernels->bytes);
-    s.masks = (unsigned char *)s.weights + layout->weight_bytes;
+    s.bias = sheet + layout->sheet_bytes;
+    s.masks = (unsigned char *)s.bias + layout->bias_bytes;
     s.b_at = (ptrdiff_t *)(s.masks + layout->masks_bytes);
     s.a_row = s.b_at + layout->plane;
     s.c_row = s.a_row + TC_MAX_ROWS;
@@ -520,7 +563,7 @@ static void run_block(const void *context, ptrdiff_t task, int thread)
     const struct tc_range mine = tc_share_of(tiles, s.block.share, job->blocking.shares);
     for (ptrdiff_t t = mine.begin; t < mine.end && !tc_is_stopped(job->watch); t++) {
         s.co = tc_share_of(co, t, tiles);
-        take_weights(&s);
+        take_weights(&s, run->weights);
         if (!s.finite) {
             list_masks(&s);
         }
@@ -530,9 +573,12 @@ static void run_block(const void *context, ptrdiff_t task, int thread)
 
 static void run(const struct tc_job *job, void *scratch)
 {
-    struct run context = {.job = job, .scratch = scratch};
+    struct run context = {.job = job, .weights = scratch};
+    context.shares = tc_ceil_div(job->shared_bytes, SHARE_BYTES);
+    context.scratch = context.weights + job->shared_bytes;
     init_layout(&context.layout, job);
     set_bytes(&context.layout, job);
+    tc_parallel(context.shares, job->threads, copy_share, &context, job->watch);
     tc_parallel(job->tasks, job->threads, run_block, &context, job->watch);
 }
 
