@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A block grows along the width first, because its rows are what memory holds in one piece, then
  * along height, depth and batch, until it has the points or the inputs that its engine asked for;
- * with taps along the depth, height and depth share what there is.
- * If that gives too few tasks for the threads, the output channels are shared out, and then the
- * blocks are halved. None of it changes the order of any sum. */
+ * with taps along the depth, height and depth share what there is. If that gives too few tasks for
+ * the threads, the output channels are shared out, and then the blocks are halved. None of it
+ * changes the order of any sum. */
 #include "engine/blocks.h"
 
 #include "base/size.h"
 #include "engine/pack.h"
 
 #include <math.h>
-
-enum { TASKS_PER_THREAD = 4 };
 
 ptrdiff_t tc_odd_lines(const struct tc_kernels *kernels, ptrdiff_t elements)
 {
@@ -140,7 +138,7 @@ void tc_blocking_set(struct tc_job *job, ptrdiff_t points, ptrdiff_t inputs, ptr
         points /= blocking->size[g];
         others *= input_length(job, g, blocking->size[g]);
     }
-    const ptrdiff_t wanted = job->threads > 1 ? (ptrdiff_t)job->threads * TASKS_PER_THREAD : 1;
+    const ptrdiff_t wanted = job->threads > 1 ? (ptrdiff_t)job->threads * TC_TASKS_PER_THREAD : 1;
     const ptrdiff_t blocks = tc_max(block_count(blocking) * job->problem->g, 1);
     blocking->shares = tc_clamp(tc_ceil_div(wanted, blocks), 1, shares);
     do {

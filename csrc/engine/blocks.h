@@ -68,6 +68,9 @@ struct tc_block {
     struct tc_range input[TC_GRID];
 };
 
+/* Tasks that each of several threads wants, so that what disturbs one evens out. */
+enum { TC_TASKS_PER_THREAD = 4 };
+
 /* Cuts the job into blocks of at most `points` grid points, whose inputs number at most `inputs`
  * as long as more than one point is left, and into at most `shares` shares, so that there are
  * tasks enough for the threads. */

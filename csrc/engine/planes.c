@@ -38,8 +38,7 @@ enum {
     MOST_SHEET = 1024 << 10, /* and at most */
     LINE_BYTES = 512 << 10,  /* the inputs of a line of outputs */
     MOST_POINTS = 8192,      /* outputs of a block, in each channel */
-    TASKS_PER_THREAD = 4,    /* blocks are cut into, */
-    TILE_INPUTS = 512,       /* as long as they have so many inputs for each tile's channels */
+    TILE_INPUTS = 512,       /* inputs of a block for each tile's channels, or it is not cut */
     SHARE_BYTES = 32 << 10,  /* weights that are copied in one task */
     LEAST_COLUMNS = 64,      /* of a line, that a sheet has room for */
     MOST_SUM = 4096,         /* products of an output */
@@ -242,12 +241,13 @@ bool tc_planes_takes(const struct tc_job *job)
 static ptrdiff_t most_points(const struct tc_job *job, ptrdiff_t tiles)
 {
     const struct tc_problem *const p = job->problem;
-    double outputs = (double)p->n, inputs = (double)tc_group_ci(p); /* inputs of an output */
+    double outputs = (double)p->n * (double)p->g; /* in a channel of each group */
+    double inputs = (double)tc_group_ci(p);       /* for an output */
     for (int a = 0; a < TC_SPATIAL; a++) {
         outputs *= (double)p->o[a];
         inputs *= (double)job->lattice.axis[a].in_step;
     }
-    const double fair = outputs / (double)(job->threads * TASKS_PER_THREAD);
+    const double fair = outputs / (double)(job->threads * TC_TASKS_PER_THREAD);
     const double least = (double)tiles * TILE_INPUTS / inputs;
     const double points = fair > least ? fair : least;
     return job->threads == 1 || points > MOST_POINTS ? MOST_POINTS : tc_max((ptrdiff_t)points, 1);
