@@ -8,10 +8,10 @@
  *         w[co][ci][kh][kw] * x[ci][s*oh + d*kh - p][s*v + d*kw - p],
  *
  * a tile goes to y as it is: nothing is transposed on the way, as in gather. A weight is read for
- * all lanes at once; those of a tile's channels are copied in the order of the taps. With s*v +
- * d*kw - p = s*(v + q) + r, where q and r are of the tap alone, the inputs that leave a remainder r
- * of s lie side by side on a sheet, so that a tap is a shift of a line. They are few, and are
- * copied once for all output channels.
+ * all lanes at once; all are copied once for all blocks, in the order of the taps. With s*v + d*kw
+ * - p = s*(v + q) + r, where q and r are of the tap alone, the inputs that leave a remainder r of s
+ * lie side by side on a sheet, so that a tap is a shift of a line. They are few, and are copied
+ * once for all output channels of a task.
  *
  *     copy the weights
  *     for block of outputs, of some channels (a task)
