@@ -196,7 +196,6 @@ ptrdiff_t tc_fetch_init(struct tc_fetch *fetch, const struct tc_sheet *sheet, st
 {
     const ptrdiff_t height = data_length(sheet, TC_H), width = data_length(sheet, TC_W);
     const bool dense = x.axis[TC_H] == width;
-    x.data = tc_at(x.data, tc_sheet_from(sheet, &x), bytes);
     *fetch = (struct tc_fetch){
         .x = x,
         .depth = data_length(sheet, TC_D),

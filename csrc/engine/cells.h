@@ -86,8 +86,8 @@ struct tc_fetch {
     const char *at, *end;
 };
 
-/* Returns the number of lines; 0 if rows of x are not contiguous, or if all channels are one piece,
- * which the processor fetches by itself. */
+/* x begins at the sheet's first input. Returns the number of lines; 0 if rows of x are not
+ * contiguous, or if all channels are one piece, which the processor fetches by itself. */
 ptrdiff_t tc_fetch_init(struct tc_fetch *fetch, const struct tc_sheet *sheet, struct tc_image x,
                         ptrdiff_t channels, ptrdiff_t bytes);
 

@@ -26,8 +26,11 @@
  * interleave them in registers. Then there is no buffer: each row of cells is stored to y. Where
  * the kernel is a point, all rows are one.
  *
- * A few rows of one tap use each input once or twice: they read it where it lies, chunk by chunk of
- * the channels, if rows of x follow each other as on a sheet. */
+ * Where all rows have one tap, inputs are read where they lie if rows of x follow each other as on
+ * a sheet: a few rows use each input once or twice, and read it chunk by chunk of the channels.
+ *
+ * While a block is summed, hints bring the inputs of the next one closer: from within tiles, a line
+ * for each channel, where there are tiles enough, else some lines after each tile. */
 #include "base/parallel.h"
 #include "base/size.h"
 #include "engine/blocks.h"
@@ -83,7 +86,8 @@ struct layout {
     struct tc_cells cells[TC_SPATIAL];
     ptrdiff_t lines, lines_at_once; /* of a group */
     ptrdiff_t parts;                /* of a group, of so many lines each */
-    bool lone;                      /* inputs are read in place, if they lie so */
+    bool lone;                      /* each input is used once or twice */
+    bool in_place;                  /* inputs are not copied, if they lie as on a sheet */
     ptrdiff_t chunk;                /* input channels on a sheet: all, or a piece of them */
     ptrdiff_t held;                 /* parts in the buffer: one, or all */
     ptrdiff_t shift;                /* most cells between a phase's place and its outputs */
@@ -105,10 +109,15 @@ struct rows {
     const void *packed;
 };
 
-/* The inputs that will be copied next, which are fetched while the product is computed. */
+/* The inputs that are read next, which are fetched while the product is computed. */
 struct ahead {
     struct tc_fetch fetch;
-    ptrdiff_t each; /* lines after each tile */
+    ptrdiff_t each; /* lines after each tile, */
+    /* or for each channel of a tile, in its counterpart in the next block: */
+    struct tc_sheet sheet;
+    struct tc_image x; /* the image of that block */
+    ptrdiff_t lines;   /* of a tile's counterpart; 0: no such hints */
+    ptrdiff_t gap;     /* in lanes from one to the next */
 };
 
 /* A block at work. */
@@ -123,6 +132,8 @@ struct state {
     ptrdiff_t pitch;    /* of the buffer */
     bool stream;        /* y is too big for the caches */
     void *data, *buffer, *bias;
+    bool cleared;       /* the sheet, around the inputs */
+    ptrdiff_t hint;     /* which line of their counterparts this part's tiles name; or -1 */
     const void *inputs; /* on the sheet, or in x, */
     ptrdiff_t pitch_ci; /* so far apart by channels */
     void *rows;         /* of the buffer: a part's */
@@ -354,16 +365,30 @@ static void set_chunk(const struct tc_job *job, struct layout *layout)
     layout->held = layout->chunk < ci ? layout->parts : 1;
 }
 
-/* Whether each input is used so few times that copying it first would cost more. Sums over few
- * channels go to y from tiles, where that is possible: that saves more. */
+static bool has_one_tap_each(const struct tc_cells cells[TC_SPATIAL])
+{
+    return has_one_tap(&cells[TC_D]) && has_one_tap(&cells[TC_H]) && has_one_tap(&cells[TC_W]);
+}
+
+/* Whether each input is used so few times that copying it first would cost more, however it lies.
+ * Sums over few channels go to y from tiles, where that is possible: that saves more. */
 static bool is_lone(const struct tc_job *job, const struct layout *layout)
 {
     const ptrdiff_t rows = layout->lines * layout->cells[TC_W].s;
-    bool lone = rows <= LONE_ROWS && tc_group_ci(job->problem) > CHUNK_ALIKE;
-    for (int a = 0; a < TC_SPATIAL; a++) {
-        lone = lone && has_one_tap(&layout->cells[a]);
+    return rows <= LONE_ROWS && tc_group_ci(job->problem) > CHUNK_ALIKE &&
+           has_one_tap_each(layout->cells);
+}
+
+/* Lines of a group that are summed together: those of a tile, where one is a row of y, else about
+ * as many as a tile has rows. */
+static ptrdiff_t lines_of_part(const struct tc_job *job, const struct layout *layout)
+{
+    const ptrdiff_t lines = layout->lines, places = layout->cells[TC_W].s;
+    if (layout->zip == 1 && !stores_channels(job)) {
+        return choose_shape(job->kernels, lines, tc_group_ci(job->problem), 1).rows;
     }
-    return lone;
+    const ptrdiff_t group = stores_channels(job) ? GROUP_ROWS_LAST : GROUP_ROWS;
+    return lines * places <= MOST_ROWS ? lines : tc_clamp(group / places, 1, lines);
 }
 
 /* What does not depend on the blocks; set_bounds adds the rest. The boxes that do not exist are
@@ -374,16 +399,14 @@ static void init_layout(struct layout *layout, const struct tc_job *job)
     for (int a = 0; a < TC_SPATIAL; a++) {
         layout->cells[a] = tc_cells_of(problem, a);
     }
-    const struct tc_cells *const width = &layout->cells[TC_W];
     layout->lines = tc_group_co(problem) * problem->s[TC_D] * problem->s[TC_H];
-    const ptrdiff_t group = stores_channels(job) ? GROUP_ROWS_LAST : GROUP_ROWS;
-    layout->lines_at_once = layout->lines * width->s <= MOST_ROWS
-                                ? layout->lines
-                                : tc_clamp(group / width->s, 1, layout->lines);
-    layout->parts = tc_ceil_div(layout->lines, layout->lines_at_once);
-    layout->shift = width->place > 0;
     layout->lone = is_lone(job, layout);
+    layout->in_place = layout->lone || (has_one_tap_each(layout->cells) &&
+                                        job->x.c * job->kernels->bytes % TC_ALIAS_BYTES != 0);
     layout->zip = layout->lone ? 0 : zip_of(layout->cells);
+    layout->lines_at_once = lines_of_part(job, layout);
+    layout->parts = tc_ceil_div(layout->lines, layout->lines_at_once);
+    layout->shift = layout->cells[TC_W].place > 0;
     layout->boxes = 0;
     set_boxes(job, layout);
     set_chunk(job, layout);
@@ -793,11 +816,17 @@ static void multiply_box(const struct state *s, const struct box *box, ptrdiff_t
 static void load_bias(const struct state *s, const struct rows *rows)
 {
     const struct tc_job *const job = s->job;
-    const ptrdiff_t places = s->layout->cells[TC_W].s, bytes = job->kernels->bytes;
+    const struct tc_cells *const cells = s->layout->cells;
+    const ptrdiff_t places = cells[TC_W].s, bytes = job->kernels->bytes;
+    const ptrdiff_t first = s->group * tc_group_co(job->problem);
     struct line line = line_at(s->layout, rows->line);
+    if (job->problem->bias && places * cells[TC_H].s * cells[TC_D].s == 1) {
+        tc_copy_bias(job, first + line.channel, rows->lines, s->bias);
+        return;
+    }
     for (ptrdiff_t i = 0; i < rows->lines && job->problem->bias; i++) {
-        const ptrdiff_t channel = s->group * tc_group_co(job->problem) + line.channel;
-        const struct tc_matrix src = {tc_at(job->b.data, channel * job->b.c, bytes), 0, 0};
+        const struct tc_matrix src = {tc_at(job->b.data, (first + line.channel) * job->b.c, bytes),
+                                      0, 0};
         const struct tc_matrix dst = {tc_at(s->bias, i * places, bytes), 0, 1};
         tc_copy(job->kernels, 1, places, dst, src);
         line = next_line(s->layout, line);
@@ -868,8 +897,24 @@ static void list_outputs(const struct state *s, const struct rows *rows)
     }
 }
 
-/* A row of cells, for the rows of a tile. */
-static void multiply_cells(const struct state *s, struct tc_tile tile, ptrdiff_t vectors_at_once)
+/* Points a tile's hints at its counterpart in the next block: this part's share of it. */
+static void set_hints(const struct state *s, struct tc_tile *tile, ptrdiff_t lane)
+{
+    const struct ahead *const ahead = s->ahead;
+    const struct tc_image *const x = &ahead->x;
+    const ptrdiff_t *const step = ahead->sheet.step, at = lane + s->hint * ahead->gap;
+    if (at < ahead->sheet.lanes) {
+        const ptrdiff_t from = at / step[TC_D] * x->axis[TC_D] +
+                               at % step[TC_D] / step[TC_H] * x->axis[TC_H] +
+                               at % step[TC_H] * x->axis[TC_W];
+        tile->ahead = tc_at(x->data, from, s->job->kernels->bytes);
+        tile->ahead_k = x->c;
+    }
+}
+
+/* A row of cells from this lane on, for the rows of a tile. */
+static void multiply_cells(const struct state *s, struct tc_tile tile, ptrdiff_t lane,
+                           ptrdiff_t vectors_at_once)
 {
     const struct tc_kernels *const kernels = s->job->kernels;
     const ptrdiff_t width = cells_in_row(s), vectors = tc_ceil_div(width, kernels->lanes);
@@ -882,6 +927,9 @@ static void multiply_cells(const struct state *s, struct tc_tile tile, ptrdiff_t
         tile.lanes = tc_min(end * kernels->lanes, width) - first;
         tile.b = tc_at(b, first, kernels->bytes);
         tile.c = tc_at(c, first * tile.zip, kernels->bytes);
+        if (s->hint >= 0) {
+            set_hints(s, &tile, lane + first);
+        }
         kernels->tile[end - begin - 1](&tile);
         tc_fetch_lines(&s->ahead->fetch, s->ahead->each);
     }
@@ -913,13 +961,15 @@ static void multiply_into_y(const struct state *s, const struct rows *rows)
         const void *const b = tile.b;
         tile.mask = NULL;
         tile.zip = (int)s->layout->zip;
+        tile.ahead = s->inputs; /* for want of others */
         for (ptrdiff_t d = cell[TC_D].begin; d < cell[TC_D].end; d++) {
             for (ptrdiff_t h = cell[TC_H].begin; h < last; h++) {
                 const ptrdiff_t at = (d - cell[TC_D].begin) * cells[TC_D].s * y->axis[TC_D] +
                                      (h - cell[TC_H].begin) * cells[TC_H].s * y->axis[TC_H];
-                tile.b = tc_at(b, tc_sheet_row(&s->sheet, d, h), bytes);
+                const ptrdiff_t lane = tc_sheet_row(&s->sheet, d, h);
+                tile.b = tc_at(b, lane, bytes);
                 tile.c = tc_at(y->data, at, bytes);
-                multiply_cells(s, tile, shape.vectors);
+                multiply_cells(s, tile, lane, shape.vectors);
                 activate_rows(s, &tile);
             }
         }
@@ -1054,11 +1104,41 @@ static void set_block_cells(struct state *s, const struct task *task)
     const ptrdiff_t size = s->job->blocking.size[TC_W + 1], begin = task->block[TC_W] * size;
     s->out = (struct tc_range){begin, tc_min(begin + size, grid_length(s->layout, TC_W))};
     set_sheet(s->job, s->layout, task, &s->sheet);
-    tc_sheet_clear(&s->sheet, s->layout->chunk, s->layout->sheet_pitch, s->data,
-                   s->job->kernels->bytes);
+    s->cleared = false;
     if (s->layout->mask_bytes) {
         tc_sheet_masks(&s->sheet, s->layout->cells, s->masks, s->layout->mask_bytes);
     }
+}
+
+/* Hints from within tiles: whether there are parts enough to name all lines between them, and the
+ * channels of a line do not push each other out of the cache. */
+static bool tiles_look_ahead(const struct state *s)
+{
+    const ptrdiff_t bytes = s->job->kernels->bytes, step = s->job->x.axis[TC_W] * bytes;
+    const ptrdiff_t lanes = s->layout->box[0].shape.vectors * s->job->kernels->lanes;
+    struct ahead *const ahead = s->ahead;
+    ahead->gap = tc_clamp(step > 0 ? TC_ALIGN / step : 1, 1, lanes);
+    ahead->lines = tc_ceil_div(lanes, ahead->gap);
+    if (s->layout->zip != 1 || !s->layout->in_place || !stores_from_tiles(s) ||
+        s->layout->parts < ahead->lines || step <= 0) {
+        ahead->lines = 0;
+    }
+    return ahead->lines > 0;
+}
+
+/* Hints between tiles: so many lines after each. */
+static ptrdiff_t lines_per_tile(const struct state *s)
+{
+    const ptrdiff_t ci = tc_group_ci(s->job->problem), bytes = s->job->kernels->bytes;
+    struct ahead *const ahead = s->ahead;
+    ptrdiff_t tiles = 0;
+    for (int b = 0; b < s->layout->boxes; b++) {
+        const struct box *const box = &s->layout->box[b];
+        tiles += tc_ceil_div(box->rows, box->shape.rows) *
+                 tc_ceil_div(s->sheet.lanes, box->shape.vectors * s->job->kernels->lanes);
+    }
+    tiles *= s->layout->parts * tc_ceil_div(ci, s->layout->chunk);
+    return tc_ceil_div(tc_fetch_init(&ahead->fetch, &ahead->sheet, ahead->x, ci, bytes), tiles);
 }
 
 /* Looks ahead to the same block of the next image or, after the last, to the next task, if they
@@ -1070,27 +1150,24 @@ static void look_ahead(struct state *s, ptrdiff_t number, bool last)
     const ptrdiff_t bytes = job->kernels->bytes;
     const ptrdiff_t x_bytes = tc_input_volume(p) * bytes;
     struct ahead *const ahead = s->ahead;
-    struct tc_sheet sheet = s->sheet;
-    struct tc_image x = job->x;
-    ptrdiff_t n = s->n + 1, tiles = 0;
+    ptrdiff_t n = s->n + 1;
     ahead->each = 0;
+    ahead->lines = 0;
     if (p->g > 1 || job->blocking.shares > 1 || s->layout->lone || x_bytes <= job->cpu->l2_bytes ||
         (last && number + 1 == job->tasks)) {
         return;
     }
+    ahead->sheet = s->sheet;
     if (last) {
         const struct task next = task_at(job, number + 1);
-        set_sheet(job, s->layout, &next, &sheet);
+        set_sheet(job, s->layout, &next, &ahead->sheet);
         n = next.image;
     }
-    for (int b = 0; b < s->layout->boxes; b++) {
-        const struct box *const box = &s->layout->box[b];
-        tiles += tc_ceil_div(box->rows, box->shape.rows) *
-                 tc_ceil_div(s->sheet.lanes, box->shape.vectors * job->kernels->lanes);
+    ahead->x = job->x;
+    ahead->x.data = tc_at(job->x.data, n * job->x.n + tc_sheet_from(&ahead->sheet, &job->x), bytes);
+    if (!tiles_look_ahead(s)) {
+        ahead->each = lines_per_tile(s);
     }
-    tiles *= s->layout->parts * tc_ceil_div(p->ci, s->layout->chunk);
-    x.data = tc_at(x.data, n * x.n, bytes);
-    ahead->each = tc_ceil_div(tc_fetch_init(&ahead->fetch, &sheet, x, p->ci, bytes), tiles);
 }
 
 /* Whether a chunk's inputs lie in x as they would on the sheet, from here on, and so far from its
@@ -1098,7 +1175,8 @@ static void look_ahead(struct state *s, ptrdiff_t number, bool last)
 static bool lies_in_place(const struct state *s, ptrdiff_t from)
 {
     const struct tc_image *const x = &s->job->x;
-    const ptrdiff_t read = tc_round_up(s->sheet.lanes, s->job->kernels->lanes);
+    const ptrdiff_t lanes = s->sheet.lanes, row = stores_from_tiles(s) ? cells_in_row(s) : lanes;
+    const ptrdiff_t read = lanes - row + tc_round_up(row, s->job->kernels->lanes);
     bool alike = x->axis[TC_W] == 1;
     for (int a = 0; a < TC_SPATIAL; a++) {
         const ptrdiff_t inputs = tc_range_length(s->sheet.data[a]);
@@ -1118,10 +1196,14 @@ static void take_chunk(struct state *s, ptrdiff_t group, ptrdiff_t first)
     s->ci = (struct tc_range){first, tc_min(first + s->layout->chunk, ci)};
     const ptrdiff_t from = s->n * x.n + (group * ci + first) * x.c;
     const ptrdiff_t block = tc_sheet_from(&s->sheet, &x);
-    if (s->layout->lone && lies_in_place(s, from + block)) {
+    if (s->layout->in_place && lies_in_place(s, from + block)) {
         s->inputs = tc_at(x.data, from + block, bytes);
         s->pitch_ci = x.c;
         return;
+    }
+    if (!s->cleared) {
+        tc_sheet_clear(&s->sheet, s->layout->chunk, s->layout->sheet_pitch, s->data, bytes);
+        s->cleared = true;
     }
     s->inputs = s->data;
     s->pitch_ci = s->layout->sheet_pitch;
@@ -1164,6 +1246,14 @@ static void run_chunks(struct state *s, struct tc_range part)
     }
 }
 
+/* The lines of a tile's counterpart are spread over the parts. */
+static ptrdiff_t hint_of_part(const struct state *s, ptrdiff_t part)
+{
+    const ptrdiff_t lines = s->ahead->lines, parts = s->layout->parts;
+    const ptrdiff_t hint = part * lines / parts;
+    return part * lines % parts < lines ? hint : -1;
+}
+
 /* Some parts of all groups' lines, of one image. */
 static void run_parts(struct state *s, struct tc_range mine)
 {
@@ -1180,6 +1270,7 @@ static void run_parts(struct state *s, struct tc_range mine)
         for (ptrdiff_t p = part.begin; p < part.end && !tc_is_stopped(s->job->watch); p++) {
             const struct rows rows = select_part(s, p, p);
             if (stores_from_tiles(s)) {
+                s->hint = hint_of_part(s, p);
                 multiply_into_y(s, &rows);
             } else {
                 multiply(s, &rows);

@@ -34,9 +34,10 @@
  *
  * With a table b_at, b_at[k] stands for k*b_k; then there is no mask, no A by lane and no zip.
  *
- * If zip is 2 or 4, rows come in whole groups of so many, interleaved: C[r][l] = c[c_row[r] +
- * l*zip], and c_row[r + 1] = c_row[r] + 1 within a group; a_row[r + 1] = a_row[r] + 1 throughout.
- * Then there is no mask, no A by lane and no `add`. */
+ * If zip is 1, 2 or 4, the rows of A follow each other, a_row[r + 1] = a_row[r] + 1, and those of C
+ * come in whole groups of so many, interleaved: C[r][l] = c[c_row[r] + l*zip], and c_row[r + 1] =
+ * c_row[r] + 1 within a group. Then there is no mask, no A by lane and no `add`. If zip is 1, hints
+ * bring the line at ahead + k*ahead_k closer for each k of a tap. */
 struct tc_tile {
     ptrdiff_t rows, lanes, k, taps[TC_SPATIAL];
     const void *a;
@@ -52,6 +53,8 @@ struct tc_tile {
     void *c;
     const ptrdiff_t *c_row;
     int zip;
+    const void *ahead;
+    ptrdiff_t ahead_k;
 };
 
 /* dst[c*dst_row + r] = src[r*src_row + c] for r < rows, c < columns; with a table dst_rows,

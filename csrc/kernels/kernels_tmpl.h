@@ -75,11 +75,12 @@ enum { T(IN_STEPS), T(BY_LANE), T(LISTED) };
 static INLINE void T(tile_tap)(const struct tc_tile *tile, const REAL *a, const REAL *b,
                                const unsigned char *mask, const ptrdiff_t a_row[TC_MAX_ROWS],
                                VECTOR acc[TC_MAX_ROWS][TC_WIDTHS], const int rows, const int width,
-                               const int masked, const int reads, const bool in_line)
+                               const int masked, const int reads, const int zip)
 {
     const bool by_lane = reads == T(BY_LANE), listed = reads == T(LISTED);
+    const bool in_line = zip > 0, hints = zip == 1;
     const ptrdiff_t a_k = tile->a_k, b_k = listed ? 0 : tile->b_k, *at = tile->b_at;
-    const REAL *line = a + a_row[0];
+    const REAL *line = a + a_row[0], *ahead = tile->ahead;
     MASK chosen[TC_WIDTHS];
 #pragma GCC unroll 16
     for (int v = 0; v < width && masked; v++) {
@@ -87,6 +88,10 @@ static INLINE void T(tile_tap)(const struct tc_tile *tile, const REAL *a, const 
     }
     for (ptrdiff_t k = tile->k; k > 0; k--, a += a_k, line += a_k, b += b_k) {
         const REAL *const from = listed ? b + *at++ : b;
+        if (hints) {
+            __builtin_prefetch(ahead, 0, 2);
+            ahead += tile->ahead_k;
+        }
         VECTOR lanes[TC_WIDTHS];
 #pragma GCC unroll 16
         for (int v = 0; v < width; v++) {
@@ -185,7 +190,7 @@ static INLINE void T(tile_of)(const struct tc_tile *tile, const int rows, const 
                                                                t1 * tile->mask_tap[1] +
                                                                t2 * tile->mask_tap[2]
                                                          : NULL;
-                T(tile_tap)(tile, a, b, mask, a_row, acc, rows, width, masked, reads, zip > 1);
+                T(tile_tap)(tile, a, b, mask, a_row, acc, rows, width, masked, reads, zip);
             }
         }
     }
@@ -201,7 +206,7 @@ static INLINE void T(tile_of)(const struct tc_tile *tile, const int rows, const 
 static INLINE void T(tile_in)(const struct tc_tile *tile, const int rows, const int most,
                               const int width, const int masked, const int reads, const int zip)
 {
-    if (rows <= most && rows % zip == 0) {
+    if (rows <= most && (zip == 0 || rows % zip == 0)) {
         T(tile_of)(tile, rows, width, masked, reads, zip);
     }
 }
@@ -231,26 +236,26 @@ static INLINE void T(tile_switch)(const struct tc_tile *tile, const int most, co
     /* clang-format on */
 }
 
-/* Masked tiles, those by lane and those by a list are functions of their own: where a function has
- * more than a hundred loops, gcc lets registers spill in the innermost. */
+/* Masked tiles, those by lane, by a list and with hints are functions of their own: where a
+ * function has more than a hundred loops, gcc lets registers spill in the innermost. */
 static NOINLINE void T(masked_1)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_1, 1, MASKED, T(IN_STEPS), 1);
+    T(tile_switch)(tile, ROWS_1, 1, MASKED, T(IN_STEPS), 0);
 }
 
 static NOINLINE void T(masked_2)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_2, 2, MASKED, T(IN_STEPS), 1);
+    T(tile_switch)(tile, ROWS_2, 2, MASKED, T(IN_STEPS), 0);
 }
 
 static NOINLINE void T(masked_3)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_3, 3, MASKED, T(IN_STEPS), 1);
+    T(tile_switch)(tile, ROWS_3, 3, MASKED, T(IN_STEPS), 0);
 }
 
 static NOINLINE void T(masked_4)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_4, 4, MASKED, T(IN_STEPS), 1);
+    T(tile_switch)(tile, ROWS_4, 4, MASKED, T(IN_STEPS), 0);
 }
 
 /* A masked tile row by row. What is not finite in A must not meet a zero in lanes that do not
@@ -267,10 +272,10 @@ static NOINLINE void T(masked_by_row)(const struct tc_tile *tile, int width)
         }
         /* clang-format off */
         switch (width) {
-        case 1: T(tile_in)(&row, 1, ROWS_1, 1, 2, T(IN_STEPS), 1); break;
-        case 2: T(tile_in)(&row, 1, ROWS_2, 2, 2, T(IN_STEPS), 1); break;
-        case 3: T(tile_in)(&row, 1, ROWS_3, 3, 2, T(IN_STEPS), 1); break;
-        default: T(tile_in)(&row, 1, ROWS_4, 4, 2, T(IN_STEPS), 1); break;
+        case 1: T(tile_in)(&row, 1, ROWS_1, 1, 2, T(IN_STEPS), 0); break;
+        case 2: T(tile_in)(&row, 1, ROWS_2, 2, 2, T(IN_STEPS), 0); break;
+        case 3: T(tile_in)(&row, 1, ROWS_3, 3, 2, T(IN_STEPS), 0); break;
+        default: T(tile_in)(&row, 1, ROWS_4, 4, 2, T(IN_STEPS), 0); break;
         }
         /* clang-format on */
     }
@@ -278,42 +283,62 @@ static NOINLINE void T(masked_by_row)(const struct tc_tile *tile, int width)
 
 static NOINLINE void T(by_lane_1)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_1, 1, 0, T(BY_LANE), 1);
+    T(tile_switch)(tile, ROWS_1, 1, 0, T(BY_LANE), 0);
 }
 
 static NOINLINE void T(by_lane_2)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_2, 2, 0, T(BY_LANE), 1);
+    T(tile_switch)(tile, ROWS_2, 2, 0, T(BY_LANE), 0);
 }
 
 static NOINLINE void T(by_lane_3)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_3, 3, 0, T(BY_LANE), 1);
+    T(tile_switch)(tile, ROWS_3, 3, 0, T(BY_LANE), 0);
 }
 
 static NOINLINE void T(by_lane_4)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_4, 4, 0, T(BY_LANE), 1);
+    T(tile_switch)(tile, ROWS_4, 4, 0, T(BY_LANE), 0);
 }
 
 static NOINLINE void T(listed_1)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_1, 1, 0, T(LISTED), 1);
+    T(tile_switch)(tile, ROWS_1, 1, 0, T(LISTED), 0);
 }
 
 static NOINLINE void T(listed_2)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_2, 2, 0, T(LISTED), 1);
+    T(tile_switch)(tile, ROWS_2, 2, 0, T(LISTED), 0);
 }
 
 static NOINLINE void T(listed_3)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_3, 3, 0, T(LISTED), 1);
+    T(tile_switch)(tile, ROWS_3, 3, 0, T(LISTED), 0);
 }
 
 static NOINLINE void T(listed_4)(const struct tc_tile *tile)
 {
-    T(tile_switch)(tile, ROWS_4, 4, 0, T(LISTED), 1);
+    T(tile_switch)(tile, ROWS_4, 4, 0, T(LISTED), 0);
+}
+
+static NOINLINE void T(with_hints_1)(const struct tc_tile *tile)
+{
+    T(tile_switch)(tile, ROWS_1, 1, 0, T(IN_STEPS), 1);
+}
+
+static NOINLINE void T(with_hints_2)(const struct tc_tile *tile)
+{
+    T(tile_switch)(tile, ROWS_2, 2, 0, T(IN_STEPS), 1);
+}
+
+static NOINLINE void T(with_hints_3)(const struct tc_tile *tile)
+{
+    T(tile_switch)(tile, ROWS_3, 3, 0, T(IN_STEPS), 1);
+}
+
+static NOINLINE void T(with_hints_4)(const struct tc_tile *tile)
+{
+    T(tile_switch)(tile, ROWS_4, 4, 0, T(IN_STEPS), 1);
 }
 
 static INLINE void T(tile_up_to)(const struct tc_tile *tile, const int most, const int width)
@@ -324,6 +349,8 @@ static INLINE void T(tile_up_to)(const struct tc_tile *tile, const int most, con
                                                               T(by_lane_3), T(by_lane_4)};
     static void (*const listed[])(const struct tc_tile *) = {T(listed_1), T(listed_2), T(listed_3),
                                                              T(listed_4)};
+    static void (*const with_hints[])(const struct tc_tile *) = {T(with_hints_1), T(with_hints_2),
+                                                                 T(with_hints_3), T(with_hints_4)};
     if (tile->mask && MASKED == 1 && !tile->a_finite) {
         T(masked_by_row)(tile, width);
     } else if (tile->mask) {
@@ -332,12 +359,14 @@ static INLINE void T(tile_up_to)(const struct tc_tile *tile, const int most, con
         by_lane[width - 1](tile);
     } else if (tile->b_at) {
         listed[width - 1](tile);
+    } else if (tile->zip == 1) {
+        with_hints[width - 1](tile);
     } else if (tile->zip == 2) {
         T(tile_switch)(tile, most, width, 0, T(IN_STEPS), 2);
     } else if (tile->zip == 4) {
         T(tile_switch)(tile, most, width, 0, T(IN_STEPS), 4);
     } else {
-        T(tile_switch)(tile, most, width, 0, T(IN_STEPS), 1);
+        T(tile_switch)(tile, most, width, 0, T(IN_STEPS), 0);
     }
 }
 

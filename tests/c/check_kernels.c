@@ -159,6 +159,8 @@ static void check_zipped_tile(const struct tc_kernels *kernels, int width, int r
         .c = c,
         .c_row = c_row,
         .zip = zip,
+        .ahead = b,
+        .ahead_k = padded,
     };
     kernels->tile[width - 1](&tile);
     for (int r = 0; r < rows; r++) {
@@ -191,7 +193,7 @@ static void check_tiles(const struct tc_kernels *kernels)
                            BY_LANE);
                 check_tile(kernels, width, rows, lanes, 1 + odd % MOST_K, taps[odd % 2], odd % 4,
                            LISTED);
-                for (int zip = 2; zip <= 4 && rows % zip == 0; zip *= 2) {
+                for (int zip = 1; zip <= 4 && rows % zip == 0; zip *= 2) {
                     check_zipped_tile(kernels, width, rows, lanes, odd % 4, zip);
                 }
             }
