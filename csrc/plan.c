@@ -130,7 +130,12 @@ static enum tc_code make(struct tc_plan *plan, const struct tc_order *order, con
     job->threads = worth < order->threads ? (int)worth : order->threads;
     tc_lattice_skip(&plan->problem, &job->x);
     tc_lattice_init(&job->lattice, &plan->problem);
-    if (choose_kernels(job, order->isa, status) || choose_engine(plan, engine, status)) {
+    if (choose_kernels(job, order->isa, status)) {
+        return status->code;
+    }
+    job->x.far = tc_input_volume(&plan->problem) > job->cpu->l2_bytes / job->kernels->bytes;
+    job->y.far = tc_output_volume(&plan->problem) > job->cpu->l2_bytes / job->kernels->bytes;
+    if (choose_engine(plan, engine, status)) {
         return status->code;
     }
     return book_scratch(plan, status);

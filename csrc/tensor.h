@@ -14,6 +14,7 @@ enum { TC_D, TC_H, TC_W, TC_SPATIAL };
 struct tc_image {
     void *data;
     ptrdiff_t n, c, axis[TC_SPATIAL];
+    bool far; /* more than the second cache holds */
 };
 
 /* A weight by role: ci is summed over, co is produced, whatever the order in memory. ci and co

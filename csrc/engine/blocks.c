@@ -239,12 +239,15 @@ struct tc_image tc_block_copy(const struct tc_job *job, const struct tc_block *b
                                      (in[2].begin + h) * from.axis[TC_H] +
                                      in[3].begin * from.axis[TC_W];
                 const struct tc_matrix src = {tc_at(from.data, at, bytes), from.c, from.axis[TC_W]};
-                tc_copy(job->kernels, tc_range_length(ci), pixels,
-                        (struct tc_matrix){to, steps.channel, steps.pixel}, src);
+                tc_copy_far(job->kernels, tc_range_length(ci), pixels,
+                            (struct tc_matrix){to, steps.channel, steps.pixel}, src,
+                            (struct tc_far){.src = from.far});
             }
         }
     }
     const ptrdiff_t row = width * steps.pixel, plane = height * row;
-    return (struct tc_image){
-        copy, tc_range_length(in[1]) * plane, steps.channel, {plane, row, steps.pixel}};
+    return (struct tc_image){.data = copy,
+                             .n = tc_range_length(in[1]) * plane,
+                             .c = steps.channel,
+                             .axis = {plane, row, steps.pixel}};
 }

@@ -168,7 +168,8 @@ static void copy_rows(const struct tc_sheet *sheet, const struct tc_kernels *ker
             const ptrdiff_t to = sheet->front + d * sheet->step[TC_D] + h * sheet->step[TC_H];
             const struct tc_matrix src = {tc_at(x.data, from, bytes), x.c, x.axis[TC_W]};
             const struct tc_matrix dst = {tc_at(data, to, bytes), pitch, 1};
-            tc_copy(kernels, channels, data_length(sheet, TC_W), dst, src);
+            tc_copy_far(kernels, channels, data_length(sheet, TC_W), dst, src,
+                        (struct tc_far){.src = x.far});
         }
     }
 }

@@ -50,10 +50,10 @@ struct layout {
     ptrdiff_t span, rows;         /* channels and lines of the grid of a task, at most */
     ptrdiff_t spans, bands, d;    /* tasks along these two, and along the depth: each or all */
     bool copies, buffers;         /* inputs are not read in place, and outputs not written */
-    bool fetches, hints;       /* x and y are large: inputs are read first, or hinted at in place */
-    ptrdiff_t planes;          /* of inputs that are copied at once, */
-    ptrdiff_t x_line, x_plane; /* of the copy, */
-    ptrdiff_t y_line;          /* and of the buffer */
+    bool hints;                   /* x and y are large, and read and written in place */
+    ptrdiff_t planes;             /* of inputs that are copied at once, */
+    ptrdiff_t x_line, x_plane;    /* of the copy, */
+    ptrdiff_t y_line;             /* and of the buffer */
     ptrdiff_t copy_bytes, buffer_bytes, table_bytes;
 };
 
@@ -260,7 +260,6 @@ static struct layout layout_of(const struct tc_job *job)
     layout.buffers = job->y.c != 1;
     const ptrdiff_t volume = tc_input_volume(problem) + tc_output_volume(problem);
     const ptrdiff_t cache = job->cpu->l3_bytes / bytes;
-    layout.fetches = layout.copies && job->x.axis[TC_W] == 1 && volume > cache / 2;
     layout.hints = !layout.copies && !layout.buffers && volume > cache / 5 * 4 &&
                    axis[TC_H].out > 1 && tc_lattice_points(&axis[TC_W]) >= 6 * PIXELS_AHEAD;
     const ptrdiff_t fit = WEIGHT_BYTES / bytes / tc_kernel_volume(job->problem) / lanes * lanes;
@@ -529,20 +528,8 @@ static void transpose_plane(const struct state *s, ptrdiff_t lines, ptrdiff_t wi
         const struct tc_matrix a = {tc_at(dst, h * to->axis[TC_H], bytes), to->c, to->axis[TC_W]};
         const struct tc_matrix b = {tc_at(src, h * from->axis[TC_H], bytes), from->c,
                                     from->axis[TC_W]};
-        tc_copy(s->job->kernels, tc_range_length(s->channels), pixels, a, b);
-    }
-}
-
-/* Reads lines of a channel in the order of memory. A transposition reads those of many channels
- * side by side, which memory does not foresee. */
-static void fetch_lines(const char *from, ptrdiff_t lines, ptrdiff_t bytes, ptrdiff_t step)
-{
-    const bool dense = bytes == step;
-    const ptrdiff_t run = dense ? lines * bytes : bytes;
-    for (ptrdiff_t h = 0; h < (dense ? 1 : lines); h++, from += step) {
-        for (ptrdiff_t at = 0; at < run; at += TC_ALIGN) {
-            (void)*(const volatile char *)(from + at);
-        }
+        tc_copy_far(s->job->kernels, tc_range_length(s->channels), pixels, a, b,
+                    (struct tc_far){from->far, to->far});
     }
 }
 
@@ -560,15 +547,12 @@ static void take_inputs(struct state *s, struct tc_range od, struct tc_range row
         const struct tc_range depths = {od.begin / step, tc_ceil_div(od.end, step)};
         const struct tc_range d = tc_lattice_inputs(&axis[TC_D], depths);
         const struct tc_range h = tc_lattice_inputs(&axis[TC_H], rows);
-        s->x = (struct tc_image){copy, 0, 1, {layout->x_plane, layout->x_line, layout->span}};
+        s->x = (struct tc_image){
+            .data = copy, .c = 1, .axis = {layout->x_plane, layout->x_line, layout->span}};
         s->x_from = -d.begin * layout->x_plane - h.begin * layout->x_line;
         for (ptrdiff_t i = d.begin; i < d.end; i++) {
             const ptrdiff_t from = first + i * x->axis[TC_D] + h.begin * x->axis[TC_H];
             const ptrdiff_t to = (i - d.begin) * layout->x_plane, bytes = s->job->kernels->bytes;
-            for (ptrdiff_t c = 0; layout->fetches && c < tc_range_length(s->channels); c++) {
-                fetch_lines(tc_at(x->data, from + c * x->c, bytes), tc_range_length(h),
-                            axis[TC_W].in * bytes, x->axis[TC_H] * bytes);
-            }
             transpose_plane(s, tc_range_length(h), axis[TC_W].in, &s->x, tc_at(copy, to, bytes), x,
                             tc_at(x->data, from, bytes));
         }
@@ -582,7 +566,8 @@ static void take_outputs(struct state *s, struct tc_range oh, void *buffer)
     s->y = *y;
     s->y_from = s->n * y->n + s->channels.begin * y->c;
     if (s->layout->buffers) {
-        s->y = (struct tc_image){buffer, 0, 1, {0, s->layout->y_line, s->layout->span}};
+        s->y = (struct tc_image){
+            .data = buffer, .c = 1, .axis = {0, s->layout->y_line, s->layout->span}};
         s->y_from = -oh.begin * s->layout->y_line;
     }
 }

@@ -1016,7 +1016,8 @@ static void store_channels(const struct state *s, ptrdiff_t channels, ptrdiff_t 
             const struct tc_matrix src = {tc_at(from, at, bytes), channel_step, 1};
             const struct tc_matrix dst = {tc_at(to, r * to_step + place * step, bytes), s->job->y.c,
                                           places * step};
-            tc_copy(s->job->kernels, channels, tc_ceil_div(outputs - place, places), dst, src);
+            tc_copy_far(s->job->kernels, channels, tc_ceil_div(outputs - place, places), dst, src,
+                        (struct tc_far){.dst = s->job->y.far});
         }
     }
 }

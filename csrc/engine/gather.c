@@ -389,7 +389,8 @@ static void flush_rows(const struct state *s, const void *row, ptrdiff_t n, ptrd
         const ptrdiff_t outputs = one ? tc_range_length(oh) * width : tc_range_length(ow);
         const struct tc_matrix dst = {tc_at(y->data, to, bytes), step, y->c};
         const struct tc_matrix src = {tc_at(row, from, bytes), lanes, 1};
-        tc_copy(job->kernels, outputs, s->part.lanes / places, dst, src);
+        tc_copy_far(job->kernels, outputs, s->part.lanes / places, dst, src,
+                    (struct tc_far){.dst = y->far});
     }
 }
 

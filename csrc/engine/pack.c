@@ -47,10 +47,16 @@ static struct tc_matrix swap_axes(struct tc_matrix matrix)
 void tc_copy(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t columns,
              struct tc_matrix dst, struct tc_matrix src)
 {
+    tc_copy_far(kernels, rows, columns, dst, src, (struct tc_far){false, false});
+}
+
+void tc_copy_far(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t columns,
+                 struct tc_matrix dst, struct tc_matrix src, struct tc_far far)
+{
     /* shorter steps of the source go innermost, where they share lines of the cache */
     const bool swaps = src.column != 1 && llabs(src.row) < llabs(src.column);
     if (swaps && (src.column != 2 || src.row == 1)) {
-        tc_copy(kernels, columns, rows, swap_axes(dst), swap_axes(src));
+        tc_copy_far(kernels, columns, rows, swap_axes(dst), swap_axes(src), far);
     } else if (src.column == 1 && dst.column == 1) {
         copy_rows(kernels, rows, columns, dst, src);
     } else if (src.column == 1 && dst.row == 1 && dst.column == rows && rows <= MOST_PHASES) {
@@ -67,7 +73,9 @@ void tc_copy(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t columns
                                                .src = src.data,
                                                .src_row = src.row,
                                                .dst = dst.data,
-                                               .dst_row = dst.column};
+                                               .dst_row = dst.column,
+                                               .src_far = far.src,
+                                               .dst_far = far.dst};
         kernels->transpose(&transpose);
     } else if (src.column == 2 && dst.column == 1) {
         const struct tc_unzip unzip = {.rows = rows,

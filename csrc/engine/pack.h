@@ -14,6 +14,14 @@ struct tc_matrix {
 void tc_copy(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t columns,
              struct tc_matrix dst, struct tc_matrix src);
 
+/* The same of pieces of images: a transposition gives hints for those that are far. */
+struct tc_far {
+    bool src, dst;
+};
+
+void tc_copy_far(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t columns,
+                 struct tc_matrix dst, struct tc_matrix src, struct tc_far far);
+
 /* Whether the sum of all elements of src is finite. That of elements which are not never is; that
  * of huge ones may not be, although they are. */
 bool tc_sum_is_finite(const struct tc_kernels *kernels, const struct tc_rows *src);

@@ -496,8 +496,9 @@ static struct tc_image fill_panel(const struct state *s, const struct tc_image *
             for (ptrdiff_t t2 = 0; t2 < loops.length[2]; t2++) {
                 const ptrdiff_t at = first + t0 * loops.a[0] + t1 * loops.a[1] + t2 * loops.a[2];
                 const struct tc_matrix src = {tc_at(from->data, at, bytes), step, loops.a[3]};
-                tc_copy(kernels, s->part.lanes, loops.length[3], (struct tc_matrix){to, 1, lanes},
-                        src);
+                tc_copy_far(kernels, s->part.lanes, loops.length[3],
+                            (struct tc_matrix){to, 1, lanes}, src,
+                            (struct tc_far){.src = from->far});
                 to += loops.length[3] * lanes * bytes;
             }
         }

@@ -58,7 +58,8 @@ struct tc_tile {
 };
 
 /* dst[c*dst_row + r] = src[r*src_row + c] for r < rows, c < columns; with a table dst_rows,
- * dst[dst_rows[c] + r] = src[r*src_row + c]. */
+ * dst[dst_rows[c] + r] = src[r*src_row + c]. Hints bring lines closer of what is far; with a table
+ * that is src alone. */
 struct tc_transpose {
     ptrdiff_t rows, columns;
     const void *src;
@@ -66,6 +67,7 @@ struct tc_transpose {
     void *dst;
     ptrdiff_t dst_row;
     const ptrdiff_t *dst_rows;
+    bool src_far, dst_far;
 };
 
 /* dst[r*dst_row + c] = src[r*src_row + c] for r < rows, c < columns. */

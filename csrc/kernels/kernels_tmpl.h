@@ -440,6 +440,28 @@ static void T(transpose_elements)(const struct tc_transpose *args)
     }
 }
 
+enum {
+    T(LINE) = 64 / (int)sizeof(REAL),   /* elements of a line of the cache */
+    T(AHEAD_IN) = 4 * T(LINE),          /* of a row from what is read to what hints name, */
+    T(AHEAD_OUT) = 2 * T(LINE),         /* and from what is written */
+    T(ALIKE) = 1024 / (int)sizeof(REAL) /* columns so far apart meet in few sets of the cache */
+};
+
+/* Hints for LANES rows, if the columns from `at` on begin a line. */
+static INLINE void T(hint_rows)(const REAL *first, ptrdiff_t row, ptrdiff_t at, const int write)
+{
+    if (at % T(LINE) < LANES) {
+#pragma GCC unroll 16
+        for (int r = 0; r < LANES; r++) {
+            if (write) {
+                __builtin_prefetch(first + r * row, 1);
+            } else {
+                __builtin_prefetch(first + r * row, 0);
+            }
+        }
+    }
+}
+
 enum { T(STAGED) = 8 * LANES }; /* rows of src that are transposed before they are stored */
 
 /* STAGED rows and LANES columns. Stored at once, the columns' many short pieces would push each
@@ -454,6 +476,12 @@ static void T(transpose_staged)(const struct tc_transpose *args)
             .dst = &stage[0][r],
             .dst_row = T(STAGED) + LANES,
         };
+        if (args->src_far) {
+            T(hint_rows)((const REAL *)part.src + T(LINE), args->src_row, 0, 0);
+        }
+        if (args->dst_far) {
+            T(hint_rows)((const REAL *)args->dst + r, args->dst_row, r, 1);
+        }
         T(transpose_whole)(&part);
     }
     for (int c = 0; c < LANES; c++) {
@@ -505,27 +533,39 @@ static INLINE ptrdiff_t T(columns_ahead)(const struct tc_transpose *args)
 {
     const intptr_t bytes = LANES * (intptr_t)sizeof(REAL);
     const ptrdiff_t rest = (ptrdiff_t)(-(intptr_t)args->src & (bytes - 1));
-    return args->src_row % LANES == 0 ? rest / (ptrdiff_t)sizeof(REAL) : 0;
+    const bool joins = args->columns >= 4 * LANES && args->src_row % LANES == 0;
+    return joins ? rest / (ptrdiff_t)sizeof(REAL) : 0;
 }
 
-enum { T(PAGE) = 4096 / (int)sizeof(REAL) };
+/* The columns of LANES rows, which are the next. */
+static void T(transpose_band)(const struct tc_transpose *args, ptrdiff_t r, ptrdiff_t ahead)
+{
+    const REAL *const src = (const REAL *)args->src + r * args->src_row;
+    REAL *const dst = (REAL *)args->dst + r;
+    if (ahead > 0) {
+        T(transpose_block)(args, r, 0, ahead, false);
+    }
+    for (ptrdiff_t c = ahead; c < args->columns; c += LANES) {
+        const ptrdiff_t left = args->columns - c;
+        if (args->src_far) {
+            T(hint_rows)(src + c + T(AHEAD_IN), args->src_row, c - ahead, 0);
+        }
+        if (args->dst_far) {
+            T(hint_rows)(dst + c * args->dst_row + T(AHEAD_OUT), args->dst_row, r, 1);
+        }
+        T(transpose_block)(args, r, c, left < LANES ? left : LANES, false);
+    }
+}
 
-/* Long rows are read in bands, so that memory sees few streams and each of their lines is read
- * once: rows are often a power of two apart, and their lines push each other out of the cache. Many
- * rows are staged instead, unless each lies on a page of its own. */
+/* Rows are read in bands, so that memory sees few streams and each of their lines is read once.
+ * Many rows are staged where their columns would push each other out of the cache. */
 static void T(transpose)(const struct tc_transpose *args)
 {
-    const bool many = args->rows >= T(STAGED) && args->src_row < T(PAGE);
-    if (!many && args->columns >= 4 * LANES) {
+    const bool alike = args->dst_rows == NULL && args->dst_row % T(ALIKE) == 0;
+    if (args->rows < T(STAGED) || !alike) {
         const ptrdiff_t ahead = T(columns_ahead)(args);
         for (ptrdiff_t r = 0; r < args->rows; r += LANES) {
-            if (ahead > 0) {
-                T(transpose_block)(args, r, 0, ahead, false);
-            }
-            for (ptrdiff_t c = ahead; c < args->columns; c += LANES) {
-                const ptrdiff_t left = args->columns - c;
-                T(transpose_block)(args, r, c, left < LANES ? left : LANES, false);
-            }
+            T(transpose_band)(args, r, ahead);
         }
         return;
     }

@@ -207,11 +207,10 @@ static void check_tiles(const struct tc_kernels *kernels)
 
 /* ---- transpose ---- */
 
-static void check_transpose(const struct tc_kernels *kernels, int rows, int columns, bool tight,
-                            bool table)
+static void check_transpose(const struct tc_kernels *kernels, int rows, int columns,
+                            ptrdiff_t src_row, ptrdiff_t dst_row, bool table)
 {
     const ptrdiff_t bytes = kernels->bytes;
-    const ptrdiff_t src_row = columns + (tight ? 0 : 3), dst_row = rows + (tight ? 0 : 2);
     ptrdiff_t dst_rows[80];
     void *const src = new_numbers(bytes, (rows - 1) * src_row + columns);
     void *const dst = new_canaries(bytes, columns * dst_row);
@@ -226,6 +225,8 @@ static void check_transpose(const struct tc_kernels *kernels, int rows, int colu
         .dst = dst,
         .dst_row = dst_row,
         .dst_rows = table ? dst_rows : NULL,
+        .src_far = rows % 2,
+        .dst_far = !table && rows % 3 != 0,
     };
     kernels->transpose(&transpose);
     for (int c = 0; c < columns; c++) {
@@ -236,6 +237,25 @@ static void check_transpose(const struct tc_kernels *kernels, int rows, int colu
         }
     }
     free(src), free(dst);
+}
+
+/* Few rows and columns, tight or with gaps; many rows, and columns a power of two apart. */
+static void check_transposes(const struct tc_kernels *kernels)
+{
+    for (int rows = 1; rows <= 40; rows++) {
+        for (int columns = 1; columns <= 40; columns++) {
+            const int gap = (rows + columns) % 3 ? 0 : 3, other = 3 - gap;
+            check_transpose(kernels, rows, columns, columns + gap, rows + gap, columns % 2);
+            check_transpose(kernels, rows, columns, columns + other, rows + other,
+                            columns % 2 == 0);
+        }
+    }
+    for (int rows = 120; rows <= 300; rows += 19) {
+        for (int columns = 1; columns <= 80; columns += 13) {
+            check_transpose(kernels, rows, columns, columns + rows % 2, 512, false);
+            check_transpose(kernels, rows, columns, 80, rows + 1, false);
+        }
+    }
 }
 
 /* ---- copy ---- */
@@ -436,13 +456,7 @@ int main(void)
         for (int dtype = TC_F32; dtype <= TC_F64; dtype++) {
             const struct tc_kernels *const kernels = tc_kernels_find(isas[i], dtype, &cpu);
             check_tiles(kernels);
-            for (int rows = 1; rows <= 40; rows++) {
-                for (int columns = 1; columns <= 40; columns++) {
-                    const bool tight = (rows + columns) % 3;
-                    check_transpose(kernels, rows, columns, tight, columns % 2);
-                    check_transpose(kernels, rows, columns, !tight, columns % 2 == 0);
-                }
-            }
+            check_transposes(kernels);
             check_rows(kernels);
             check_dots(kernels);
             printf("%s %s: ", isas[i], dtype == TC_F32 ? "float" : "double");
