@@ -1118,10 +1118,11 @@ static bool tiles_look_ahead(const struct state *s)
     const ptrdiff_t bytes = s->job->kernels->bytes, step = s->job->x.axis[TC_W] * bytes;
     const ptrdiff_t lanes = s->layout->box[0].shape.vectors * s->job->kernels->lanes;
     struct ahead *const ahead = s->ahead;
-    ahead->gap = tc_clamp(step > 0 ? TC_ALIGN / step : 1, 1, lanes);
-    ahead->lines = tc_ceil_div(lanes, ahead->gap);
+    const bool dense = step > 0 && step < TC_ALIGN; /* columns share lines */
+    ahead->gap = dense ? TC_ALIGN / step : 0;
+    ahead->lines = dense ? tc_ceil_div(lanes, ahead->gap) : 0;
     if (s->layout->zip != 1 || !s->layout->in_place || !stores_from_tiles(s) ||
-        s->layout->parts < ahead->lines || step <= 0) {
+        s->layout->parts < ahead->lines) {
         ahead->lines = 0;
     }
     return ahead->lines > 0;
