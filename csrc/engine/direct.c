@@ -59,9 +59,8 @@ enum {
     STEP_CI = 64,            /* input channels packed in one task */
     CHUNK_CI = 32,           /* input channels on a sheet, if */
     CHUNK_ROWS = 48,         /* there are no more rows than this; */
-    LONE_ROWS = 8,           /* so few, of one tap, read their inputs in place, */
-    CHUNK_ALIKE = 8, /* if channels are more, so many at a time where they meet in the cache */
-    TASKS_PER_THREAD = 4,
+    LONE_ROWS = 8,       /* so few, of one tap, read inputs in place even if channels meet there; */
+    CHUNK_ALIKE = 8,     /* if channels are more, so many at a time where they meet in the cache */
     TASK_MACS = 2000000, /* a task is worth starting for so many multiply-adds */
     BOXES = 1 << TC_SPATIAL,
 };
@@ -245,7 +244,7 @@ static bool add_share(struct tc_job *job, const struct layout *layout)
 static ptrdiff_t tasks_per_thread(const struct tc_job *job)
 {
     const double tasks = job->macs / TASK_MACS / job->threads;
-    return tasks < 1 ? 1 : tasks > TASKS_PER_THREAD ? TASKS_PER_THREAD : (ptrdiff_t)tasks;
+    return tasks < 1 ? 1 : tasks > TC_TASKS_PER_THREAD ? TC_TASKS_PER_THREAD : (ptrdiff_t)tasks;
 }
 
 /* Tasks: blocks, each for some images and some of the lines of all groups. Few tasks must
@@ -1150,12 +1149,11 @@ static void look_ahead(struct state *s, ptrdiff_t number, bool last)
     const struct tc_job *const job = s->job;
     const struct tc_problem *const p = job->problem;
     const ptrdiff_t bytes = job->kernels->bytes;
-    const ptrdiff_t x_bytes = tc_input_volume(p) * bytes;
     struct ahead *const ahead = s->ahead;
     ptrdiff_t n = s->n + 1;
     ahead->each = 0;
     ahead->lines = 0;
-    if (p->g > 1 || job->blocking.shares > 1 || s->layout->lone || x_bytes <= job->cpu->l2_bytes ||
+    if (p->g > 1 || job->blocking.shares > 1 || s->layout->lone || !job->x.far ||
         (last && number + 1 == job->tasks)) {
         return;
     }

@@ -363,7 +363,7 @@ static void book(struct tc_job *job)
     const ptrdiff_t slabs = slab_count(job, &roles);
     const ptrdiff_t team = team_size(job, &roles);
     const ptrdiff_t owners = roles.sets * team_count(job, &roles) * slabs;
-    const ptrdiff_t wanted = job->threads > 1 ? (ptrdiff_t)job->threads * 4 : 1;
+    const ptrdiff_t wanted = job->threads > 1 ? (ptrdiff_t)job->threads * TC_TASKS_PER_THREAD : 1;
     job->blocking.shares =
         tc_clamp(tc_ceil_div(wanted, owners), 1, tc_max(roles.rows / SHARE_ROWS, 1));
     job->tasks = owners * job->blocking.shares;
