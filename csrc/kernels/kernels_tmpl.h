@@ -910,25 +910,36 @@ static INLINE void T(unzip_piece)(const REAL *src, ptrdiff_t columns, REAL *dst,
     }
 }
 
+/* A piece of every row, from this column on. */
+static INLINE void T(unzip_pieces)(const struct tc_unzip *args, ptrdiff_t column, ptrdiff_t columns,
+                                   const int step, const bool whole)
+{
+    const ptrdiff_t src_row = args->src_row, dst_row = args->dst_row, part = args->dst_part;
+    const REAL *src = (const REAL *)args->src + column;
+    REAL *dst = (REAL *)args->dst + column / step;
+    for (ptrdiff_t r = args->rows; r > 0; r--, src += src_row, dst += dst_row) {
+        T(unzip_piece)(src, columns, dst, part, step, whole);
+    }
+}
+
 /* By remainders of 2 to 4. */
 static INLINE void T(unzip_by_few)(const struct tc_unzip *args, const int step)
 {
     const ptrdiff_t columns = args->columns, part = args->dst_part, piece = step * LANES;
     const ptrdiff_t rest = columns % piece, whole = columns - rest;
-    /* A last piece of which some is written twice is faster than a part of one. */
-    const bool twice = rest > 0 && whole > 0 && rest % step == 0;
     const REAL *src = args->src;
     REAL *dst = args->dst;
-    for (ptrdiff_t r = args->rows; r > 0; r--, src += args->src_row, dst += args->dst_row) {
+    for (ptrdiff_t r = whole > 0 ? args->rows : 0; r > 0;
+         r--, src += args->src_row, dst += args->dst_row) {
         for (ptrdiff_t at = 0; at < whole; at += piece) {
             T(unzip_piece)(src + at, piece, dst + at / step, part, step, true);
         }
-        if (twice) {
-            const ptrdiff_t at = columns - piece;
-            T(unzip_piece)(src + at, piece, dst + at / step, part, step, true);
-        } else if (rest > 0) {
-            T(unzip_piece)(src + whole, rest, dst + whole / step, part, step, false);
-        }
+    }
+    if (rest > 0 && whole > 0 && rest % step == 0) {
+        /* A last piece of which some is written twice is faster than a part of one. */
+        T(unzip_pieces)(args, columns - piece, piece, step, true);
+    } else if (rest > 0) {
+        T(unzip_pieces)(args, whole, rest, step, false);
     }
 }
 
