@@ -27,10 +27,12 @@
 #include "engine/pack.h"
 
 enum {
-    POINTS = 8192,             /* outputs of a task, about */
+    POINTS = 8192,             /* outputs of a task, about, */
+    MOST_POINTS = 32768,       /* if inputs are read in place and there are tasks enough */
     MOST_COLUMNS = 16384,      /* of a line, at once, */
     LEAST_COLUMNS = 512,       /* but if the copied inputs are too much: so many */
-    SPAN_BYTES = 24 << 10,     /* of a strip's copied inputs, if one group does not need more; */
+    SPAN_BYTES = 24 << 10,     /* of a strip's copied inputs, if one group does not need more, */
+                               /* or of the x and y that it meets in place; */
     STRIP_BYTES = 256 << 10,   /* if one line does not need more */
     MOST_STEP_BYTES = 2 << 20, /* of the copied inputs of the fewest outputs */
     CACHE_SHARE = 4,           /* of the last cache, for x and y that lie there already */
@@ -144,6 +146,25 @@ static ptrdiff_t lay_copy(const struct tc_job *job, struct layout *layout, ptrdi
     return fits ? bytes : PTRDIFF_MAX / 2;
 }
 
+/* Groups of a task that reads x in place, and its outputs. One call of the kernel sums a strip of
+ * all its groups, so these are many, but no more than let a strip find the lines that it shares
+ * with the one before in the first cache. */
+static ptrdiff_t span_in_place(const struct tc_job *job, const struct layout *layout,
+                               ptrdiff_t *points)
+{
+    const struct tc_problem *const p = job->problem;
+    const struct tc_axis *const axis = job->lattice.axis;
+    const ptrdiff_t plane = tc_max(p->o[TC_W], 1) * tc_max(p->o[TC_H], 1);
+    const ptrdiff_t fair = tc_output_volume(p) / (job->threads * TC_TASKS_PER_THREAD);
+    const ptrdiff_t depth = tc_min(layout->taps[TC_D].count, axis[TC_D].in);
+    const ptrdiff_t inputs = tc_group_ci(p) * depth * met_lines(job, layout->lines) * axis[TC_W].in;
+    const ptrdiff_t lines = tc_min(layout->lines, tc_max(p->o[TC_H], 1));
+    const ptrdiff_t outputs = tc_group_co(p) * lines * tc_max(p->o[TC_W], 1);
+    const ptrdiff_t most = SPAN_BYTES / job->kernels->bytes / (inputs + outputs);
+    *points = tc_clamp(fair, POINTS, MOST_POINTS);
+    return tc_max(tc_min(*points / plane, most), POINTS / plane);
+}
+
 /* Cuts the job into tasks of some groups and lines, and those into strips. */
 static void cut(const struct tc_job *job, struct layout *layout)
 {
@@ -157,8 +178,11 @@ static void cut(const struct tc_job *job, struct layout *layout)
     layout->columns = tc_min(width, MOST_COLUMNS);
     layout->span = 1;
     const ptrdiff_t one = layout->copies ? lay_copy(job, layout, layout->lines) : 1;
-    const ptrdiff_t most = layout->copies ? SPAN_BYTES / one : groups;
-    layout->span = tc_clamp(tc_min(POINTS / width / height, most), least, groups);
+    ptrdiff_t points = POINTS, span = tc_min(POINTS / width / height, SPAN_BYTES / one);
+    if (!layout->copies) {
+        span = span_in_place(job, layout, &points);
+    }
+    layout->span = tc_clamp(span, least, groups);
     if (by_channels && layout->span < groups) {
         layout->span = layout->span / lanes * lanes;
     }
@@ -170,7 +194,7 @@ static void cut(const struct tc_job *job, struct layout *layout)
            lay_copy(job, layout, layout->lines) > STRIP_BYTES) {
         layout->columns = tc_ceil_div(layout->columns, 2);
     }
-    layout->rows = tc_round_up(tc_max(POINTS / width / layout->span, 1), TC_MAX_LINES);
+    layout->rows = tc_round_up(tc_max(points / width / layout->span, 1), TC_MAX_LINES);
     layout->rows = tc_min(layout->rows, height);
     layout->spans = tc_ceil_div(groups, layout->span);
     layout->bands = tc_ceil_div(height, layout->rows);
