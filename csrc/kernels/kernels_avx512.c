@@ -187,6 +187,7 @@ static INLINE void transpose_vectors_f32(__m512 v[16])
 #define LANES 16
 #define MASK __mmask16
 #define HINTS 1
+#define REST 0
 #define T(name) name##_f32
 #include "kernels/kernels_tmpl.h"
 
@@ -248,6 +249,7 @@ static INLINE __m256 load_masked_half_f32(const float *p, __mmask8 mask)
 #define LANES 8
 #define MASK __mmask8
 #define HINTS 0
+#define REST 1
 #define T(name) name##_half_f32
 #include "kernels/lines_tmpl.h"
 
@@ -435,6 +437,7 @@ static INLINE void transpose_vectors_f64(__m512d v[8])
 #define LANES 8
 #define MASK __mmask8
 #define HINTS 1
+#define REST 0
 #define T(name) name##_f64
 #include "kernels/kernels_tmpl.h"
 
@@ -496,6 +499,7 @@ static INLINE __m256d load_masked_half_f64(const double *p, __mmask8 mask)
 #define LANES 4
 #define MASK __mmask8
 #define HINTS 0
+#define REST 1
 #define T(name) name##_half_f64
 #include "kernels/lines_tmpl.h"
 

@@ -6,13 +6,15 @@
  *   between                                    the lanes l for which begin <= at + l < end
  *   load_masked                                the chosen lanes; the others are 0 and not read
  *
- * the macro HINTS, 1 if there is to be code that gives hints, else 0, and, of the instruction set,
- * the macros STREAMS, how many vectors of outputs are summed at a time in each line, and KEEP_WORD,
- * which keeps a word in a register and not its bits in one each.
+ * the macros HINTS, 1 if there is to be code that gives hints, else 0, and REST, 1 if lines are
+ * what is left of longer ones, a vector or less, else 0, and, of the instruction set, STREAMS, how
+ * many vectors of outputs are summed at a time in each line, and KEEP_WORD, which keeps a word in a
+ * register and not its bits in one each.
  *
  * A line of inputs is loaded once for each tap and goes to all lines of outputs that it meets,
  * which takes (lines - 1)*step + reach loads for lines*reach multiply-adds. The seven sums of a
- * vector wait for each other; two vectors, of one channel or of two, wait half as long.
+ * vector wait for each other; two vectors, of one channel or of two, wait half as long. Lone lines,
+ * each a sum that waits for itself alone, are summed four vectors at a time.
  *
  * A processor drops hints that come faster than it can follow, about one in seven cycles. So those
  * for a vector of the next strip are given a tap's share at a time while this one is summed. */
@@ -41,18 +43,22 @@ static INLINE void T(move)(struct T(stream) * stream, const struct T(apart) * ap
     stream->at += times * apart->at;
 }
 
+/* That are summed together: so many of lone lines, STREAMS of others. */
+enum { T(MOST_STREAMS) = 4 };
+
 /* Which of what it may read is not there: nothing, or lines and the columns of some taps. */
 enum { T(WHOLE), T(PART) };
 
 /* Adds the products of one tap of a sheet, whose line that the first output meets is at x[v]. */
-static INLINE void T(lines_tap)(const REAL *x[STREAMS], ptrdiff_t x_line, const REAL *w[STREAMS],
-                                ptrdiff_t w_line, const MASK chosen[STREAMS], unsigned present,
-                                VECTOR acc[STREAMS][TC_MAX_LINES], const int lines, const int reach,
-                                const int step, const int streams, const int missing,
-                                const bool by_lane)
+static INLINE void T(lines_tap)(const REAL *x[T(MOST_STREAMS)], ptrdiff_t x_line,
+                                const REAL *w[T(MOST_STREAMS)], ptrdiff_t w_line,
+                                const MASK chosen[T(MOST_STREAMS)], unsigned present,
+                                VECTOR acc[T(MOST_STREAMS)][TC_MAX_LINES], const int lines,
+                                const int reach, const int step, const int streams,
+                                const int missing, const bool by_lane)
 {
-    VECTOR weight[STREAMS][TC_REACH];
-#pragma GCC unroll 2
+    VECTOR weight[T(MOST_STREAMS)][TC_REACH];
+#pragma GCC unroll 4
     for (int v = 0; v < streams; v++) {
 #pragma GCC unroll 16
         for (int i = 0; i < reach; i++) {
@@ -64,7 +70,7 @@ static INLINE void T(lines_tap)(const REAL *x[STREAMS], ptrdiff_t x_line, const 
 #pragma GCC unroll 32
     for (int i = 0; i < (lines - 1) * step + reach; i++) {
         if (missing == T(WHOLE) || __builtin_expect((present & 1u << i) != 0, 1)) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
             for (int v = 0; v < streams; v++) {
                 const VECTOR in =
                     T(keep)(missing == T(PART) ? T(load_masked)(x[v], chosen[v]) : T(load)(x[v]));
@@ -77,7 +83,7 @@ static INLINE void T(lines_tap)(const REAL *x[STREAMS], ptrdiff_t x_line, const 
                 }
             }
         }
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int v = 0; v < streams; v++) {
             x[v] += x_line;
         }
@@ -85,10 +91,11 @@ static INLINE void T(lines_tap)(const REAL *x[STREAMS], ptrdiff_t x_line, const 
 }
 
 /* Hints that so many lines will be wanted. */
-static INLINE void T(hint)(const REAL *from[STREAMS], ptrdiff_t line, int lines, const int streams)
+static INLINE void T(hint)(const REAL *from[T(MOST_STREAMS)], ptrdiff_t line, int lines,
+                           const int streams)
 {
     for (int r = 0; r < lines; r++) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int v = 0; v < streams; v++) {
             __builtin_prefetch(from[v] + r * line);
         }
@@ -104,11 +111,11 @@ static INLINE void T(lines_streams)(const struct tc_lines *args, struct T(stream
 {
     const ptrdiff_t x_line = args->x_line, w_line = args->w_line, w_tap = args->w_tap;
     const ptrdiff_t y_line = args->y_line;
-    const REAL *from[STREAMS], *weights[STREAMS], *next[STREAMS];
-    struct T(stream) stream[STREAMS];
-    MASK chosen[STREAMS];
-    VECTOR acc[STREAMS][TC_MAX_LINES];
-#pragma GCC unroll 2
+    const REAL *from[T(MOST_STREAMS)], *weights[T(MOST_STREAMS)], *next[T(MOST_STREAMS)];
+    struct T(stream) stream[T(MOST_STREAMS)];
+    MASK chosen[T(MOST_STREAMS)];
+    VECTOR acc[T(MOST_STREAMS)][TC_MAX_LINES];
+#pragma GCC unroll 4
     for (int v = 0; v < streams; v++) {
         stream[v] = first;
         T(move)(&stream[v], apart, v);
@@ -132,14 +139,14 @@ static INLINE void T(lines_streams)(const struct tc_lines *args, struct T(stream
         int left = sheet->hints;
         for (; tap < last; tap++, w_at += w_tap) {
             if (hints && left-- > 0) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
                 for (int v = 0; v < streams; v++) {
                     next[v] = stream[v].ahead + next_at;
                 }
                 T(hint)(next, args->x_next_line, lines * step, streams);
                 next_at += args->x_next_tap;
             }
-#pragma GCC unroll 2
+#pragma GCC unroll 4
             for (int v = 0; v < streams; v++) {
                 from[v] = stream[v].x + sheet->x + tap->x;
                 weights[v] = stream[v].w + w_at;
@@ -153,13 +160,13 @@ static INLINE void T(lines_streams)(const struct tc_lines *args, struct T(stream
         }
     }
     if (hints) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int v = 0; v < streams; v++) {
             next[v] = stream[v].y + args->y_next;
         }
         T(hint)(next, args->y_line, lines, streams);
     }
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int v = 0; v < streams; v++) {
         const ptrdiff_t rest = args->columns - stream[v].at;
         REAL *y = stream[v].y;
@@ -179,47 +186,70 @@ struct T(columns) {
     ptrdiff_t begin, end, whole_begin, whole_end;
 };
 
-/* The streams that are summed together follow each other in a line, or, if that is one vector, are
- * of channels that follow each other. */
+/* Sums as many of `count` streams as can be summed `together`, and leaves `first` behind them;
+ * returns how many are left. */
+static INLINE ptrdiff_t T(lines_together)(const struct tc_lines *args, struct T(columns) columns,
+                                          struct T(stream) * first, const struct T(apart) * apart,
+                                          ptrdiff_t count, const int together, const int lines,
+                                          const int reach, const int step, const bool by_lane,
+                                          const bool hints)
+{
+    for (; count >= together; count -= together, T(move)(first, apart, together)) {
+        const ptrdiff_t last = first->at + (together - 1) * apart->at;
+        /* who waits for memory has time for masks, and a line of one vector of outputs is seldom
+         * whole */
+        if (!hints && (by_lane || apart->at > 0) && first->at >= columns.whole_begin &&
+            last + LANES <= columns.whole_end) {
+            T(lines_streams)(args, *first, apart, lines, reach, step, together, T(WHOLE), by_lane,
+                             hints);
+        } else {
+            T(lines_streams)(args, *first, apart, lines, reach, step, together, T(PART), by_lane,
+                             hints);
+        }
+    }
+    return count;
+}
+
+/* The streams that are summed together follow each other in a line, where they lie a constant way
+ * apart, which saves registers, or, if that is one vector, are of channels that follow each other.
+ * Where they are summed one by one, the channels of such lines are gone through as vectors are. */
 static INLINE void T(lines_columns)(const struct tc_lines *args, struct T(columns) columns,
                                     const int lines, const int reach, const int step,
                                     const bool by_lane, const bool hints)
 {
     const ptrdiff_t vectors = (columns.end - columns.begin + LANES - 1) / LANES;
     const ptrdiff_t own = by_lane ? 1 : 0; /* elements of w and bias from a column to the next */
+    const ptrdiff_t ahead = hints ? args->x_next_column : 0;
     const struct T(apart) channel = {.x = args->x_channel,
                                      .w = args->w_channel,
                                      .bias = args->bias_channel,
-                                     .ahead = args->x_next_channel,
+                                     .ahead = hints ? args->x_next_channel : 0,
                                      .y = args->y_channel};
-    const struct T(apart) column = {1, own, own, args->x_next_column, 1, 1};
-    const struct T(apart)
-        vector = {LANES, LANES * own, LANES * own, LANES * args->x_next_column, LANES, LANES};
-    const bool one = vectors == 1;
-    const struct T(apart) apart = one ? channel : vector;
-    const ptrdiff_t rows = one ? 1 : args->channels, each = one ? args->channels : vectors;
+    const struct T(apart) column = {1, own, own, ahead, 1, 1};
+    const struct T(apart) vector = {LANES, LANES * own, LANES * own, LANES * ahead, LANES, LANES};
+    const bool one = REST || vectors == 1, one_by_one = one && STREAMS == 1;
+    const struct T(apart) apart = one_by_one ? channel : vector;
+    ptrdiff_t rows = one_by_one ? 1 : args->channels;
     struct T(stream)
         first = {args->x, args->w, args->bias, hints ? args->x_next : NULL, args->y, 0};
     T(move)(&first, &column, columns.begin);
-    for (ptrdiff_t row = 0; row < rows; row++, T(move)(&first, &channel, 1)) {
+    if (one && STREAMS > 1) {
+        rows = T(lines_together)(args, columns, &first, &channel, rows, STREAMS, lines, reach, step,
+                                 by_lane, hints);
+    }
+    for (; rows > 0; rows--, T(move)(&first, &channel, 1)) {
         struct T(stream) stream = first;
-        int streams = STREAMS;
-        for (ptrdiff_t left = each; left > 0; left -= streams, T(move)(&stream, &apart, streams)) {
-            streams = left < STREAMS ? 1 : STREAMS;
-            const ptrdiff_t last = stream.at + (streams - 1) * apart.at;
-            /* who waits for memory has time for masks */
-            const bool whole =
-                stream.at >= columns.whole_begin && last + LANES <= columns.whole_end && !hints;
-            if (streams == STREAMS && whole) {
-                T(lines_streams)(args, stream, &apart, lines, reach, step, STREAMS, T(WHOLE),
-                                 by_lane, hints);
-            } else if (streams == STREAMS) {
-                T(lines_streams)(args, stream, &apart, lines, reach, step, STREAMS, T(PART),
-                                 by_lane, hints);
-            } else { /* of two, one is left at the end */
-                T(lines_streams)(args, stream, &apart, lines, reach, step, 1, T(PART), by_lane,
-                                 hints);
-            }
+        ptrdiff_t left = one_by_one ? args->channels : vectors;
+        if (!one && lines == 1 && reach == 1) {
+            left = T(lines_together)(args, columns, &stream, &vector, left, T(MOST_STREAMS), lines,
+                                     reach, step, by_lane, hints);
+        }
+        if (!REST) {
+            left = T(lines_together)(args, columns, &stream, &apart, left, STREAMS, lines, reach,
+                                     step, by_lane, hints);
+        }
+        if (left > 0 && STREAMS > 1) { /* of two, one is left at the end */
+            T(lines_streams)(args, stream, &vector, lines, reach, step, 1, T(PART), by_lane, hints);
         }
     }
 }
@@ -330,4 +360,5 @@ static INLINE void T(lines_of_channels)(const struct tc_lines *args)
 #undef LANES
 #undef MASK
 #undef HINTS
+#undef REST
 #undef T
