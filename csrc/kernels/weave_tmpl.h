@@ -34,6 +34,7 @@ static INLINE void T(weave_points)(const struct tc_weave *args, const REAL *cons
                                    const int even, const int odd, const bool whole)
 {
     const int taps[2] = {even, odd};
+    const ptrdiff_t x_line = args->x_line, y_line = args->y_line, left = args->outputs - 2 * at;
     const REAL *line[T(WOVEN)];
     ptrdiff_t shift[2][T(WOVEN_TAPS)];
     MASK chosen[2][T(WOVEN_TAPS)];
@@ -50,7 +51,8 @@ static INLINE void T(weave_points)(const struct tc_weave *args, const REAL *cons
     for (int i = 0; i < sheets * lines; i++) {
         line[i] = first[i] + at;
     }
-    for (ptrdiff_t r = 0; r < rows; r++, y += args->y_line) {
+    y += 2 * at;
+    for (ptrdiff_t r = 0; r < rows; r++, y += y_line) {
         VECTOR sum[2] = {start, start};
 #pragma GCC unroll 2
         for (int q = 0; q < 2; q++) {
@@ -69,12 +71,12 @@ static INLINE void T(weave_points)(const struct tc_weave *args, const REAL *cons
                 }
             }
         }
-        __builtin_prefetch(y + 2 * at + T(WOVEN_ROWS) * args->y_line);
-        __builtin_prefetch(y + 2 * at + LANES + T(WOVEN_ROWS) * args->y_line);
-        T(store_woven)(y + 2 * at, sum[0], sum[1], args->outputs - 2 * at);
+        __builtin_prefetch(y + T(WOVEN_ROWS) * y_line);
+        __builtin_prefetch(y + LANES + T(WOVEN_ROWS) * y_line);
+        T(store_woven)(y, sum[0], sum[1], left);
 #pragma GCC unroll 4
         for (int i = 0; i < sheets * lines; i++) {
-            line[i] += args->x_line;
+            line[i] += x_line;
         }
     }
 }
