@@ -136,8 +136,10 @@ static ptrdiff_t lay_copy(const struct tc_job *job, struct layout *layout, ptrdi
     const struct tc_axis *const axis = &job->lattice.axis[TC_W];
     const ptrdiff_t ci = tc_group_ci(job->problem);
     ptrdiff_t bytes = job->kernels->bytes;
-    layout->pitch =
-        tc_odd_lines(job->kernels, tc_ceil_div(most_inputs(job, layout), axis->in_step));
+    const ptrdiff_t part = tc_ceil_div(most_inputs(job, layout), axis->in_step);
+    const ptrdiff_t line = TC_ALIGN / job->kernels->bytes;
+    /* parts of two lines of the cache are not yet so far apart that they meet there */
+    layout->pitch = part <= 2 * line ? tc_round_up(part, line) : tc_odd_lines(job->kernels, part);
     const bool fits = tc_mul(layout->pitch, tc_min(axis->in_step, axis->in), &layout->line) &&
                       tc_mul(layout->line, met_lines(job, lines), &layout->slice) &&
                       tc_mul(layout->slice, layout->taps[TC_D].count, &layout->channel) &&
