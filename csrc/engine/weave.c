@@ -25,7 +25,8 @@
 #include "engine/pack.h"
 
 enum {
-    BUFFER_BYTES = 96 << 10, /* a phase of the height */
+    BUFFER_BYTES = 96 << 10, /* a phase of the height, */
+    WOVEN_BYTES = 192 << 10, /* if there is no buffer and there are tasks enough */
     MOST_COLUMNS = 2048,     /* of the grid, at once */
     MOST_PHASES = 3,         /* along an axis; */
     PHASES_ASKED_FOR = 64,   /* if the caller asked for this engine */
@@ -41,6 +42,25 @@ struct layout {
 
 /* ---- blocks ---- */
 
+/* Whether the kernel `weave` can sum both phases of a line and store them by turns. */
+static bool is_woven(const struct tc_job *job)
+{
+    return job->lattice.axis[TC_W].out_step == 2 && job->x.axis[TC_W] == 1 &&
+           job->y.axis[TC_W] == 1;
+}
+
+/* Lines of the grid of a task, all channels' together. One call of the kernel takes all channels of
+ * a phase, so it had better have many. */
+static ptrdiff_t most_lines(const struct tc_job *job, const struct layout *layout, ptrdiff_t height)
+{
+    const struct tc_axis *const axis = job->lattice.axis;
+    const ptrdiff_t line = job->kernels->bytes * layout->pitch * axis[TC_W].out_step;
+    const ptrdiff_t lines = job->problem->n * job->problem->g * axis[TC_D].out * height;
+    const ptrdiff_t fair = lines / (job->threads * TC_TASKS_PER_THREAD);
+    const ptrdiff_t most = is_woven(job) ? WOVEN_BYTES / line : BUFFER_BYTES / line;
+    return tc_max(tc_clamp(fair, BUFFER_BYTES / line, most), 1);
+}
+
 static struct layout layout_of(const struct tc_job *job)
 {
     const struct tc_axis *const axis = job->lattice.axis;
@@ -50,10 +70,10 @@ static struct layout layout_of(const struct tc_job *job)
     struct layout layout = {.pieces = tc_ceil_div(width, MOST_COLUMNS)};
     layout.columns = tc_ceil_div(width, layout.pieces);
     layout.pitch = tc_odd_lines(job->kernels, layout.columns);
-    const ptrdiff_t fit = BUFFER_BYTES / bytes / layout.pitch / axis[TC_W].out_step;
-    layout.bands = tc_ceil_div(height, tc_max(fit, 1));
+    const ptrdiff_t most = most_lines(job, &layout, height);
+    layout.bands = tc_ceil_div(height, most);
     layout.rows = tc_ceil_div(height, layout.bands);
-    layout.spans = tc_ceil_div(groups, tc_max(fit / layout.rows, 1));
+    layout.spans = tc_ceil_div(groups, tc_max(most / layout.rows, 1));
     layout.span = tc_ceil_div(groups, layout.spans);
     layout.channel = layout.rows * layout.pitch;
     layout.phase = layout.span * layout.channel;
@@ -138,13 +158,6 @@ static void run_phase(const struct state *s)
 }
 
 /* ---- two phases at once ---- */
-
-/* Whether the kernel `weave` can sum both phases of a line and store them by turns. */
-static bool is_woven(const struct tc_job *job)
-{
-    return job->lattice.axis[TC_W].out_step == 2 && job->x.axis[TC_W] == 1 &&
-           job->y.axis[TC_W] == 1;
-}
 
 static struct tc_taps taps_of(const struct state *s, int a)
 {

@@ -34,7 +34,7 @@ static INLINE void T(weave_points)(const struct tc_weave *args, const REAL *cons
                                    const int even, const int odd, const bool whole)
 {
     const int taps[2] = {even, odd};
-    const ptrdiff_t x_line = args->x_line, y_line = args->y_line, left = args->outputs - 2 * at;
+    const ptrdiff_t x_line = args->x_line, y_line = args->y_line;
     const REAL *line[T(WOVEN)];
     ptrdiff_t shift[2][T(WOVEN_TAPS)];
     MASK chosen[2][T(WOVEN_TAPS)];
@@ -73,7 +73,7 @@ static INLINE void T(weave_points)(const struct tc_weave *args, const REAL *cons
         }
         __builtin_prefetch(y + T(WOVEN_ROWS) * y_line);
         __builtin_prefetch(y + LANES + T(WOVEN_ROWS) * y_line);
-        T(store_woven)(y, sum[0], sum[1], left);
+        T(store_woven)(y, sum[0], sum[1], args->outputs - 2 * at);
 #pragma GCC unroll 4
         for (int i = 0; i < sheets * lines; i++) {
             line[i] += x_line;
