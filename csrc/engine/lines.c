@@ -179,9 +179,11 @@ static void cut(const struct tc_job *job, struct layout *layout)
     layout->lines = TC_MAX_LINES;
     layout->columns = tc_min(width, MOST_COLUMNS);
     layout->span = 1;
-    const ptrdiff_t one = layout->copies ? lay_copy(job, layout, layout->lines) : 1;
-    ptrdiff_t points = POINTS, span = tc_min(POINTS / width / height, SPAN_BYTES / one);
-    if (!layout->copies) {
+    ptrdiff_t points = POINTS, span;
+    if (layout->copies) {
+        const ptrdiff_t one = lay_copy(job, layout, layout->lines);
+        span = tc_min(POINTS / width / height, SPAN_BYTES / one);
+    } else {
         span = span_in_place(job, layout, &points);
     }
     layout->span = tc_clamp(span, least, groups);

@@ -57,7 +57,7 @@ static ptrdiff_t most_lines(const struct tc_job *job, const struct layout *layou
     const ptrdiff_t line = job->kernels->bytes * layout->pitch * axis[TC_W].out_step;
     const ptrdiff_t lines = job->problem->n * job->problem->g * axis[TC_D].out * height;
     const ptrdiff_t fair = lines / (job->threads * TC_TASKS_PER_THREAD);
-    const ptrdiff_t most = is_woven(job) ? WOVEN_BYTES / line : BUFFER_BYTES / line;
+    const ptrdiff_t most = (is_woven(job) ? WOVEN_BYTES : BUFFER_BYTES) / line;
     return tc_max(tc_clamp(fair, BUFFER_BYTES / line, most), 1);
 }
 

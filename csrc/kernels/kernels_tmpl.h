@@ -929,7 +929,7 @@ static INLINE void T(unzip_by_few)(const struct tc_unzip *args, const int step)
     const ptrdiff_t rest = columns % piece, whole = columns - rest;
     const REAL *src = args->src;
     REAL *dst = args->dst;
-    for (ptrdiff_t r = whole > 0 ? args->rows : 0; r > 0;
+    for (ptrdiff_t r = args->rows; whole > 0 && r > 0;
          r--, src += args->src_row, dst += args->dst_row) {
         for (ptrdiff_t at = 0; at < whole; at += piece) {
             T(unzip_piece)(src + at, piece, dst + at / step, part, step, true);
