@@ -43,7 +43,7 @@ static INLINE void T(move)(struct T(stream) * stream, const struct T(apart) * ap
     stream->at += times * apart->at;
 }
 
-/* That are summed together: so many of lone lines, STREAMS of others. */
+/* Streams that are summed together: so many of lone lines, STREAMS of others. */
 enum { T(MOST_STREAMS) = 4 };
 
 /* Which of what it may read is not there: nothing, or lines and the columns of some taps. */
