@@ -4,6 +4,9 @@
  * libgomp keeps its worker threads between parallel regions. They do not survive fork, and a
  * child that opens a region after its parent did waits for them for ever. An atfork handler
  * notes in the child that it must stay on one thread. */
+#if defined(__linux__)
+#define _DEFAULT_SOURCE /* syscall */
+#endif
 #include "base/parallel.h"
 
 #if defined(_OPENMP)
@@ -12,6 +15,11 @@
 #if defined(_OPENMP) && !defined(_WIN32)
 #include <pthread.h>
 #include <stdint.h>
+#endif
+#if defined(_OPENMP) && defined(__linux__)
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 #if !defined(_OPENMP)
@@ -93,26 +101,71 @@ static int within_limit(int threads)
 
 #if !defined(_WIN32)
 
-static void *pass_gate(void *gate)
+/* A thread that is started to see whether it can be. */
+struct probe {
+    pthread_t thread;
+    pthread_mutex_t *gate;
+    long id; /* the system's */
+};
+
+#if defined(__linux__)
+
+static long own_id(void)
 {
-    pthread_mutex_lock(gate);
-    pthread_mutex_unlock(gate);
+    return syscall(SYS_gettid);
+}
+
+/* A thread that was joined counts against the limit on processes until the system forgets it. */
+static void wait_until_forgotten(long id)
+{
+    enum { MOST_TURNS = 10000 };
+    for (int i = 0; i < MOST_TURNS && syscall(SYS_tgkill, getpid(), id, 0) == 0; i++) {
+        sched_yield();
+    }
+}
+
+#else
+
+static long own_id(void)
+{
+    return 0;
+}
+
+static void wait_until_forgotten(long id)
+{
+    (void)id;
+}
+
+#endif
+
+static void *pass_gate(void *context)
+{
+    struct probe *const probe = context;
+    probe->id = own_id();
+    pthread_mutex_lock(probe->gate);
+    pthread_mutex_unlock(probe->gate);
     return NULL;
 }
 
 /* How many of so many threads the system lets start. */
 static int count_startable(int wanted)
 {
-    pthread_t thread[MOST_THREADS];
+    struct probe probes[MOST_THREADS];
     pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
     int count = 0;
     pthread_mutex_lock(&gate);
-    while (count < wanted && pthread_create(&thread[count], NULL, pass_gate, &gate) == 0) {
+    while (count < wanted) {
+        struct probe *const probe = &probes[count];
+        probe->gate = &gate;
+        if (pthread_create(&probe->thread, NULL, pass_gate, probe) != 0) {
+            break;
+        }
         count++;
     }
     pthread_mutex_unlock(&gate);
     for (int i = 0; i < count; i++) {
-        pthread_join(thread[i], NULL);
+        pthread_join(probes[i].thread, NULL);
+        wait_until_forgotten(probes[i].id);
     }
     return count;
 }
