@@ -12,6 +12,8 @@ enum { REPACKED_CI = 128 }; /* input channels of an image that do not pay for pa
 
 /* clang-format off */
 const struct tc_engine *const tc_engines[TC_MAX_ENGINES] = {
+    &tc_engine_places,
+    &tc_engine_pixels,
     &tc_engine_phases,
     &tc_engine_channels,
     &tc_engine_lines,

@@ -7,7 +7,7 @@
 
 #include "engine/engine.h"
 
-enum { TC_MAX_ENGINES = 14 };
+enum { TC_MAX_ENGINES = 16 };
 
 /* What a plan is made from. Data pointers of the views are not looked at. */
 struct tc_order {

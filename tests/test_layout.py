@@ -1,5 +1,6 @@
 """layout=: the order of the axes changes where the numbers are, and nothing else."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,26 @@ def test_a_layout_names_axes_whatever_the_memory(data, problem):
     support.assert_same(out, expected)
 
 
-@pytest.mark.parametrize("name", ["k_below_s", "uneven", "depthwise"])
+@pytest.mark.parametrize("name", EDGES)
+def test_engines(name):
+    """Each that can do it, channels last."""
+    problem = EDGES[name]
+    x, w, b = support.arrays_of(problem, np.random.default_rng(17))
+    rank = w.ndim - 2
+    expected = support.definition(problem.op)(x, w, b, **problem.options)
+    options = {**problem.options, "layout": names(rank, x.ndim == rank + 2)[1]}
+    done = 0
+    for isa, engine in itertools.product(support.ISAS, support.ENGINES):
+        try:
+            plan = tconv.plan(problem.op, w, b, isa=isa, engine=engine, **options)
+        except ValueError:  # the engine cannot do this geometry
+            continue
+        support.assert_same(to_first(plan(to_last(x, rank)), rank), expected)
+        done += 1
+    assert done
+
+
+@pytest.mark.parametrize("name", ["k_below_s", "uneven", "depthwise", "pixels_pieces"])
 def test_plans(name):
     problem, rng = EDGES[name], np.random.default_rng(11)
     x, w, b = support.arrays_of(problem, rng)
@@ -107,18 +127,30 @@ def test_plans(name):
         plan(to_last(x[0], 2))
 
 
-def test_a_plan_meets_any_strides():
-    """Its engine may be one that wants the channels side by side."""
-    problem, rng = EDGES["depthwise"], np.random.default_rng(13)
+@pytest.mark.parametrize(
+    ("name", "layout", "engine"),
+    [
+        ("depthwise", "NHWC", "channels"),
+        ("pixels_pieces", "NHWC", "pixels"),
+        ("places_cropped", "NCHW", "places"),
+    ],
+)
+def test_a_plan_meets_any_strides(name, layout, engine):
+    """Its engine may be one that wants the channels, or a line's outputs, side by side."""
+    problem, rng = EDGES[name], np.random.default_rng(13)
     x, w, b = support.arrays_of(problem, rng)
-    plan = tconv.plan(problem.op, w, b, **problem.options, layout="NHWC")
-    assert plan.engine == "channels"
-    expected = plan(to_last(x, 2))
-    support.assert_same(plan(np.moveaxis(x, 1, -1)), expected)
-    flipped = np.flip(np.flip(to_last(x, 2), (1, 2)).copy(), (1, 2))
+    x = to_last(x, 2) if layout == "NHWC" else x
+    plan = tconv.plan(problem.op, w, b, **problem.options, layout=layout)
+    assert plan.engine == engine
+    expected = plan(x)
+    support.assert_same(plan(np.asfortranarray(x)), expected)
+    flipped = np.flip(np.flip(x, (1, 2)).copy(), (1, 2))
     support.assert_same(plan(flipped), expected)
-    for out in (np.empty_like(expected, order="F"), np.empty_like(expected)[..., ::-1]):
-        assert plan(to_last(x, 2), out=out) is out
+    other = np.moveaxis(np.empty_like(np.moveaxis(expected, 1, 3), order="C"), 3, 1)
+    back = np.moveaxis(np.empty_like(np.moveaxis(expected, 3, 1), order="C"), 1, 3)
+    reverse = np.empty_like(expected)[..., ::-1]
+    for out in (np.empty_like(expected, order="F"), reverse, other, back):
+        assert plan(x, out=out) is out
         support.assert_same(out, expected)
 
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Every engine on problems as engine_case.h makes them of bytes: those of corpus.txt, by which the
- * fuzzer reached new code, and 15000 drawn ones, or with an argument as many as so many seconds
+ * fuzzer reached new code, and 30000 drawn ones, or with an argument as many as so many seconds
  * allow. */
 #include "engine_case.h"
 
 #include <time.h>
 
-enum { CASES = 15000, MOST_BYTES = 96, LEAST_RUNS = 10 };
+enum { CASES = 30000, MOST_BYTES = 96, LEAST_RUNS = 10 };
 
 /* The tests run in the folder of the project. */
 static const char CORPUS[] = "tests/c/corpus.txt";

@@ -100,11 +100,14 @@ static inline struct tc_request take_request(struct bytes *bytes, int rank, bool
     const bool depthwise = request.groups > 1 && take(bytes, 3);
     const ptrdiff_t g = request.groups;
     const ptrdiff_t ci = depthwise ? 1 : take_length(bytes);
-    const ptrdiff_t co = depthwise ? 1 + take(bytes, 2) : take_length(bytes);
+    const ptrdiff_t co = depthwise ? 1 + take(bytes, 4) / 3 : take_length(bytes);
     ptrdiff_t lengths[TC_SPATIAL];
+    bool even = transposed;
     for (int axis = 0; axis < rank; axis++) {
         lengths[axis] = take_length(bytes);
-        dims->w[2 + axis] = 1 + take(bytes, take(bytes, 8) ? 7 : 20);
+        const int kind = take(bytes, 24);
+        dims->w[2 + axis] = 1 + take(bytes, kind % 8 ? 7 : 20);
+        even = axis == 0 ? even && kind < 8 : even;
     }
     dims->w[0] = (transposed ? ci : co) * g;
     dims->w[1] = transposed ? co : ci;
@@ -116,6 +119,11 @@ static inline struct tc_request take_request(struct bytes *bytes, int rank, bool
     request.b = (struct tc_shape){take(bytes, 2), 1, dims->b};
     request.stride = take_values(bytes, rank, 1, 5);
     request.dilation = take_values(bytes, rank, 1, 3);
+    for (int axis = 0; axis < rank && even; axis++) {
+        const ptrdiff_t stride = request.stride.at[request.stride.count > 1 ? axis : 0];
+        dims->w[2 + axis] = tc_round_up(dims->w[2 + axis], stride);
+        request.dilation = (struct tc_values){1, {1}};
+    }
     request.padding = take_values(bytes, rank, 0, 6);
     request.padding_end = request.padding;
     if (request.padding_sides) {
@@ -288,19 +296,34 @@ static inline void compare(const struct tc_plan *plan, const struct array *resul
     check(clean, "wrote elsewhere", name.text);
 }
 
-/* Computes `result` of the arrays by the order, or by the best engine if that one refuses, and by
- * `reference`. */
-static inline void run_order(struct tc_order *order, struct case_arrays *arrays,
+/* One of the engines that can carry out the order, or NULL for the best, by any number: every
+ * fourth time the most special one. */
+static inline const char *pick_engine(const struct tc_order *order, int number)
+{
+    const char *able[TC_MAX_ENGINES + 1] = {NULL};
+    struct tc_order asked = *order;
+    struct tc_status status;
+    struct tc_plan plan;
+    int count = 1;
+    for (int i = 0; tc_engines[i]; i++) {
+        asked.engine = tc_engines[i]->name;
+        if (tc_plan_make(&plan, &asked, &status) == TC_OK) {
+            able[count++] = asked.engine;
+        }
+    }
+    return able[number % 4 == 1 ? 1 : number / 4 % count];
+}
+
+/* Computes `result` of the arrays by the order and some engine, and by `reference`. */
+static inline void run_order(struct tc_order *order, int engine, struct case_arrays *arrays,
                              struct array *result)
 {
     struct bytes contiguous = {NULL, 0};
     struct tc_status status;
     struct tc_plan plan, reference;
     set_views(order, arrays);
-    if (tc_plan_make(&plan, order, &status)) {
-        order->engine = NULL;
-        check(tc_plan_make(&plan, order, &status) == TC_OK, status.text, "no engine");
-    }
+    order->engine = pick_engine(order, engine);
+    check(tc_plan_make(&plan, order, &status) == TC_OK, status.text, "no engine");
     fill_canaries(result);
     run_plan(&plan, order->ahead);
     const struct array given = *result;
@@ -327,21 +350,17 @@ static inline struct tc_cpu take_cpu(struct bytes *bytes)
 }
 
 static inline struct tc_order take_order(struct bytes *bytes, const struct tc_problem *problem,
-                                         const struct tc_cpu *cpu)
+                                         const struct tc_cpu *cpu, int *engine)
 {
     struct tc_order order = {.problem = problem, .cpu = cpu, .threads = 1 + take(bytes, 3)};
     const char *isas[TC_MAX_ISAS];
-    int isa_count = 0, engine_count = 0;
+    int isa_count = 0;
     tc_kernels_list(cpu, isas);
     while (isas[isa_count]) {
         isa_count++;
     }
-    while (tc_engines[engine_count]) {
-        engine_count++;
-    }
-    const int engine = take(bytes, engine_count + 2);
+    *engine = take(bytes, 256);
     order.isa = isas[take(bytes, isa_count)];
-    order.engine = engine < engine_count ? tc_engines[engine]->name : NULL;
     order.ahead = take(bytes, 4) == 1 && problem->operation->computes != TC_WEIGHT;
     if (problem->operation->computes == TC_OUTPUT) {
         order.activation = (struct tc_activation){take(bytes, TC_SIGMOID + 1), 0.5};
@@ -357,7 +376,8 @@ static inline void run_problem(struct bytes *bytes, const struct tc_problem *pro
     const struct tc_cpu cpu = take_cpu(bytes);
     ptrdiff_t dims[TC_MAX_VALUES];
     const struct tc_shape shape = {true, tc_problem_shape(problem, dims), dims};
-    struct tc_order order = take_order(bytes, problem, &cpu);
+    int engine;
+    struct tc_order order = take_order(bytes, problem, &cpu, &engine);
     struct case_arrays arrays;
     struct array *const all[] = {&arrays.x, &arrays.w, &arrays.y};
     arrays.x = take_array(bytes, computes == TC_INPUT ? shape : request->x, size);
@@ -369,7 +389,7 @@ static inline void run_problem(struct bytes *bytes, const struct tc_problem *pro
         poison(bytes, all[i]);
     }
     fill_numbers(&arrays.b);
-    run_order(&order, &arrays, all[computes]);
+    run_order(&order, engine, &arrays, all[computes]);
     free(arrays.x.memory), free(arrays.w.memory), free(arrays.y.memory), free(arrays.b.memory);
 }
 
