@@ -103,6 +103,28 @@ struct tc_image tc_block_copy(const struct tc_job *job, const struct tc_block *b
 /* Copies the biases of `count` channels from this one on, which there are, side by side. */
 void tc_copy_bias(const struct tc_job *job, ptrdiff_t channel, ptrdiff_t count, void *to);
 
+/* Whether a line of y, from its channels' phases one by one, is interleaved to pixels: of more
+ * channels, transpositions take no longer. Then a row of the buffer between has so many elements,
+ * and all of them so many bytes, whatever the strides of y are. */
+enum { TC_PIXEL_CHANNELS = 4 };
+
+static inline ptrdiff_t tc_pixels_line(const struct tc_job *job, ptrdiff_t phases)
+{
+    return tc_odd_lines(job->kernels, job->blocking.size[1 + TC_W] * phases);
+}
+
+static inline ptrdiff_t tc_pixels_bytes(const struct tc_job *job, ptrdiff_t phases)
+{
+    const struct tc_problem *const p = job->problem;
+    const bool few = p->g == 1 && p->co > 1 && p->co <= TC_PIXEL_CHANNELS;
+    return few ? tc_pixels_line(job, phases) * p->co * job->kernels->bytes : 0;
+}
+
+static inline bool tc_stores_pixels(const struct tc_job *job)
+{
+    return tc_pixels_bytes(job, 1) > 0 && tc_has_pixels(job);
+}
+
 /* Items [begin, end) of `items` that share number `share` of `shares` owns. */
 static inline struct tc_range tc_share_of(ptrdiff_t items, ptrdiff_t share, ptrdiff_t shares)
 {

@@ -99,7 +99,7 @@ struct layout {
 
 /* Bytes of the parts of a thread's scratch. */
 struct scratch {
-    ptrdiff_t sheet, buffer, bias, rows, masks;
+    ptrdiff_t sheet, buffer, bias, rows, masks, line;
 };
 
 /* Some rows: the places of some lines. */
@@ -131,6 +131,7 @@ struct state {
     ptrdiff_t pitch;    /* of the buffer */
     bool stream;        /* y is too big for the caches */
     void *data, *buffer, *bias;
+    void *line;         /* of each channel, */
     bool cleared;       /* the sheet, around the inputs */
     ptrdiff_t hint;     /* which line of their counterparts this part's tiles name; or -1 */
     const void *inputs; /* on the sheet, or in x, */
@@ -386,7 +387,8 @@ static ptrdiff_t lines_of_part(const struct tc_job *job, const struct layout *la
     if (layout->zip == 1 && !stores_channels(job)) {
         return choose_shape(job->kernels, lines, tc_group_ci(job->problem), 1).rows;
     }
-    const ptrdiff_t group = stores_channels(job) ? GROUP_ROWS_LAST : GROUP_ROWS;
+    const bool last = job->problem->y_last && job->problem->co > job->problem->g;
+    const ptrdiff_t group = last ? GROUP_ROWS_LAST : GROUP_ROWS;
     return lines * places <= MOST_ROWS ? lines : tc_clamp(group / places, 1, lines);
 }
 
@@ -438,6 +440,7 @@ static struct scratch scratch_of(const struct tc_job *job, const struct layout *
         .bias = tc_round_up(rows * bytes, TC_ALIGN),
         .rows = tc_round_up(2 * rows * (ptrdiff_t)sizeof(ptrdiff_t), TC_ALIGN),
         .masks = tc_round_up((1 + taps) * layout->mask_bytes, TC_ALIGN),
+        .line = tc_pixels_bytes(job, layout->cells[TC_W].s),
     };
 }
 
@@ -536,7 +539,7 @@ static const char *accept(struct tc_job *job)
         job->packed_bytes = PTRDIFF_MAX;
     }
     job->thread_bytes =
-        scratch.sheet + scratch.buffer + scratch.bias + scratch.rows + scratch.masks;
+        scratch.sheet + scratch.buffer + scratch.bias + scratch.rows + scratch.masks + scratch.line;
     return NULL;
 }
 
@@ -1001,6 +1004,27 @@ static void store_rows(const struct state *s, ptrdiff_t rows, const void *from, 
     tc_interleave(s->job->kernels, shuffle, outputs_of_line(s), s->job->y.axis[TC_W]);
 }
 
+/* The same of all channels of y, which lie side by side. */
+static void store_pixels(const struct state *s, ptrdiff_t rows, const void *from,
+                         ptrdiff_t from_step, void *to, ptrdiff_t to_step)
+{
+    const struct tc_cells *const cells = s->layout->cells;
+    const ptrdiff_t places = cells[TC_W].s, bytes = s->job->kernels->bytes;
+    struct tc_shuffle lines = {
+        .rows = s->job->problem->co,
+        .phases = places,
+        .src_row = cells[TC_D].s * cells[TC_H].s * places * s->pitch,
+        .src_phase = s->pitch,
+        .dst = s->line,
+        .dst_row = tc_pixels_line(s->job, places),
+    };
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        lines.src = tc_at(from, r * from_step, bytes);
+        tc_interleave_channels(s->job->kernels, lines, outputs_of_line(s),
+                               tc_at(to, r * to_step, bytes));
+    }
+}
+
 /* The same of so many channels. */
 static void store_channels(const struct state *s, ptrdiff_t channels, ptrdiff_t rows,
                            const void *from, ptrdiff_t from_step, void *to, ptrdiff_t to_step)
@@ -1037,7 +1061,8 @@ static void store(const struct state *s, const struct rows *rows)
     const struct tc_image *const y = &job->y;
     const struct tc_cells *const d = &s->layout->cells[TC_D], *const h = &s->layout->cells[TC_H];
     const ptrdiff_t bytes = job->kernels->bytes, places = s->layout->cells[TC_W].s;
-    const bool together = stores_channels(job);
+    const bool whole = tc_stores_pixels(job) && rows->lines == s->layout->lines;
+    const bool together = whole || stores_channels(job);
     /* lines of one channel: those of the first stand for all that are stored together */
     const ptrdiff_t each = d->s * h->s, count = together ? tc_min(each, rows->lines) : rows->lines;
     struct line line = line_at(s->layout, rows->line);
@@ -1055,7 +1080,9 @@ static void store(const struct state *s, const struct rows *rows)
             const void *const src = tc_at(s->rows, lane, bytes);
             void *const dst = tc_at(y->data, to + od * y->axis[TC_D], bytes);
             const ptrdiff_t row = s->sheet.step[TC_H], out_row = h->s * y->axis[TC_H];
-            if (together) {
+            if (whole) {
+                store_pixels(s, qh.end - qh.begin, src, row, dst, out_row);
+            } else if (together) {
                 const ptrdiff_t channels = tc_ceil_div(rows->lines - i, each);
                 store_channels(s, channels, qh.end - qh.begin, src, row, dst, out_row);
             } else {
@@ -1301,6 +1328,7 @@ static void run_block(const void *context, ptrdiff_t number, int thread)
     s.a_row = (ptrdiff_t *)((char *)s.bias + scratch.bias);
     s.c_row = s.a_row + rows_at_once(s.layout);
     s.masks = (unsigned char *)s.a_row + scratch.rows;
+    s.line = s.masks + scratch.masks;
     s.stream = tc_output_volume(job->problem) * job->kernels->bytes > job->cpu->l3_bytes;
     s.pitch = tc_odd_lines(job->kernels, s.layout->lanes + s.layout->shift);
     const struct task task = task_at(job, number);

@@ -84,6 +84,12 @@ extern const struct tc_engine tc_engine_places, tc_engine_pixels, tc_engine_phas
     tc_engine_subpixel, tc_engine_direct, tc_engine_mirror, tc_engine_gather, tc_engine_wline,
     tc_engine_wgrad, tc_engine_reference;
 
+/* Whether pixels of y follow each other along a line, each with all its channels. */
+static inline bool tc_has_pixels(const struct tc_job *job)
+{
+    return job->y.c == 1 && job->y.axis[TC_W] == job->problem->co;
+}
+
 /* Whether the engine takes this job. */
 bool tc_lines_takes(const struct tc_job *job);
 bool tc_weave_takes(const struct tc_job *job);

@@ -175,3 +175,20 @@ void tc_interleave(const struct tc_kernels *kernels, struct tc_shuffle shuffle, 
         tc_copy(kernels, rest, 1, end, last);
     }
 }
+
+void tc_interleave_channels(const struct tc_kernels *kernels, struct tc_shuffle shuffle,
+                            ptrdiff_t outputs, void *pixels)
+{
+    struct tc_shuffle channels = {.rows = 1,
+                                  .phases = shuffle.rows,
+                                  .columns = outputs,
+                                  .src = shuffle.src,
+                                  .src_phase = shuffle.src_row,
+                                  .dst = pixels};
+    if (shuffle.phases > 1) {
+        tc_interleave(kernels, shuffle, outputs, 1);
+        channels.src = shuffle.dst;
+        channels.src_phase = shuffle.dst_row;
+    }
+    kernels->shuffle(&channels);
+}

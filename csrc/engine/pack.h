@@ -44,4 +44,9 @@ void tc_split(const struct tc_kernels *kernels, const struct tc_split *split);
 void tc_interleave(const struct tc_kernels *kernels, struct tc_shuffle shuffle, ptrdiff_t outputs,
                    ptrdiff_t step);
 
+/* The same of all channels of an image, a row each, to pixels at `pixels`: the phases of each, if
+ * there are several, are shuffled to a row at shuffle.dst first. */
+void tc_interleave_channels(const struct tc_kernels *kernels, struct tc_shuffle shuffle,
+                            ptrdiff_t outputs, void *pixels);
+
 #endif

@@ -52,14 +52,9 @@ struct layout {
 
 /* ---- booking ---- */
 
-static bool lies_by_channels(const struct tc_job *job)
-{
-    return job->y.c == 1 && job->y.axis[TC_W] == job->problem->g;
-}
-
 static ptrdiff_t channels_of(const struct tc_job *job)
 {
-    return lies_by_channels(job) ? job->problem->g : 1;
+    return tc_has_pixels(job) ? job->problem->g : 1;
 }
 
 /* Whether no other engine is faster: `channels` does well with a vector of channels, and others
@@ -69,7 +64,7 @@ static bool gains(const struct tc_job *job)
     const struct tc_problem *const p = job->problem;
     const ptrdiff_t s = p->s[TC_W], few = FEW_BYTES / job->kernels->bytes;
     const bool repeats = p->s[TC_D] > 1 || p->s[TC_H] > 1; /* one copy serves several phases */
-    if (!lies_by_channels(job)) {
+    if (!tc_has_pixels(job)) {
         return repeats && s >= PLACES && (job->any_image || p->i[TC_W] >= FEWEST_CELLS);
     }
     if (p->g > few) {
@@ -208,13 +203,12 @@ static const char *book(struct tc_job *job)
 
 static const char *accept_places(struct tc_job *job)
 {
-    return lies_by_channels(job) || job->y.axis[TC_W] != 1 ? "the width is not contiguous"
-                                                           : book(job);
+    return tc_has_pixels(job) || job->y.axis[TC_W] != 1 ? "the width is not contiguous" : book(job);
 }
 
 static const char *accept_pixels(struct tc_job *job)
 {
-    return lies_by_channels(job) ? book(job) : "the channels of a line do not lie side by side";
+    return tc_has_pixels(job) ? book(job) : "the channels of a line do not lie side by side";
 }
 
 /* From a set of channels to the next. */

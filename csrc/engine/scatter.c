@@ -57,7 +57,7 @@ struct layout {
     ptrdiff_t rows;                 /* of the product at once, at most */
     ptrdiff_t pitch;                /* of the rows of products, and of copied inputs */
     ptrdiff_t chunk;                /* input channels at once */
-    ptrdiff_t copy_bytes, product_bytes, sums_bytes, table_bytes;
+    ptrdiff_t copy_bytes, product_bytes, sums_bytes, table_bytes, line_bytes;
 };
 
 /* A block at work. */
@@ -72,6 +72,7 @@ struct state {
     ptrdiff_t pitch;                 /* and so far from the next channel's */
     void *copy, *product;
     ptrdiff_t *a_row, *c_row;
+    void *line; /* of outputs of each channel */
 };
 
 /* ---- booking ---- */
@@ -120,6 +121,7 @@ static void set_bytes(struct layout *layout, const struct tc_job *job)
     layout->copy_bytes = layout->chunk * layout->pitch * bytes;
     layout->product_bytes = layout->rows * layout->pitch * bytes;
     layout->sums_bytes = tc_round_up(points * phases_of(job) * co * bytes, TC_ALIGN);
+    layout->line_bytes = tc_pixels_bytes(job, job->lattice.axis[TC_W].phases);
     layout->table_bytes = tc_round_up(2 * layout->rows * (ptrdiff_t)sizeof(ptrdiff_t), TC_ALIGN);
 }
 
@@ -212,8 +214,8 @@ static const char *accept(struct tc_job *job)
     tc_blocking_set(job, tc_max(SUMS_BYTES / bytes / outputs, 1), inputs,
                     tc_max(tc_group_co(p), 1));
     set_bytes(&layout, job);
-    job->thread_bytes =
-        layout.copy_bytes + layout.product_bytes + layout.sums_bytes + layout.table_bytes;
+    job->thread_bytes = layout.copy_bytes + layout.product_bytes + layout.sums_bytes +
+                        layout.table_bytes + layout.line_bytes;
     job->packed_bytes = 0;
     return NULL;
 }
@@ -481,19 +483,44 @@ static void begin_sums(const struct state *s)
     }
 }
 
+/* Writes the lines of one channel at `dst`, or of all from this one on. */
+static void write_lines(const struct state *s, ptrdiff_t from, void *dst, bool all)
+{
+    const struct tc_job *const job = s->job;
+    const ptrdiff_t bytes = job->kernels->bytes, phases = job->lattice.axis[TC_W].phases;
+    const ptrdiff_t lines = tc_range_length(s->out[TC_H]);
+    const ptrdiff_t outputs = tc_range_length(s->out[TC_W]);
+    struct tc_shuffle shuffle = {.rows = lines,
+                                 .phases = phases,
+                                 .src = tc_at(s->sums.data, from, bytes),
+                                 .src_row = s->sums.axis[TC_H],
+                                 .src_phase = s->sums.axis[TC_W],
+                                 .dst = dst,
+                                 .dst_row = job->y.axis[TC_H]};
+    if (!all) {
+        tc_interleave(job->kernels, shuffle, outputs, job->y.axis[TC_W]);
+        return;
+    }
+    shuffle.rows = job->problem->co;
+    shuffle.src_row = s->sums.c;
+    shuffle.dst = s->line;
+    shuffle.dst_row = tc_pixels_line(job, phases);
+    for (ptrdiff_t h = 0; h < lines; h++) {
+        shuffle.src = tc_at(s->sums.data, from + h * s->sums.axis[TC_H], bytes);
+        tc_interleave_channels(job->kernels, shuffle, outputs,
+                               tc_at(dst, h * job->y.axis[TC_H], bytes));
+    }
+}
+
 static void write_sums(const struct state *s)
 {
     const struct tc_job *const job = s->job;
     const struct tc_image *const y = &job->y, *const sums = &s->sums;
     const struct tc_range *const out = s->out;
-    const ptrdiff_t bytes = job->kernels->bytes, outputs = tc_range_length(out[TC_W]);
-    struct tc_shuffle lines = {.rows = tc_range_length(out[TC_H]),
-                               .phases = job->lattice.axis[TC_W].phases,
-                               .src_row = sums->axis[TC_H],
-                               .src_phase = sums->axis[TC_W],
-                               .dst_row = y->axis[TC_H]};
-    tc_activate(job, sums->data, tc_range_length(s->co), sums->c, sums->c);
-    for (ptrdiff_t c = 0; c < tc_range_length(s->co); c++) {
+    const ptrdiff_t channels = tc_range_length(s->co);
+    const bool all = tc_stores_pixels(job) && channels == job->problem->co;
+    tc_activate(job, sums->data, channels, sums->c, sums->c);
+    for (ptrdiff_t c = 0; c < channels; c += all ? channels : 1) {
         const ptrdiff_t channel = s->block.group * tc_group_co(job->problem) + s->co.begin + c;
         for (ptrdiff_t n = 0; n < tc_range_length(s->block.grid[0]); n++) {
             for (ptrdiff_t d = 0; d < tc_range_length(out[TC_D]); d++) {
@@ -502,9 +529,7 @@ static void write_sums(const struct state *s)
                                      (out[TC_D].begin + d) * y->axis[TC_D] +
                                      out[TC_H].begin * y->axis[TC_H] +
                                      out[TC_W].begin * y->axis[TC_W];
-                lines.src = tc_at(sums->data, from, bytes);
-                lines.dst = tc_at(y->data, to, bytes);
-                tc_interleave(job->kernels, lines, outputs, y->axis[TC_W]);
+                write_lines(s, from, tc_at(y->data, to, job->kernels->bytes), all);
             }
         }
     }
@@ -564,6 +589,7 @@ static void run_block(const void *context, ptrdiff_t task, int thread)
     s.sums.data = (char *)s.product + layout->product_bytes;
     s.a_row = (ptrdiff_t *)((char *)s.sums.data + layout->sums_bytes);
     s.c_row = s.a_row + layout->rows;
+    s.line = (char *)s.a_row + layout->table_bytes;
     s.co = tc_share_of(tc_group_co(job->problem), s.block.share, job->blocking.shares);
     set_outputs(&s);
     begin_sums(&s);

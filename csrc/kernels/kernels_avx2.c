@@ -142,6 +142,18 @@ static INLINE void unzip_3_f32(__m256 v[3])
     v[2] = _mm256_permutevar8x32_ps(third, _mm256_add_epi32(from, _mm256_set1_epi32(2)));
 }
 
+/* Columns go to lanes of their own, whichever vector they belong to. */
+static INLINE void zip_3_f32(__m256 v[3])
+{
+    const __m256i from = _mm256_setr_epi32(0, 3, 6, 1, 4, 7, 2, 5);
+    const __m256 a = _mm256_permutevar8x32_ps(v[0], from);
+    const __m256 b = _mm256_permutevar8x32_ps(v[1], _mm256_add_epi32(from, _mm256_set1_epi32(5)));
+    const __m256 c = _mm256_permutevar8x32_ps(v[2], _mm256_add_epi32(from, _mm256_set1_epi32(10)));
+    v[0] = _mm256_blend_ps(_mm256_blend_ps(a, b, 0x92), c, 0x24);
+    v[1] = _mm256_blend_ps(_mm256_blend_ps(a, b, 0x24), c, 0x49);
+    v[2] = _mm256_blend_ps(_mm256_blend_ps(a, b, 0x49), c, 0x92);
+}
+
 static INLINE __m256 between_f32(ptrdiff_t at, int begin, int end)
 {
     const __m256i count = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
@@ -327,6 +339,16 @@ static INLINE void unzip_3_f64(__m256d v[3])
     v[0] = _mm256_permute4x64_pd(first, 0x6c);  /* 0 3 2 1 */
     v[1] = _mm256_permute4x64_pd(second, 0xb1); /* 1 0 3 2 */
     v[2] = _mm256_permute4x64_pd(third, 0xc6);  /* 2 1 0 3 */
+}
+
+static INLINE void zip_3_f64(__m256d v[3])
+{
+    const __m256d a = _mm256_permute4x64_pd(v[0], 0x6c); /* 0 3 2 1 */
+    const __m256d b = _mm256_permute4x64_pd(v[1], 0xb1); /* 1 0 3 2 */
+    const __m256d c = _mm256_permute4x64_pd(v[2], 0xc6); /* 2 1 0 3 */
+    v[0] = _mm256_blend_pd(_mm256_blend_pd(a, b, 2), c, 4);
+    v[1] = _mm256_blend_pd(_mm256_blend_pd(a, b, 9), c, 2);
+    v[2] = _mm256_blend_pd(_mm256_blend_pd(a, b, 4), c, 9);
 }
 
 static INLINE __m256d between_f64(ptrdiff_t at, int begin, int end)

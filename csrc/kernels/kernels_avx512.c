@@ -141,6 +141,21 @@ static INLINE void unzip_3_f32(__m512 v[3])
     }
 }
 
+/* Columns go to lanes of their own, whichever vector they belong to. */
+static INLINE void zip_3_f32(__m512 v[3])
+{
+    const __m512i from = _mm512_setr_epi32(0, 11, 6, 1, 12, 7, 2, 13, 8, 3, 14, 9, 4, 15, 10, 5);
+    const __mmask16 lanes[3] = {0x9249, 0x2492, 0x4924}; /* by their remainders */
+    const __m512 a = _mm512_permutexvar_ps(from, v[0]);
+    const __m512 b = _mm512_permutexvar_ps(_mm512_add_epi32(from, _mm512_set1_epi32(5)), v[1]);
+    const __m512 c = _mm512_permutexvar_ps(_mm512_add_epi32(from, _mm512_set1_epi32(10)), v[2]);
+#pragma GCC unroll 3
+    for (int i = 0; i < 3; i++) {
+        const __m512 mixed = _mm512_mask_mov_ps(a, lanes[(4 - i) % 3], b);
+        v[i] = _mm512_mask_mov_ps(mixed, lanes[(5 - i) % 3], c);
+    }
+}
+
 static INLINE __mmask16 between_f32(ptrdiff_t at, int begin, int end)
 {
     return lanes_between(at, begin, end);
@@ -393,6 +408,20 @@ static INLINE void unzip_3_f64(__m512d v[3])
         const __m512d mixed = _mm512_mask_mov_pd(a, lanes[(r + 1) % 3], b);
         v[r] = _mm512_permutexvar_pd(_mm512_add_epi64(from, _mm512_set1_epi64(r)),
                                      _mm512_mask_mov_pd(mixed, lanes[(r + 2) % 3], c));
+    }
+}
+
+static INLINE void zip_3_f64(__m512d v[3])
+{
+    const __m512i from = _mm512_setr_epi64(0, 3, 6, 1, 4, 7, 2, 5);
+    const __mmask8 lanes[3] = {0x49, 0x92, 0x24}; /* by their remainders */
+    const __m512d a = _mm512_permutexvar_pd(from, v[0]);
+    const __m512d b = _mm512_permutexvar_pd(_mm512_add_epi64(from, _mm512_set1_epi64(5)), v[1]);
+    const __m512d c = _mm512_permutexvar_pd(_mm512_add_epi64(from, _mm512_set1_epi64(10)), v[2]);
+#pragma GCC unroll 3
+    for (int i = 0; i < 3; i++) {
+        const __m512d mixed = _mm512_mask_mov_pd(a, lanes[(1 + i) % 3], b);
+        v[i] = _mm512_mask_mov_pd(mixed, lanes[(2 + i) % 3], c);
     }
 }
 

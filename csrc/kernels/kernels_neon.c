@@ -130,6 +130,14 @@ static INLINE void unzip_3_f32(float32x4_t v[3])
     v[2] = (float32x4_t){x[2], y[1], z[0], z[3]};
 }
 
+static INLINE void zip_3_f32(float32x4_t v[3])
+{
+    const float32x4_t x = v[0], y = v[1], z = v[2];
+    v[0] = (float32x4_t){x[0], y[0], z[0], x[1]};
+    v[1] = (float32x4_t){y[1], z[1], x[2], y[2]};
+    v[2] = (float32x4_t){z[2], x[3], y[3], z[3]};
+}
+
 static INLINE uint32x4_t between_f32(ptrdiff_t at, int begin, int end)
 {
     const int32x4_t count = {0, 1, 2, 3};
@@ -285,6 +293,14 @@ static INLINE void unzip_3_f64(float64x2_t v[3])
     v[0] = (float64x2_t){x[0], y[1]};
     v[1] = (float64x2_t){x[1], z[0]};
     v[2] = (float64x2_t){y[0], z[1]};
+}
+
+static INLINE void zip_3_f64(float64x2_t v[3])
+{
+    const float64x2_t x = v[0], y = v[1], z = v[2];
+    v[0] = (float64x2_t){x[0], y[0]};
+    v[1] = (float64x2_t){z[0], x[1]};
+    v[2] = (float64x2_t){y[1], z[1]};
 }
 
 static INLINE uint64x2_t between_f64(ptrdiff_t at, int begin, int end)

@@ -117,6 +117,14 @@ static INLINE void unzip_3_f32(vector_f32 v[3])
     v[2] = (vector_f32){x[2], y[1], z[0], z[3]};
 }
 
+static INLINE void zip_3_f32(vector_f32 v[3])
+{
+    const vector_f32 x = v[0], y = v[1], z = v[2];
+    v[0] = (vector_f32){x[0], y[0], z[0], x[1]};
+    v[1] = (vector_f32){y[1], z[1], x[2], y[2]};
+    v[2] = (vector_f32){z[2], x[3], y[3], z[3]};
+}
+
 static NOINLINE mask_f32 between_f32(ptrdiff_t at, int begin, int end)
 {
     mask_f32 mask = {0};
@@ -270,6 +278,14 @@ static INLINE void unzip_3_f64(vector_f64 v[3])
     v[0] = (vector_f64){x[0], y[1]};
     v[1] = (vector_f64){x[1], z[0]};
     v[2] = (vector_f64){y[0], z[1]};
+}
+
+static INLINE void zip_3_f64(vector_f64 v[3])
+{
+    const vector_f64 x = v[0], y = v[1], z = v[2];
+    v[0] = (vector_f64){x[0], y[0]};
+    v[1] = (vector_f64){z[0], x[1]};
+    v[2] = (vector_f64){y[1], z[1]};
 }
 
 static NOINLINE mask_f64 between_f64(ptrdiff_t at, int begin, int end)

@@ -34,9 +34,20 @@
 
 enum { T(MOST_ZIPPED) = 8 };
 
-/* The elements of `count` vectors, a power of two, taken from each in turn. */
+/* The elements of `count` vectors, a power of two, 3 or 6, taken from each in turn. */
 static INLINE void T(zip_all)(VECTOR v[T(MOST_ZIPPED)], const int count)
 {
+    if (count % 3 == 0) {
+#pragma GCC unroll 3
+        for (int i = 0; i < count - 3; i++) {
+            T(zip)(&v[i], &v[i + 3]);
+        }
+        T(zip_3)(v);
+        if (count > 3) {
+            T(zip_3)(v + 3);
+        }
+        return;
+    }
 #pragma GCC unroll 4
     for (int half = count / 2; half > 0; half /= 2) {
 #pragma GCC unroll 4
@@ -862,7 +873,7 @@ static void T(shuffle)(const struct tc_shuffle *args)
         T(shuffle_rows)(args, 2);
         break;
     case 3:
-        T(shuffle_few)(args, 3);
+        T(shuffle_rows)(args, 3);
         break;
     case 4:
         T(shuffle_rows)(args, 4);
@@ -871,7 +882,7 @@ static void T(shuffle)(const struct tc_shuffle *args)
         T(shuffle_few)(args, 5);
         break;
     case 6:
-        T(shuffle_few)(args, 6);
+        T(shuffle_rows)(args, 6);
         break;
     case 7:
         T(shuffle_few)(args, 7);
