@@ -247,7 +247,7 @@ struct tc_kernels {
     void (*weave)(const struct tc_weave *weave);
     void (*dots)(const struct tc_dots *dots); /* or NULL */
     void (*activate)(const struct tc_activation *activation, const struct tc_rows *rows); /* dst */
-    void (*add)(const struct tc_rows *rows); /* dst += src */
+    void (*add)(const struct tc_rows *rows); /* dst += src, whose rows are apart */
     /* Between half precision, float16 [0] or bfloat16 [1], and float32; narrow rounds to nearest,
      * ties to even. NULL but for float32. */
     void (*widen[2])(float *dst, const uint16_t *src, ptrdiff_t count);

@@ -608,20 +608,44 @@ static void T(copy)(const struct tc_rows *args)
 
 /* ---- add ---- */
 
+/* The last columns of some rows, less than a vector. All are read before the first is written:
+ * a masked store keeps the next load waiting if that is less than a vector further on. */
+static INLINE void T(add_parts)(const REAL *more, ptrdiff_t more_row, REAL *sum, ptrdiff_t sum_row,
+                                ptrdiff_t part, const int rows)
+{
+    const VECTOR one = T(broadcast)(1);
+    VECTOR v[4];
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) {
+        v[r] = T(fma)(T(load_part)(more + r * more_row, part), one,
+                      T(load_part)(sum + r * sum_row, part));
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) {
+        T(store_part)(sum + r * sum_row, v[r], part);
+    }
+}
+
 static void T(add)(const struct tc_rows *args)
 {
     const VECTOR one = T(broadcast)(1);
-    const ptrdiff_t count = args->columns;
-    for (ptrdiff_t r = 0; r < args->rows; r++) {
-        REAL *const sum = (REAL *)args->dst + r * args->dst_row;
-        const REAL *const more = (const REAL *)args->src + r * args->src_row;
-        ptrdiff_t i = 0;
-        for (; i + LANES <= count; i += LANES) {
-            T(store)(sum + i, T(fma)(T(load)(more + i), one, T(load)(sum + i)));
+    const ptrdiff_t src_row = args->src_row, dst_row = args->dst_row;
+    const ptrdiff_t whole = args->columns / LANES * LANES, part = args->columns - whole;
+    const REAL *more = args->src;
+    REAL *sum = args->dst;
+    for (ptrdiff_t r = whole > 0 ? args->rows : 0; r > 0; r--, more += src_row, sum += dst_row) {
+        for (ptrdiff_t c = 0; c < whole; c += LANES) {
+            T(store)(sum + c, T(fma)(T(load)(more + c), one, T(load)(sum + c)));
         }
-        for (; i < count; i++) {
-            sum[i] += more[i];
-        }
+    }
+    more = (const REAL *)args->src + whole;
+    sum = (REAL *)args->dst + whole;
+    ptrdiff_t left = part > 0 ? args->rows : 0;
+    for (; left >= 4; left -= 4, more += 4 * src_row, sum += 4 * dst_row) {
+        T(add_parts)(more, src_row, sum, dst_row, part, 4);
+    }
+    for (; left > 0; left--, more += src_row, sum += dst_row) {
+        T(add_parts)(more, src_row, sum, dst_row, part, 1);
     }
 }
 
