@@ -103,11 +103,22 @@ struct tc_image tc_block_copy(const struct tc_job *job, const struct tc_block *b
 /* Copies the biases of `count` channels from this one on, which there are, side by side. */
 void tc_copy_bias(const struct tc_job *job, ptrdiff_t channel, ptrdiff_t count, void *to);
 
-/* Whether a line of y, from its channels' phases one by one, is interleaved to pixels: of more
- * channels, transpositions take no longer. Then a row of the buffer between has so many elements,
- * and all of them so many bytes, whatever the strides of y are. */
+/* Whether y has so few channels that its lines, summed channel by channel, are interleaved to
+ * pixels where these follow each other: of more channels, transpositions take no longer. */
 enum { TC_PIXEL_CHANNELS = 4 };
 
+static inline bool tc_has_few_channels(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    return p->g == 1 && p->co > 1 && p->co <= TC_PIXEL_CHANNELS;
+}
+
+static inline bool tc_stores_pixels(const struct tc_job *job)
+{
+    return tc_has_few_channels(job) && tc_has_pixels(job);
+}
+
+/* Elements of a line of a block, of one channel, and bytes of those of all, if they are few. */
 static inline ptrdiff_t tc_pixels_line(const struct tc_job *job, ptrdiff_t phases)
 {
     return tc_odd_lines(job->kernels, job->blocking.size[1 + TC_W] * phases);
@@ -115,14 +126,8 @@ static inline ptrdiff_t tc_pixels_line(const struct tc_job *job, ptrdiff_t phase
 
 static inline ptrdiff_t tc_pixels_bytes(const struct tc_job *job, ptrdiff_t phases)
 {
-    const struct tc_problem *const p = job->problem;
-    const bool few = p->g == 1 && p->co > 1 && p->co <= TC_PIXEL_CHANNELS;
-    return few ? tc_pixels_line(job, phases) * p->co * job->kernels->bytes : 0;
-}
-
-static inline bool tc_stores_pixels(const struct tc_job *job)
-{
-    return tc_pixels_bytes(job, 1) > 0 && tc_has_pixels(job);
+    const ptrdiff_t channels = tc_has_few_channels(job) ? job->problem->co : 0;
+    return channels * tc_pixels_line(job, phases) * job->kernels->bytes;
 }
 
 /* Items [begin, end) of `items` that share number `share` of `shares` owns. */

@@ -387,8 +387,9 @@ static ptrdiff_t lines_of_part(const struct tc_job *job, const struct layout *la
     if (layout->zip == 1 && !stores_channels(job)) {
         return choose_shape(job->kernels, lines, tc_group_ci(job->problem), 1).rows;
     }
-    const bool last = job->problem->y_last && job->problem->co > job->problem->g;
-    const ptrdiff_t group = last ? GROUP_ROWS_LAST : GROUP_ROWS;
+    const bool together =
+        stores_channels(job) || (job->problem->y_last && tc_has_few_channels(job));
+    const ptrdiff_t group = together ? GROUP_ROWS_LAST : GROUP_ROWS;
     return lines * places <= MOST_ROWS ? lines : tc_clamp(group / places, 1, lines);
 }
 

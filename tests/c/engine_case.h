@@ -102,7 +102,7 @@ static inline struct tc_request take_request(struct bytes *bytes, int rank, bool
     const ptrdiff_t ci = depthwise ? 1 : take_length(bytes);
     const ptrdiff_t co = depthwise ? 1 + take(bytes, 4) / 3 : take_length(bytes);
     ptrdiff_t lengths[TC_SPATIAL];
-    bool even = transposed;
+    bool even = transposed; /* kernels that are multiples of the stride, as some engines want */
     for (int axis = 0; axis < rank; axis++) {
         lengths[axis] = take_length(bytes);
         const int kind = take(bytes, 24);
