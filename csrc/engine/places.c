@@ -73,11 +73,15 @@ static bool gains(const struct tc_job *job)
     return s >= LONG_STRIDE || (s >= SHORT_STRIDE && p->g != job->kernels->lanes);
 }
 
-static const char *refuse(const struct tc_job *job)
+/* `in_order`: whether y lies as the engine wants it. */
+static const char *refuse(const struct tc_job *job, bool in_order)
 {
     const struct tc_problem *const p = job->problem;
     if (!tc_is_depthwise(p)) {
         return "it is for depthwise layers";
+    }
+    if (!in_order) {
+        return "the outputs of a cell lie in another order, or not side by side";
     }
     if (!tc_cells_fit(p) || p->s[TC_W] == 1) {
         return "there is no stride along the width, or one that meets a dilation";
@@ -177,9 +181,9 @@ static struct layout layout_of(const struct tc_job *job)
     return layout;
 }
 
-static const char *book(struct tc_job *job)
+static const char *book(struct tc_job *job, bool in_order)
 {
-    const char *const refusal = refuse(job);
+    const char *const refusal = refuse(job, in_order);
     if (refusal) {
         return refusal;
     }
@@ -203,12 +207,12 @@ static const char *book(struct tc_job *job)
 
 static const char *accept_places(struct tc_job *job)
 {
-    return tc_has_pixels(job) || job->y.axis[TC_W] != 1 ? "the width is not contiguous" : book(job);
+    return book(job, job->y.axis[TC_W] == 1 && !tc_has_pixels(job));
 }
 
 static const char *accept_pixels(struct tc_job *job)
 {
-    return tc_has_pixels(job) ? book(job) : "the channels of a line do not lie side by side";
+    return book(job, tc_has_pixels(job));
 }
 
 /* From a set of channels to the next. */
