@@ -32,9 +32,9 @@ enum {
     COPY_BYTES = 256 << 10,      /* of a task's inputs, if they can be so few; */
     MOST_COPY_BYTES = 512 << 10, /* those of one cell of one line, at most */
     POINTS = 16384,              /* outputs of a task, at least */
-    LONG_STRIDE = 8,             /* which always pays with channels last; */
-    SHORT_STRIDE = 3,            /* this one with a pixel */
-    FEW_BYTES = 192,             /* of so many, not just a vector; and on one axis any does; */
+    FEW_BYTES = 192,             /* of a pixel: with channels last, up to so many, */
+    SHORT_STRIDE = 3,            /* such a stride pays, unless a pixel is just a vector, */
+    LONG_STRIDE = 8,             /* and such a one; of more, if another axis has a stride too; */
     PLACES = 16,                 /* of a cell that pay where the width is contiguous, */
     FEWEST_CELLS = 4             /* of a line there */
 };
