@@ -47,7 +47,7 @@ struct layout {
     ptrdiff_t span, rows, columns;  /* sets of channels, lines and cells of a task, at most */
     ptrdiff_t spans, bands, pieces; /* tasks along these */
     ptrdiff_t x_line, x_plane;      /* of the copy */
-    ptrdiff_t copy_bytes, thread_bytes;
+    ptrdiff_t copy_bytes;
 };
 
 /* ---- booking ---- */
@@ -160,24 +160,21 @@ static void cut(struct layout *layout, const struct tc_job *job)
 static ptrdiff_t table_bytes(const struct tc_job *job, const struct layout *layout)
 {
     const ptrdiff_t *const k = job->problem->k;
-    ptrdiff_t sheets = (ptrdiff_t)sizeof(struct tc_line_sheet), bytes;
-    const ptrdiff_t taps = layout->cells.taps * (ptrdiff_t)sizeof(struct tc_line_tap);
+    ptrdiff_t sheets = (ptrdiff_t)sizeof(struct tc_line_sheet);
+    ptrdiff_t taps = (ptrdiff_t)sizeof(struct tc_line_tap), bytes;
     const bool fits = tc_mul(sheets, k[TC_D], &sheets) && tc_mul(sheets, k[TC_H], &sheets) &&
-                      tc_add(sheets, taps, &bytes);
+                      tc_mul(taps, layout->cells.taps, &taps) && tc_add(sheets, taps, &bytes);
     return fits ? bytes : PTRDIFF_MAX / 2;
 }
 
 static struct layout layout_of(const struct tc_job *job)
 {
     struct layout layout = {.cells = tc_cells_of(job->problem, TC_W)};
-    const ptrdiff_t bytes = job->kernels->bytes;
     layout.lattice = lattice_of(job, &layout.cells);
     layout.channels = channels_of(job);
     layout.lanes = layout.cells.s * layout.channels;
     layout.pitch = tc_round_up(layout.lanes, job->kernels->lanes);
     cut(&layout, job);
-    layout.thread_bytes =
-        tc_round_up(layout.copy_bytes + layout.pitch * bytes + table_bytes(job, &layout), TC_ALIGN);
     return layout;
 }
 
@@ -194,12 +191,14 @@ static const char *book(struct tc_job *job, bool in_order)
     const ptrdiff_t *const k = job->problem->k;
     const ptrdiff_t bytes = job->kernels->bytes, sets = job->problem->g / layout.channels;
     ptrdiff_t *const packed = &job->packed_bytes;
-    const bool fits = tc_mul(layout.pitch * bytes * sets, layout.cells.taps, packed) &&
+    const bool fits = tc_mul(layout.pitch * bytes, sets, packed) &&
+                      tc_mul(*packed, layout.cells.taps, packed) &&
                       tc_mul(*packed, k[TC_D], packed) && tc_mul(*packed, k[TC_H], packed) &&
                       tc_add(*packed, job->kernels->lanes * bytes, packed);
     *packed = fits ? *packed : PTRDIFF_MAX / 2; /* they are read a vector beyond a cropped cell */
     job->shared_bytes = 0;
-    job->thread_bytes = layout.thread_bytes;
+    job->thread_bytes = layout.copy_bytes + layout.pitch * bytes + table_bytes(job, &layout);
+    job->thread_bytes = tc_round_up(job->thread_bytes, TC_ALIGN);
     job->tasks = job->problem->n * layout.spans * tc_lattice_points(&layout.lattice.axis[TC_D]) *
                  layout.bands * layout.pieces;
     return NULL;
@@ -400,6 +399,17 @@ static void run_strip(const struct state *s)
     }
 }
 
+/* The lines of one phase of depth and height. */
+static void run_phase(struct state *s)
+{
+    const struct tc_range rows = {s->grid[TC_H].begin,
+                                  tc_min(s->grid[TC_H].end, s->phase[TC_H].count)};
+    for (s->lines = rows; s->lines.begin < rows.end; s->lines.begin = s->lines.end) {
+        s->lines = tc_next_strip(rows, s->lines.begin, TC_MAX_LINES);
+        run_strip(s);
+    }
+}
+
 /* The outputs of one set of channels. */
 static void run_set(struct state *s)
 {
@@ -414,15 +424,10 @@ static void run_set(struct state *s)
     s->phase[TC_W] = tc_phase_at(&axis[TC_W], 0);
     for (ptrdiff_t d = 0; d < axis[TC_D].phases; d++) {
         s->phase[TC_D] = tc_phase_at(&axis[TC_D], d);
-        for (ptrdiff_t h = 0; h < axis[TC_H].phases && s->grid[TC_D].begin < s->phase[TC_D].count;
-             h++) {
+        const bool exists = s->grid[TC_D].begin < s->phase[TC_D].count;
+        for (ptrdiff_t h = 0; exists && h < axis[TC_H].phases; h++) {
             s->phase[TC_H] = tc_phase_at(&axis[TC_H], h);
-            struct tc_range rows = s->grid[TC_H];
-            rows.end = tc_min(rows.end, s->phase[TC_H].count);
-            for (s->lines = rows; s->lines.begin < rows.end; s->lines.begin = s->lines.end) {
-                s->lines = tc_next_strip(rows, s->lines.begin, TC_MAX_LINES);
-                run_strip(s);
-            }
+            run_phase(s);
         }
     }
 }

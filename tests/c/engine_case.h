@@ -107,7 +107,7 @@ static inline struct tc_request take_request(struct bytes *bytes, int rank, bool
         lengths[axis] = take_length(bytes);
         const int kind = take(bytes, 24);
         dims->w[2 + axis] = 1 + take(bytes, kind % 8 ? 7 : 20);
-        even = axis == 0 ? even && kind < 8 : even;
+        even = even && (axis > 0 || kind < 8);
     }
     dims->w[0] = (transposed ? ci : co) * g;
     dims->w[1] = transposed ? co : ci;
@@ -350,7 +350,7 @@ static inline struct tc_cpu take_cpu(struct bytes *bytes)
 }
 
 static inline struct tc_order take_order(struct bytes *bytes, const struct tc_problem *problem,
-                                         const struct tc_cpu *cpu, int *engine)
+                                         const struct tc_cpu *cpu)
 {
     struct tc_order order = {.problem = problem, .cpu = cpu, .threads = 1 + take(bytes, 3)};
     const char *isas[TC_MAX_ISAS];
@@ -359,7 +359,6 @@ static inline struct tc_order take_order(struct bytes *bytes, const struct tc_pr
     while (isas[isa_count]) {
         isa_count++;
     }
-    *engine = take(bytes, 256);
     order.isa = isas[take(bytes, isa_count)];
     order.ahead = take(bytes, 4) == 1 && problem->operation->computes != TC_WEIGHT;
     if (problem->operation->computes == TC_OUTPUT) {
@@ -376,8 +375,8 @@ static inline void run_problem(struct bytes *bytes, const struct tc_problem *pro
     const struct tc_cpu cpu = take_cpu(bytes);
     ptrdiff_t dims[TC_MAX_VALUES];
     const struct tc_shape shape = {true, tc_problem_shape(problem, dims), dims};
-    int engine;
-    struct tc_order order = take_order(bytes, problem, &cpu, &engine);
+    const int engine = take(bytes, 256);
+    struct tc_order order = take_order(bytes, problem, &cpu);
     struct case_arrays arrays;
     struct array *const all[] = {&arrays.x, &arrays.w, &arrays.y};
     arrays.x = take_array(bytes, computes == TC_INPUT ? shape : request->x, size);
