@@ -102,12 +102,12 @@ static inline struct tc_request take_request(struct bytes *bytes, int rank, bool
     const ptrdiff_t ci = depthwise ? 1 : take_length(bytes);
     const ptrdiff_t co = depthwise ? 1 + take(bytes, 4) / 3 : take_length(bytes);
     ptrdiff_t lengths[TC_SPATIAL];
-    bool even = transposed; /* kernels that are multiples of the stride, as some engines want */
+    bool even = true; /* kernels that are multiples of the stride, or as long, as engines want */
     for (int axis = 0; axis < rank; axis++) {
         lengths[axis] = take_length(bytes);
         const int kind = take(bytes, 24);
         dims->w[2 + axis] = 1 + take(bytes, kind % 8 ? 7 : 20);
-        even = even && (axis > 0 || kind < 8);
+        even = even && (axis > 0 || kind < (transposed ? 8 : 3));
     }
     dims->w[0] = (transposed ? ci : co) * g;
     dims->w[1] = transposed ? co : ci;
@@ -121,7 +121,7 @@ static inline struct tc_request take_request(struct bytes *bytes, int rank, bool
     request.dilation = take_values(bytes, rank, 1, 3);
     for (int axis = 0; axis < rank && even; axis++) {
         const ptrdiff_t stride = request.stride.at[request.stride.count > 1 ? axis : 0];
-        dims->w[2 + axis] = tc_round_up(dims->w[2 + axis], stride);
+        dims->w[2 + axis] = transposed ? tc_round_up(dims->w[2 + axis], stride) : stride;
         request.dilation = (struct tc_values){1, {1}};
     }
     request.padding = take_values(bytes, rank, 0, 6);
@@ -129,6 +129,9 @@ static inline struct tc_request take_request(struct bytes *bytes, int rank, bool
     if (request.padding_sides) {
         request.padding = take_values(bytes, rank, -2, 8);
         request.padding_end = take_values(bytes, rank, -2, 8);
+    }
+    if (even && !transposed) {
+        request.padding = request.padding_end = (struct tc_values){1, {0}};
     }
     request.output_padding = take_values(bytes, rank, 0, transposed ? 3 : 1);
     return request;
@@ -162,7 +165,7 @@ struct array {
  * bytes say so or are at their end. */
 static inline struct array take_array(struct bytes *bytes, struct tc_shape shape, ptrdiff_t size)
 {
-    const bool contiguous = take(bytes, 3) == 0;
+    const bool contiguous = take(bytes, 2) == 0;
     struct array array = {.shape = shape, .bytes = size};
     ptrdiff_t step = 1, first = 0, turn = contiguous ? 0 : take(bytes, shape.ndim);
     for (int i = shape.ndim - 1; i >= 0; i--) {
@@ -305,13 +308,13 @@ static inline const char *pick_engine(const struct tc_order *order, int number)
     struct tc_status status;
     struct tc_plan plan;
     int count = 1;
-    for (int i = 0; tc_engines[i]; i++) {
+    for (int i = 0; tc_engines[i + 1]; i++) { /* but for the last, reference */
         asked.engine = tc_engines[i]->name;
         if (tc_plan_make(&plan, &asked, &status) == TC_OK) {
             able[count++] = asked.engine;
         }
     }
-    return able[number % 4 == 1 ? 1 : number / 4 % count];
+    return able[number % 4 == 1 && count > 1 ? 1 : number / 4 % count];
 }
 
 /* Computes `result` of the arrays by the order and some engine, and by `reference`. */
