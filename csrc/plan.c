@@ -2,6 +2,7 @@
 #include "plan.h"
 
 #include "base/size.h"
+#include "engine/panels.h"
 
 #include <string.h>
 
@@ -19,6 +20,7 @@ const struct tc_engine *const tc_engines[TC_MAX_ENGINES] = {
     &tc_engine_lines,
     &tc_engine_weave,
     &tc_engine_scatter,
+    &tc_engine_patches,
     &tc_engine_planes,
     &tc_engine_subpixel,
     &tc_engine_direct,
@@ -143,14 +145,19 @@ static enum tc_code make(struct tc_plan *plan, const struct tc_order *order, con
     return book_scratch(plan, status);
 }
 
-/* Whether the weights that the kept engine has packed are those that this plan needs. */
+/* Whether the weights that the kept engine has packed are those that this plan needs: gather's
+ * panels are those of others, too. */
 static bool fits_packed(const struct tc_plan *plan, const struct tc_order *order)
 {
-    bool whole = true; /* nothing of the kernel was left out */
-    for (int a = 0; a < TC_SPATIAL; a++) {
-        whole = whole && plan->problem.k[a] == order->problem->k[a];
+    bool fits = strcmp(plan->engine->name, order->kept) == 0;
+    for (int i = 0; tc_engines[i] && plan->engine->pack == tc_panels_pack; i++) {
+        const bool kept = strcmp(tc_engines[i]->name, order->kept) == 0;
+        fits = fits || (kept && tc_engines[i]->pack == tc_panels_pack);
     }
-    return whole && strcmp(plan->engine->name, order->kept) == 0;
+    for (int a = 0; a < TC_SPATIAL; a++) { /* nothing of the kernel was left out */
+        fits = fits && plan->problem.k[a] == order->problem->k[a];
+    }
+    return fits;
 }
 
 /* Whether the kept engine refused the image of this plan, as it did not when it was chosen, and

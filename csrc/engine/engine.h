@@ -81,8 +81,8 @@ enum {
 
 extern const struct tc_engine tc_engine_places, tc_engine_pixels, tc_engine_phases,
     tc_engine_channels, tc_engine_lines, tc_engine_weave, tc_engine_scatter, tc_engine_planes,
-    tc_engine_subpixel, tc_engine_direct, tc_engine_mirror, tc_engine_gather, tc_engine_wline,
-    tc_engine_wgrad, tc_engine_reference;
+    tc_engine_patches, tc_engine_subpixel, tc_engine_direct, tc_engine_mirror, tc_engine_gather,
+    tc_engine_wline, tc_engine_wgrad, tc_engine_reference;
 
 /* Whether pixels of y follow each other along a line, each with all its channels. */
 static inline bool tc_has_pixels(const struct tc_job *job)

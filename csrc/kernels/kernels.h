@@ -37,7 +37,7 @@
  * If zip is 1, 2 or 4, the rows of A follow each other, a_row[r + 1] = a_row[r] + 1, and those of C
  * come in whole groups of so many, interleaved: C[r][l] = c[c_row[r] + l*zip], and c_row[r + 1] =
  * c_row[r] + 1 within a group. Then there is no mask, no A by lane and no `add`. If zip is 1, hints
- * bring the line at ahead + k*ahead_k closer for each k of a tap. */
+ * bring the line at ahead + t2*ahead_tap + k*ahead_k closer. */
 struct tc_tile {
     ptrdiff_t rows, lanes, k, taps[TC_SPATIAL];
     const void *a;
@@ -54,7 +54,7 @@ struct tc_tile {
     const ptrdiff_t *c_row;
     int zip;
     const void *ahead;
-    ptrdiff_t ahead_k;
+    ptrdiff_t ahead_k, ahead_tap;
 };
 
 /* dst[c*dst_row + r] = src[r*src_row + c] for r < rows, c < columns; with a table dst_rows,

@@ -84,14 +84,15 @@ enum { T(IN_STEPS), T(BY_LANE), T(LISTED) };
  * where this is called. The mask clears so many factors of a product as `masked` says: none, that
  * of B, or both. If `in_line`, the rows of A follow each other. */
 static INLINE void T(tile_tap)(const struct tc_tile *tile, const REAL *a, const REAL *b,
-                               const unsigned char *mask, const ptrdiff_t a_row[TC_MAX_ROWS],
+                               const REAL *ahead, const unsigned char *mask,
+                               const ptrdiff_t a_row[TC_MAX_ROWS],
                                VECTOR acc[TC_MAX_ROWS][TC_WIDTHS], const int rows, const int width,
                                const int masked, const int reads, const int zip)
 {
     const bool by_lane = reads == T(BY_LANE), listed = reads == T(LISTED);
     const bool in_line = zip > 0, hints = zip == 1;
     const ptrdiff_t a_k = tile->a_k, b_k = listed ? 0 : tile->b_k, *at = tile->b_at;
-    const REAL *line = a + a_row[0], *ahead = tile->ahead;
+    const REAL *line = a + a_row[0];
     MASK chosen[TC_WIDTHS];
 #pragma GCC unroll 16
     for (int v = 0; v < width && masked; v++) {
@@ -201,7 +202,9 @@ static INLINE void T(tile_of)(const struct tc_tile *tile, const int rows, const 
                                                                t1 * tile->mask_tap[1] +
                                                                t2 * tile->mask_tap[2]
                                                          : NULL;
-                T(tile_tap)(tile, a, b, mask, a_row, acc, rows, width, masked, reads, zip);
+                const REAL *const ahead =
+                    zip == 1 ? (const REAL *)tile->ahead + t2 * tile->ahead_tap : NULL;
+                T(tile_tap)(tile, a, b, ahead, mask, a_row, acc, rows, width, masked, reads, zip);
             }
         }
     }
@@ -936,7 +939,7 @@ static INLINE void T(unzip_piece)(const REAL *src, ptrdiff_t columns, REAL *dst,
     T(unzip_all)(v, step);
 #pragma GCC unroll 4
     for (int q = 0; q < step; q++) {
-        const ptrdiff_t rest = q == 0 || part > 0 ? (columns - q + step - 1) / step : 0;
+        const ptrdiff_t rest = q == 0 || part != 0 ? (columns - q + step - 1) / step : 0;
         if (whole && rest > 0) {
             T(store)(dst + q * part, v[q]);
         } else if (rest > 0) {
@@ -983,7 +986,7 @@ enum { T(MANY) = 8 }; /* remainders that are worth a transposition */
 static INLINE void T(unzip_by_any)(const REAL *src, ptrdiff_t columns, REAL *dst, ptrdiff_t part,
                                    const ptrdiff_t step)
 {
-    for (ptrdiff_t q = 0; q < (part > 0 ? step : 1); q++) {
+    for (ptrdiff_t q = 0; q < (part != 0 ? step : 1); q++) {
         REAL *to = dst + q * part;
         for (ptrdiff_t c = q; c < columns; c += step) {
             *to++ = src[c];
@@ -1014,7 +1017,7 @@ static void T(unzip_rows)(const struct tc_unzip *args)
         T(unzip_by_few)(args, 4);
     } else {
         for (ptrdiff_t r = args->rows; r > 0; r--, src += args->src_row, dst += args->dst_row) {
-            if (args->step >= T(MANY) && args->dst_part > 0) {
+            if (args->step >= T(MANY) && args->dst_part != 0) {
                 T(unzip_by_many)(src, args->columns, dst, args->dst_part, args->step);
             } else {
                 T(unzip_by_any)(src, args->columns, dst, args->dst_part, args->step);
