@@ -55,6 +55,8 @@ struct state {
     struct tc_phase phase[TC_SPATIAL];
     struct walk a, c; /* where a phase's points read and write */
     ptrdiff_t *a_row, *c_row;
+    struct tc_range box[TC_GRID]; /* whose points are listed, */
+    ptrdiff_t listed;             /* so many */
     void *copy, *buffer, *panel, *bias;
     const void *packed;
     bool last_chunk; /* of the input channels: the sums become complete */
@@ -209,22 +211,32 @@ static const char *accept(struct tc_job *job)
 
 /* ---- tiles ---- */
 
-static ptrdiff_t list_points(const struct walk *walk, const struct tc_range box[TC_GRID],
-                             ptrdiff_t *offsets)
+/* Lists where the points of a box read and write, from where the walks begin, unless that was done
+ * just now for another phase or part. */
+static void list_points(struct state *s, const struct tc_range box[TC_GRID])
 {
-    ptrdiff_t count = 0;
+    const ptrdiff_t *const a = s->a.step, *const c = s->c.step;
+    const ptrdiff_t a_next = a[TC_GRID - 1], c_next = c[TC_GRID - 1];
+    ptrdiff_t *a_row = s->a_row, *c_row = s->c_row;
+    if (s->listed > 0 && memcmp(s->box, box, sizeof s->box) == 0) {
+        return;
+    }
     for (ptrdiff_t n = box[0].begin; n < box[0].end; n++) {
         for (ptrdiff_t d = box[1].begin; d < box[1].end; d++) {
             for (ptrdiff_t h = box[2].begin; h < box[2].end; h++) {
-                const ptrdiff_t from =
-                    walk->from + n * walk->step[0] + d * walk->step[1] + h * walk->step[2];
+                ptrdiff_t a_at = n * a[0] + d * a[1] + h * a[2] + box[3].begin * a[3];
+                ptrdiff_t c_at = n * c[0] + d * c[1] + h * c[2] + box[3].begin * c[3];
                 for (ptrdiff_t w = box[3].begin; w < box[3].end; w++) {
-                    offsets[count++] = from + w * walk->step[3];
+                    *a_row++ = a_at;
+                    *c_row++ = c_at;
+                    a_at += a_next;
+                    c_at += c_next;
                 }
             }
         }
     }
-    return count;
+    s->listed = a_row - s->a_row;
+    memcpy(s->box, box, sizeof s->box);
 }
 
 /* The taps of a line are one sum if there is one channel: a loop for each would be too short. */
@@ -241,14 +253,14 @@ static void join_taps(struct tc_tile *tile)
 
 /* All tiles of a box of grid points that the taps of `run` reach. `tile` holds what the boxes of
  * a phase share. */
-static void run_box(const struct state *s, const struct tc_range box[TC_GRID],
+static void run_box(struct state *s, const struct tc_range box[TC_GRID],
                     const struct tc_run run[TC_SPATIAL], struct tc_tile tile)
 {
     const struct tc_kernels *const kernels = s->job->kernels;
     const ptrdiff_t most = kernels->rows[s->part.width - 1];
-    const ptrdiff_t count = list_points(&s->a, box, s->a_row);
-    ptrdiff_t a_from = 0, b_from = 0;
-    list_points(&s->c, box, s->c_row);
+    ptrdiff_t a_from = s->a.from, b_from = 0;
+    list_points(s, box);
+    const ptrdiff_t count = s->listed;
     for (int a = 0; a < TC_SPATIAL; a++) {
         tile.taps[a] = run[a].last - run[a].first;
         a_from += run[a].first * tile.a_tap[a];
@@ -256,6 +268,7 @@ static void run_box(const struct state *s, const struct tc_range box[TC_GRID],
     }
     tile.a = tc_at(tile.a, a_from, kernels->bytes);
     tile.b = tc_at(tile.b, b_from, kernels->bytes);
+    tile.c = tc_at(tile.c, s->c.from, kernels->bytes);
     join_taps(&tile);
     for (ptrdiff_t at = 0; at < count; at += tile.rows) {
         const ptrdiff_t left = count - at;
@@ -265,13 +278,14 @@ static void run_box(const struct state *s, const struct tc_range box[TC_GRID],
         tile.c_row = s->c_row + at;
         kernels->tile[s->part.width - 1](&tile);
     }
-    for (ptrdiff_t i = 0; i < count && s->last_chunk; i++) {
+    const bool activates = s->last_chunk && s->job->activation.kind != TC_NO_ACTIVATION;
+    for (ptrdiff_t i = 0; i < count && activates; i++) {
         tc_activate(s->job, tc_at(tile.c, s->c_row[i], kernels->bytes), 1, tile.lanes, 0);
     }
 }
 
 /* The part of a phase that lies in the block, box of runs by box of runs. */
-static void run_boxes(const struct state *s, const struct tc_tile *tile)
+static void run_boxes(struct state *s, const struct tc_tile *tile)
 {
     const struct tc_axis *const axis = s->job->lattice.axis;
     struct tc_range box[TC_GRID] = {s->block.grid[0]}, end[TC_SPATIAL];
@@ -439,6 +453,7 @@ static void run_held(struct state *s)
     const struct tc_axis *const axis = job->lattice.axis;
     const bool packs = packs_in_tasks(job);
     struct tc_panel panel;
+    s->listed = 0;
     for (ptrdiff_t ci = 0; ci < tc_group_ci(job->problem); ci = panel.ci.end) {
         panel = tc_panel_at(job, s->packed, s->block.group, s->part, ci);
         s->last_chunk = panel.ci.end == tc_group_ci(job->problem);
