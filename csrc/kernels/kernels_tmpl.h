@@ -176,18 +176,28 @@ static INLINE void T(tile_of)(const struct tc_tile *tile, const int rows, const 
 
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++) {
-        const REAL *const c = (const REAL *)tile->c + tile->c_row[r];
-        const REAL *const bias = tile->bias;
         a_row[r] = tile->a_row[r];
+    }
+    if (tile->add) {
 #pragma GCC unroll 16
-        for (int v = 0; v < width; v++) {
-            if (tile->add) {
+        for (int r = 0; r < rows; r++) {
+            const REAL *const c = (const REAL *)tile->c + tile->c_row[r];
+#pragma GCC unroll 16
+            for (int v = 0; v < width; v++) {
                 acc[r][v] =
                     v < width - 1 ? T(load)(c + v * LANES) : T(load_part)(c + v * LANES, part);
-            } else if (bias && tile->bias_by_row) {
-                acc[r][v] = T(broadcast)(bias[r]);
-            } else {
-                acc[r][v] = bias ? T(load)(bias + v * LANES) : T(zero)();
+            }
+        }
+    } else {
+        const REAL *const bias = tile->bias;
+        const bool by_row = bias && tile->bias_by_row;
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 16
+            for (int v = 0; v < width; v++) {
+                acc[r][v] = by_row ? T(broadcast)(bias[r])
+                            : bias ? T(load)(bias + v * LANES)
+                                   : T(zero)();
             }
         }
     }
