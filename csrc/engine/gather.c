@@ -212,7 +212,7 @@ static const char *accept(struct tc_job *job)
 /* ---- tiles ---- */
 
 /* Lists where the points of a box read and write, from where the walks begin, unless that was done
- * just now for another phase or part. */
+ * just now for another phase or chunk. */
 static void list_points(struct state *s, const struct tc_range box[TC_GRID])
 {
     const ptrdiff_t *const a = s->a.step, *const c = s->c.step;
