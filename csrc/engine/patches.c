@@ -172,8 +172,7 @@ static void copy_lines(const struct state *s, ptrdiff_t from, ptrdiff_t d, ptrdi
     const ptrdiff_t input = from +
                             (phase[TC_D].offset + d * axis[TC_D].offset_step) * job->x.axis[TC_D] +
                             (phase[TC_H].offset + h * axis[TC_H].offset_step) * job->x.axis[TC_H];
-    /* the lattice's last tap of a line meets the first input of a patch */
-    const ptrdiff_t row = ((d * phase[TC_H].taps + h + 1) * step - 1) * ci;
+    const ptrdiff_t row = ((d * phase[TC_H].taps + h + 1) * step - 1) * ci; /* of the last tap */
     const struct tc_split split = {
         .channels = ci,
         .lines = tc_range_length(s->block.grid[TC_H + 1]),
@@ -198,9 +197,12 @@ static void copy_inputs(const struct state *s)
     const struct tc_phase *const phase = s->layout->phase;
     const struct tc_range *const grid = s->block.grid;
     const ptrdiff_t plane = tc_range_length(grid[2]) * tc_range_length(grid[3]);
+    /* the lattice's last tap of a line meets the first input of a patch */
+    const ptrdiff_t column_in = axis[TC_W].in_step * grid[3].begin + phase[TC_W].offset +
+                                (phase[TC_W].taps - 1) * axis[TC_W].offset_step;
     const ptrdiff_t first = s->block.group * tc_group_ci(s->job->problem) * x->c +
                             axis[TC_H].in_step * grid[2].begin * x->axis[TC_H] +
-                            axis[TC_W].in_step * grid[3].begin * x->axis[TC_W];
+                            column_in * x->axis[TC_W];
     ptrdiff_t column = 0;
     for (ptrdiff_t n = grid[0].begin; n < grid[0].end; n++) {
         for (ptrdiff_t j = grid[1].begin; j < grid[1].end; j++, column += plane) {

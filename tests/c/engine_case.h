@@ -130,8 +130,11 @@ static inline struct tc_request take_request(struct bytes *bytes, int rank, bool
         request.padding = take_values(bytes, rank, -2, 8);
         request.padding_end = take_values(bytes, rank, -2, 8);
     }
-    if (even && !transposed) {
-        request.padding = request.padding_end = (struct tc_values){1, {0}};
+    if (even && !transposed) { /* no zeros, but perhaps inputs that are left out */
+        for (int axis = 0; axis < TC_MAX_VALUES; axis++) {
+            request.padding.at[axis] = tc_min(request.padding.at[axis], 0);
+            request.padding_end.at[axis] = tc_min(request.padding_end.at[axis], 0);
+        }
     }
     request.output_padding = take_values(bytes, rank, 0, transposed ? 3 : 1);
     return request;
