@@ -145,15 +145,23 @@ static enum tc_code make(struct tc_plan *plan, const struct tc_order *order, con
     return book_scratch(plan, status);
 }
 
-/* Whether the weights that the kept engine has packed are those that this plan needs: gather's
- * panels are those of others, too. */
+/* The number of an engine among tc_engines, or of their end. */
+static int number_of(const char *name)
+{
+    int i = 0;
+    while (tc_engines[i] && strcmp(tc_engines[i]->name, name) != 0) {
+        i++;
+    }
+    return i;
+}
+
+/* Whether the weights that the kept engine has packed are those that this plan needs: its own, or
+ * panels, which several engines read. */
 static bool fits_packed(const struct tc_plan *plan, const struct tc_order *order)
 {
-    bool fits = strcmp(plan->engine->name, order->kept) == 0;
-    for (int i = 0; tc_engines[i] && plan->engine->pack == tc_panels_pack; i++) {
-        const bool kept = strcmp(tc_engines[i]->name, order->kept) == 0;
-        fits = fits || (kept && tc_engines[i]->pack == tc_panels_pack);
-    }
+    const struct tc_engine *const kept = tc_engines[number_of(order->kept)];
+    bool fits = plan->engine == kept ||
+                (kept && kept->pack == tc_panels_pack && plan->engine->pack == tc_panels_pack);
     for (int a = 0; a < TC_SPATIAL; a++) { /* nothing of the kernel was left out */
         fits = fits && plan->problem.k[a] == order->problem->k[a];
     }
@@ -166,12 +174,8 @@ static bool fits_packed(const struct tc_plan *plan, const struct tc_order *order
 static bool refuses_image(const struct tc_plan *plan, const struct tc_order *order)
 {
     const struct tc_problem *const p = &plan->problem;
-    bool refuses = false;
-    for (int i = 0; tc_engines[i]; i++) {
-        const bool kept = strcmp(tc_engines[i]->name, order->kept) == 0;
-        refuses = refuses || (kept && plan->refusals[i] != NULL);
-    }
-    return refuses && (tc_kernel_volume(p) == 1 || tc_group_ci(p) < REPACKED_CI * p->n);
+    return plan->refusals[number_of(order->kept)] != NULL &&
+           (tc_kernel_volume(p) == 1 || tc_group_ci(p) < REPACKED_CI * p->n);
 }
 
 /* The same with an engine kept, whose weights may be packed. Another packs them anew where that is

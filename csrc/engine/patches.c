@@ -65,7 +65,13 @@ struct state {
 
 static int width_of(const struct tc_kernels *kernels)
 {
-    return kernels->widths < WIDTH ? kernels->widths : WIDTH;
+    return (int)tc_min(kernels->widths, WIDTH);
+}
+
+/* Products of an output. */
+static ptrdiff_t sum_of(const struct tc_problem *problem)
+{
+    return tc_group_ci(problem) * tc_kernel_volume(problem);
 }
 
 /* Whether each input of the axis is read for one output, and no tap meets the padding. */
@@ -87,11 +93,12 @@ static bool pays(const struct tc_job *job)
     const struct tc_problem *const p = job->problem;
     const ptrdiff_t lanes = job->kernels->lanes, width = p->o[TC_W];
     const ptrdiff_t outputs = p->o[TC_D] * p->o[TC_H] * width;
-    const bool few = 2 * tc_group_co(p) <= lanes, is_long = p->s[TC_W] >= LONG_STEP;
-    return tc_group_ci(p) * tc_kernel_volume(p) <= (few       ? FEW_SUM
-                                                    : is_long ? LONG_STEP_SUM
-                                                              : SUM) &&
-           2 * width >= lanes && 5 * outputs >= 4 * tc_round_up(outputs, lanes);
+    ptrdiff_t most = p->s[TC_W] < LONG_STEP ? SUM : LONG_STEP_SUM;
+    if (2 * tc_group_co(p) <= lanes) {
+        most = FEW_SUM;
+    }
+    return sum_of(p) <= most && 2 * width >= lanes &&
+           5 * outputs >= 4 * tc_round_up(outputs, lanes);
 }
 
 static const char *refuse(const struct tc_job *job)
@@ -133,7 +140,7 @@ static struct layout layout_of(const struct tc_job *job)
     }
     /* a tile reads whole vectors */
     layout.pitch = tc_odd_lines(kernels, size[0] * size[1] * size[2] * size[3] + kernels->lanes);
-    layout.sheet_bytes = layout.taps * tc_group_ci(job->problem) * layout.pitch * kernels->bytes;
+    layout.sheet_bytes = sum_of(job->problem) * layout.pitch * kernels->bytes;
     layout.bias_bytes = tc_round_up(TC_MAX_ROWS * kernels->bytes, TC_ALIGN);
     return layout;
 }
@@ -144,11 +151,10 @@ static const char *accept(struct tc_job *job)
     if (refusal) {
         return refusal;
     }
-    const struct tc_problem *const p = job->problem;
-    const ptrdiff_t sum = tc_group_ci(p) * tc_kernel_volume(p), bytes = job->kernels->bytes;
     const ptrdiff_t least = width_of(job->kernels) * job->kernels->lanes;
-    tc_blocking_set(job, tc_clamp(SHEET_BYTES / bytes / sum, least, MOST_POINTS), PTRDIFF_MAX,
-                    tc_part_count(job->kernels, tc_group_co(p)));
+    const ptrdiff_t fit = SHEET_BYTES / job->kernels->bytes / sum_of(job->problem);
+    tc_blocking_set(job, tc_clamp(fit, least, MOST_POINTS), PTRDIFF_MAX,
+                    tc_part_count(job->kernels, tc_group_co(job->problem)));
     const struct layout layout = layout_of(job);
     job->packed_bytes = tc_panels_bytes(job);
     job->shared_bytes = 0;
