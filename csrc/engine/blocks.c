@@ -2,14 +2,18 @@
 /* A block grows along the width first, because its rows are what memory holds in one piece, then
  * along height, depth and batch, until it has the points or the inputs that its engine asked for;
  * with taps along the depth, height and depth share what there is. If that gives too few tasks for
- * the threads, the output channels are shared out, and then the blocks are halved. None of it
- * changes the order of any sum. */
+ * the threads, the output channels are shared out, and then the blocks are halved; if they are few
+ * but do not come out even among the threads, one axis is cut a little finer. None of it changes
+ * the order of any sum. */
 #include "engine/blocks.h"
 
 #include "base/size.h"
 #include "engine/pack.h"
 
 #include <math.h>
+
+enum { MANY_TURNS = 16 };              /* of each thread, which need not be even */
+static const double LEAST_GAIN = 0.96; /* of the longest, for more blocks */
 
 ptrdiff_t tc_odd_lines(const struct tc_kernels *kernels, ptrdiff_t elements)
 {
@@ -91,6 +95,38 @@ static bool halve_a_side(struct tc_job *job)
     return false;
 }
 
+/* Points that the slowest thread sums, as if all blocks were whole. */
+static double longest_turn(const struct tc_job *job, const struct tc_blocking *blocking)
+{
+    const ptrdiff_t tasks = block_count(blocking) * job->problem->g * blocking->shares;
+    double points = (double)tc_ceil_div(tasks, job->threads) / (double)blocking->shares;
+    for (int g = 0; g < TC_GRID; g++) {
+        points *= (double)blocking->size[g];
+    }
+    return points;
+}
+
+/* Cuts one axis into a few more blocks, where the threads share them more evenly then. */
+static void even_out(struct tc_job *job)
+{
+    const struct tc_blocking was = job->blocking;
+    double least = LEAST_GAIN * longest_turn(job, &was);
+    for (int g = 0; g < TC_GRID; g++) {
+        const ptrdiff_t length = grid_length(job, g), few = was.count[g];
+        const ptrdiff_t most = tc_min(tc_min(few + job->threads - 1, 2 * few), length);
+        for (ptrdiff_t count = few + 1; count <= most; count++) {
+            struct tc_blocking other = was;
+            tc_blocking_set_size(&other, g, length, tc_ceil_div(length, count));
+            const double turn = longest_turn(job, &other);
+            if (turn < least) {
+                least = turn;
+                job->blocking = other;
+            }
+        }
+    }
+    job->tasks = block_count(&job->blocking) * job->problem->g * job->blocking.shares;
+}
+
 /* The most points along an axis, one of which has `others` inputs along all others. */
 static ptrdiff_t fit_size(const struct tc_job *job, int g, ptrdiff_t points, ptrdiff_t inputs,
                           ptrdiff_t others)
@@ -144,6 +180,9 @@ void tc_blocking_set(struct tc_job *job, ptrdiff_t points, ptrdiff_t inputs, ptr
     do {
         job->tasks = block_count(blocking) * job->problem->g * blocking->shares;
     } while (job->tasks < wanted / 2 && halve_a_side(job));
+    if (job->tasks < MANY_TURNS * job->threads) {
+        even_out(job);
+    }
 }
 
 struct tc_block tc_block_at(const struct tc_job *job, ptrdiff_t task)
