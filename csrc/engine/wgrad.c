@@ -46,7 +46,8 @@ enum {
     BLOCK_BYTES = 64 << 10,  /* of the rows that a team takes at once */
     HELD_ELEMENTS = 256,     /* of a lane, before they are written */
     TASKS = 16,              /* so many at least, if slabs can help it */
-    SHARE_ROWS = 24,         /* so many rows are worth a panel of their own */
+    SHARE_ROWS = 24,         /* so many rows are worth a panel of their own, */
+    FEW_ROWS = 8,            /* or these, if they are as many with their kernel elements */
     DOT_TAPS = 15,           /* elements of a kernel line that `dots` takes at once, at most */
     BORDER_SHARE = 32,       /* of the columns that not all of these join are worth that */
     COPY_COST = 8,           /* of a vector into a panel, in multiply-adds */
@@ -356,6 +357,18 @@ static struct tc_job job_of(const struct tc_job *job, struct tc_problem *problem
     return other;
 }
 
+/* Shares of the rows of each of so many owners: a few for each thread, if each has many rows, else
+ * one for each thread, which is worth its panels in fewer rows if kernel elements are many. */
+static ptrdiff_t share_count(const struct tc_job *job, const struct roles *roles, ptrdiff_t owners)
+{
+    const ptrdiff_t wanted = job->threads > 1 ? (ptrdiff_t)job->threads * TC_TASKS_PER_THREAD : 1;
+    const ptrdiff_t shares = tc_min(tc_ceil_div(wanted, owners), roles->rows / SHARE_ROWS);
+    const ptrdiff_t few = tc_ceil_div(SHARE_ROWS, tc_kernel_volume(job->problem));
+    const ptrdiff_t least = roles->by_group ? SHARE_ROWS : tc_max(few, FEW_ROWS);
+    const ptrdiff_t needed = tc_min(tc_ceil_div(job->threads, owners), roles->rows / least);
+    return tc_max(tc_max(shares, needed), 1);
+}
+
 static void book(struct tc_job *job)
 {
     const struct roles roles = roles_of(job);
@@ -363,9 +376,7 @@ static void book(struct tc_job *job)
     const ptrdiff_t slabs = slab_count(job, &roles);
     const ptrdiff_t team = team_size(job, &roles);
     const ptrdiff_t owners = roles.sets * team_count(job, &roles) * slabs;
-    const ptrdiff_t wanted = job->threads > 1 ? (ptrdiff_t)job->threads * TC_TASKS_PER_THREAD : 1;
-    job->blocking.shares =
-        tc_clamp(tc_ceil_div(wanted, owners), 1, tc_max(roles.rows / SHARE_ROWS, 1));
+    job->blocking.shares = share_count(job, &roles, owners);
     job->tasks = owners * job->blocking.shares;
     job->packed_bytes = 0;
     job->thread_bytes = team * panel_bytes(job, &roles);
@@ -1007,7 +1018,10 @@ static void add_slabs(const void *context, ptrdiff_t task, int thread)
     void *const sum = slab_at(run, s.set, s.part.number, 0);
     (void)thread;
     for (ptrdiff_t slab = 1; slab < run->slabs; slab++) {
-        const struct tc_rows rows = {1, count, slab_at(run, s.set, s.part.number, slab), 0, sum, 0};
+        const struct tc_rows rows = {.rows = 1,
+                                     .columns = count,
+                                     .src = slab_at(run, s.set, s.part.number, slab),
+                                     .dst = sum};
         job->kernels->add(&rows);
     }
     s.sums = sum;
