@@ -250,7 +250,7 @@ static void sum_box(const struct run *run, const struct box *box, ptrdiff_t chan
     halve(run, box, half);
     sum_box(run, &half[0], channels, sums, copy);
     sum_box(run, &half[1], channels, other, copy);
-    run->kernels->add(&(struct tc_rows){1, channels, other, 0, sums, 0});
+    run->kernels->add(&(struct tc_rows){.rows = 1, .columns = channels, .src = other, .dst = sums});
 }
 
 /* ---- tasks ---- */
@@ -327,7 +327,8 @@ void tc_sums_run(const struct tc_sums *sums, const struct tc_kernels *kernels, i
     for (ptrdiff_t apart = 1; apart < parts; apart *= 2) {
         for (ptrdiff_t part = 0; part < parts; part += 2 * apart) {
             char *const sum = run.partial + part * row;
-            kernels->add(&(struct tc_rows){1, channels, sum + apart * row, 0, sum, 0});
+            kernels->add(&(struct tc_rows){
+                .rows = 1, .columns = channels, .src = sum + apart * row, .dst = sum});
         }
     }
     const struct tc_matrix from = {run.partial, channels, 1}, to = {y, 0, step};

@@ -138,9 +138,9 @@ void tc_sheet_clear(const struct tc_sheet *sheet, ptrdiff_t channels, ptrdiff_t 
     }
 }
 
-/* One channel, whose rows are contiguous in x. */
+/* One channel, whose rows are contiguous in x; `ahead` is as in struct tc_rows. */
 static void copy_channel(const struct tc_sheet *sheet, const struct tc_kernels *kernels,
-                         struct tc_image x, void *data)
+                         struct tc_image x, ptrdiff_t ahead, void *data)
 {
     const ptrdiff_t height = data_length(sheet, TC_H), width = data_length(sheet, TC_W);
     const bool dense = sheet->step[TC_H] == width && x.axis[TC_H] == width;
@@ -149,6 +149,7 @@ static void copy_channel(const struct tc_sheet *sheet, const struct tc_kernels *
         .columns = dense ? height * width : width,
         .src_row = x.axis[TC_H],
         .dst_row = sheet->step[TC_H],
+        .ahead = ahead,
     };
     for (ptrdiff_t d = 0; d < data_length(sheet, TC_D); d++) {
         rows.src = tc_at(x.data, d * x.axis[TC_D], kernels->bytes);
@@ -185,46 +186,9 @@ void tc_sheet_copy(const struct tc_sheet *sheet, const struct tc_kernels *kernel
         return;
     }
     for (ptrdiff_t c = 0; c < channels; c++) {
-        copy_channel(sheet, kernels, x, tc_at(data, c * pitch, bytes));
+        const ptrdiff_t ahead = x.far && c + 1 < channels ? x.c : 0;
+        copy_channel(sheet, kernels, x, ahead, tc_at(data, c * pitch, bytes));
         x.data = tc_at(x.data, x.c, bytes);
-    }
-}
-
-/* ---- fetching ahead ---- */
-
-ptrdiff_t tc_fetch_init(struct tc_fetch *fetch, const struct tc_sheet *sheet, struct tc_image x,
-                        ptrdiff_t channels, ptrdiff_t bytes)
-{
-    const ptrdiff_t height = data_length(sheet, TC_H), width = data_length(sheet, TC_W);
-    const bool dense = x.axis[TC_H] == width;
-    *fetch = (struct tc_fetch){
-        .x = x,
-        .depth = data_length(sheet, TC_D),
-        .height = dense ? 1 : height,
-        .run_bytes = (dense ? height * width : width) * bytes,
-        .bytes = bytes,
-    };
-    const bool scattered = x.axis[TC_W] != 1, whole = dense && x.c * bytes == fetch->run_bytes;
-    fetch->runs = scattered || whole ? 0 : channels * fetch->depth * fetch->height;
-    return fetch->runs * (fetch->run_bytes / TC_ALIGN + 1);
-}
-
-void tc_fetch_lines(struct tc_fetch *fetch, ptrdiff_t lines)
-{
-    for (; lines > 0; lines--, fetch->at += TC_ALIGN) {
-        if (fetch->at >= fetch->end) {
-            if (fetch->run == fetch->runs) {
-                return;
-            }
-            const ptrdiff_t h = fetch->run % fetch->height, plane = fetch->run / fetch->height;
-            const ptrdiff_t d = plane % fetch->depth, c = plane / fetch->depth;
-            const struct tc_image *const x = &fetch->x;
-            fetch->run++;
-            fetch->at =
-                tc_at(x->data, c * x->c + d * x->axis[TC_D] + h * x->axis[TC_H], fetch->bytes);
-            fetch->end = fetch->at + fetch->run_bytes;
-        }
-        __builtin_prefetch(fetch->at, 0, 2);
     }
 }
 

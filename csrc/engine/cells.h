@@ -78,22 +78,6 @@ void tc_sheet_clear(const struct tc_sheet *sheet, ptrdiff_t channels, ptrdiff_t 
 void tc_sheet_copy(const struct tc_sheet *sheet, const struct tc_kernels *kernels,
                    struct tc_image x, ptrdiff_t channels, ptrdiff_t pitch, void *data);
 
-/* The cache lines of the inputs of a sheet, to be fetched a few at a time. */
-struct tc_fetch {
-    struct tc_image x; /* the first channel's inputs */
-    ptrdiff_t depth, height, run_bytes, bytes;
-    ptrdiff_t run, runs; /* contiguous pieces, [channel][d][h] */
-    const char *at, *end;
-};
-
-/* x begins at the sheet's first input. Returns the number of lines; 0 if rows of x are not
- * contiguous, or if all channels are one piece, which the processor fetches by itself. */
-ptrdiff_t tc_fetch_init(struct tc_fetch *fetch, const struct tc_sheet *sheet, struct tc_image x,
-                        ptrdiff_t channels, ptrdiff_t bytes);
-
-/* A hint that the next `lines` will soon be copied; does nothing after the last. */
-void tc_fetch_lines(struct tc_fetch *fetch, ptrdiff_t lines);
-
 /* For each tap [d][h][w], `bytes` apart, the bits of the lanes whose input it finds inside x; and
  * before them, in the first `bytes`, of the lanes for which every tap does, or that are no cell. */
 void tc_sheet_masks(const struct tc_sheet *sheet, const struct tc_cells cells[TC_SPATIAL],

@@ -108,14 +108,11 @@ struct rows {
     const void *packed;
 };
 
-/* The inputs that are read next, which are fetched while the product is computed. */
+/* What the tiles' counterparts in the next block read, of which tiles give hints. */
 struct ahead {
-    struct tc_fetch fetch;
-    ptrdiff_t each; /* lines after each tile, */
-    /* or for each channel of a tile, in its counterpart in the next block: */
     struct tc_sheet sheet;
     struct tc_image x; /* the image of that block */
-    ptrdiff_t lines;   /* of a tile's counterpart; 0: no such hints */
+    ptrdiff_t lines;   /* of the cache, in a tile's counterpart, of a channel; 0: no hints */
     ptrdiff_t gap;     /* in lanes from one to the next */
 };
 
@@ -811,7 +808,6 @@ static void multiply_box(const struct state *s, const struct box *box, ptrdiff_t
                 s->layout->mask_bytes == 0 || all_set(s->masks, tile.mask_at, tile.lanes);
             tile.mask = whole ? NULL : mask;
             kernels->tile[end - begin - 1](&tile);
-            tc_fetch_lines(&s->ahead->fetch, s->ahead->each);
         }
     }
 }
@@ -934,7 +930,6 @@ static void multiply_cells(const struct state *s, struct tc_tile tile, ptrdiff_t
             set_hints(s, &tile, lane + first);
         }
         kernels->tile[end - begin - 1](&tile);
-        tc_fetch_lines(&s->ahead->fetch, s->ahead->each);
     }
 }
 
@@ -1138,36 +1133,19 @@ static void set_block_cells(struct state *s, const struct task *task)
     }
 }
 
-/* Hints from within tiles: whether there are parts enough to name all lines between them, and the
- * channels of a line do not push each other out of the cache. */
-static bool tiles_look_ahead(const struct state *s)
+/* Whether tiles can give hints: they read x in place, where the channels of a line do not push each
+ * other out of the cache, and there are parts enough to name all lines between them. */
+static bool tiles_give_hints(const struct state *s)
 {
     const ptrdiff_t bytes = s->job->kernels->bytes, step = s->job->x.axis[TC_W] * bytes;
     const ptrdiff_t lanes = s->layout->box[0].shape.vectors * s->job->kernels->lanes;
-    struct ahead *const ahead = s->ahead;
     const bool dense = step > 0 && step < TC_ALIGN; /* columns share lines */
-    ahead->gap = dense ? TC_ALIGN / step : 0;
-    ahead->lines = dense ? tc_ceil_div(lanes, ahead->gap) : 0;
-    if (s->layout->zip != 1 || !s->layout->in_place || !stores_from_tiles(s) ||
-        s->layout->parts < ahead->lines) {
-        ahead->lines = 0;
+    if (!dense || s->layout->zip != 1 || !s->layout->in_place || !stores_from_tiles(s)) {
+        return false;
     }
-    return ahead->lines > 0;
-}
-
-/* Hints between tiles: so many lines after each. */
-static ptrdiff_t lines_per_tile(const struct state *s)
-{
-    const ptrdiff_t ci = tc_group_ci(s->job->problem), bytes = s->job->kernels->bytes;
-    struct ahead *const ahead = s->ahead;
-    ptrdiff_t tiles = 0;
-    for (int b = 0; b < s->layout->boxes; b++) {
-        const struct box *const box = &s->layout->box[b];
-        tiles += tc_ceil_div(box->rows, box->shape.rows) *
-                 tc_ceil_div(s->sheet.lanes, box->shape.vectors * s->job->kernels->lanes);
-    }
-    tiles *= s->layout->parts * tc_ceil_div(ci, s->layout->chunk);
-    return tc_ceil_div(tc_fetch_init(&ahead->fetch, &ahead->sheet, ahead->x, ci, bytes), tiles);
+    s->ahead->gap = TC_ALIGN / step;
+    s->ahead->lines = tc_ceil_div(lanes, s->ahead->gap);
+    return s->layout->parts >= s->ahead->lines;
 }
 
 /* Looks ahead to the same block of the next image or, after the last, to the next task, if they
@@ -1179,10 +1157,9 @@ static void look_ahead(struct state *s, ptrdiff_t number, bool last)
     const ptrdiff_t bytes = job->kernels->bytes;
     struct ahead *const ahead = s->ahead;
     ptrdiff_t n = s->n + 1;
-    ahead->each = 0;
-    ahead->lines = 0;
     if (p->g > 1 || job->blocking.shares > 1 || s->layout->lone || !job->x.far ||
-        (last && number + 1 == job->tasks)) {
+        (last && number + 1 == job->tasks) || !tiles_give_hints(s)) {
+        ahead->lines = 0;
         return;
     }
     ahead->sheet = s->sheet;
@@ -1193,9 +1170,6 @@ static void look_ahead(struct state *s, ptrdiff_t number, bool last)
     }
     ahead->x = job->x;
     ahead->x.data = tc_at(job->x.data, n * job->x.n + tc_sheet_from(&ahead->sheet, &job->x), bytes);
-    if (!tiles_look_ahead(s)) {
-        ahead->each = lines_per_tile(s);
-    }
 }
 
 /* Whether a chunk's inputs lie in x as they would on the sheet, from here on, and so far from its
@@ -1321,7 +1295,7 @@ static void run_block(const void *context, ptrdiff_t number, int thread)
     const struct tc_blocking *const blocking = &job->blocking;
     const struct scratch scratch = scratch_of(job, &run->layout);
     const ptrdiff_t parts = job->problem->g * run->layout.parts;
-    struct ahead ahead = {.each = 0};
+    struct ahead ahead = {.lines = 0};
     struct state s = {.job = job, .layout = &run->layout, .ahead = &ahead};
     s.data = run->scratch + thread * job->thread_bytes;
     s.buffer = (char *)s.data + scratch.sheet;

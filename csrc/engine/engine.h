@@ -132,7 +132,8 @@ static inline void tc_activate(const struct tc_job *job, void *data, ptrdiff_t r
                                ptrdiff_t columns, ptrdiff_t row_step)
 {
     if (job->activation.kind != TC_NO_ACTIVATION) {
-        const struct tc_rows outputs = {rows, columns, NULL, 0, data, row_step};
+        const struct tc_rows outputs = {
+            .rows = rows, .columns = columns, .dst = data, .dst_row = row_step};
         job->kernels->activate(&job->activation, &outputs);
     }
 }

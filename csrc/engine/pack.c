@@ -111,8 +111,15 @@ static void split_channel(const struct tc_kernels *kernels, const struct tc_spli
     const void *const src = tc_at(split->src, channel * split->src_channel, kernels->bytes);
     void *const dst = tc_at(split->dst, channel * split->dst_channel, kernels->bytes);
     if (split->step == 1) {
-        tc_copy(kernels, split->lines, split->columns, (struct tc_matrix){dst, split->dst_line, 1},
-                (struct tc_matrix){(void *)src, split->src_line, 1});
+        const bool more = channel + 1 < split->channels;
+        const struct tc_rows rows = {.rows = split->lines,
+                                     .columns = split->columns,
+                                     .src = src,
+                                     .src_row = split->src_line,
+                                     .dst = dst,
+                                     .dst_row = split->dst_line,
+                                     .ahead = split->src_far && more ? split->src_channel : 0};
+        kernels->copy(&rows);
         return;
     }
     const struct tc_unzip unzip = {.rows = split->lines,

@@ -33,10 +33,12 @@ struct tc_split {
     ptrdiff_t src_channel, src_line, src_column;
     void *dst;
     ptrdiff_t dst_channel, dst_line, dst_part;
+    bool src_far;
 };
 
 /* Copies the columns of each line by their remainders of `step` >= 1: column c goes to element
- * c/step of part c%step. */
+ * c/step of part c%step. Of a source that is far, hints bring the next channel closer if step is
+ * 1. */
 void tc_split(const struct tc_kernels *kernels, const struct tc_split *split);
 
 /* Shuffles `outputs` outputs of each row to where they lie `step` elements apart: as many columns

@@ -307,7 +307,8 @@ static void copy_inputs(const struct state *s)
                              .src_column = x->axis[TC_W],
                              .dst_channel = sheet->c,
                              .dst_line = sheet->axis[TC_H],
-                             .dst_part = s->layout->pitch};
+                             .dst_part = s->layout->pitch,
+                             .src_far = x->far};
     memset(sheet->data, 0, (size_t)s->layout->sheet_bytes);
     for (ptrdiff_t n = in[0].begin; n < in[0].end; n++) {
         for (ptrdiff_t d = in[1].begin; d < in[1].end; d++) {

@@ -70,13 +70,14 @@ struct tc_transpose {
     bool src_far, dst_far;
 };
 
-/* dst[r*dst_row + c] = src[r*src_row + c] for r < rows, c < columns. */
+/* dst[r*dst_row + c] = src[r*src_row + c] for r < rows, c < columns. If `ahead` is not 0, a copy
+ * gives hints, which bring what lies so many elements behind its source closer. */
 struct tc_rows {
     ptrdiff_t rows, columns;
     const void *src;
     ptrdiff_t src_row;
     void *dst;
-    ptrdiff_t dst_row;
+    ptrdiff_t dst_row, ahead;
 };
 
 /* dst[r*dst_row + c*phases + p] = src[r*src_row + p*src_phase + c] for r < rows, c < columns,

@@ -605,12 +605,15 @@ static void T(transpose)(const struct tc_transpose *args)
 
 static void T(copy)(const struct tc_rows *args)
 {
-    const ptrdiff_t src_row = args->src_row, dst_row = args->dst_row;
+    const ptrdiff_t src_row = args->src_row, dst_row = args->dst_row, ahead = args->ahead;
     const ptrdiff_t whole = args->columns / LANES * LANES, part = args->columns - whole;
     const REAL *src = args->src;
     REAL *dst = args->dst;
     for (ptrdiff_t r = args->rows; r > 0; r--, src += src_row, dst += dst_row) {
         for (ptrdiff_t c = 0; c < whole; c += LANES) {
+            if (ahead != 0) {
+                __builtin_prefetch(src + ahead + c);
+            }
             T(store)(dst + c, T(load)(src + c));
         }
         if (part > 0) {

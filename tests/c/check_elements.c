@@ -107,7 +107,7 @@ static void check_add_rows(const struct tc_kernels *kernels, int rows, int colum
             put(bytes, wanted, i, get(bytes, a, i) + get(bytes, b, i));
         }
     }
-    kernels->add(&(struct tc_rows){rows, columns, b, step, a, step});
+    kernels->add(&(struct tc_rows){rows, columns, b, step, a, step, 0});
     for (int i = 0; i < count; i++) {
         check(get(bytes, a, i) == get(bytes, wanted, i), "add", isa);
     }

@@ -265,7 +265,7 @@ static void check_copy(const struct tc_kernels *kernels, int rows, int columns)
     const ptrdiff_t bytes = kernels->bytes, src_row = columns + rows % 3, dst_row = columns + 2;
     void *const src = new_numbers(bytes, (rows - 1) * src_row + columns);
     void *const dst = new_canaries(bytes, rows * dst_row);
-    const struct tc_rows args = {rows, columns, src, src_row, dst, dst_row};
+    const struct tc_rows args = {rows, columns, src, src_row, dst, dst_row, rows % 2 * src_row};
     kernels->copy(&args);
     for (int r = 0; r < rows; r++) {
         for (int c = 0; c < dst_row; c++) {
@@ -320,7 +320,7 @@ static void check_sums(const struct tc_kernels *kernels, int rows, int columns)
     const ptrdiff_t bytes = kernels->bytes, src_row = columns + rows % 3;
     void *const src = new_numbers(bytes, rows * src_row);
     void *const dst = new_canaries(bytes, columns + 1), *const all = new_canaries(bytes, 2);
-    struct tc_rows args = {rows, columns, src, src_row, dst, 0};
+    struct tc_rows args = {rows, columns, src, src_row, dst, 0, 0};
     double total = 0;
     kernels->sum_rows(&args);
     args.dst = all;
