@@ -12,6 +12,7 @@
 #include "base/size.h"
 #include "engine/pack.h"
 
+#include <stdint.h>
 #include <string.h>
 
 bool tc_cells_fit(const struct tc_problem *problem)
@@ -196,9 +197,31 @@ void tc_sheet_copy(const struct tc_sheet *sheet, const struct tc_kernels *kernel
 
 static void set_bits(unsigned char *bits, ptrdiff_t begin, ptrdiff_t end)
 {
-    for (ptrdiff_t at = begin; at < end; at = (at / 8 + 1) * 8) {
-        const ptrdiff_t stop = tc_min(end - at / 8 * 8, 8);
-        bits[at / 8] |= (unsigned char)((0xff << at % 8) & (0xff >> (8 - stop)));
+    const ptrdiff_t first = begin / 8, last = end / 8;
+    const unsigned head = 0xffu << begin % 8 & 0xff, tail = (1u << end % 8) - 1;
+    if (begin >= end) {
+        return;
+    }
+    if (first == last) {
+        bits[first] |= (unsigned char)(head & tail);
+        return;
+    }
+    bits[first] |= (unsigned char)head;
+    memset(bits + first + 1, 0xff, (size_t)(last - first - 1));
+    if (tail != 0) {
+        bits[last] |= (unsigned char)tail;
+    }
+}
+
+/* Keeps the bits that are set in both; `bytes` is a multiple of 8. */
+static void keep_bits(unsigned char *bits, const unsigned char *others, ptrdiff_t bytes)
+{
+    for (ptrdiff_t i = 0; i < bytes; i += 8) {
+        uint64_t word, other;
+        memcpy(&word, bits + i, 8);
+        memcpy(&other, others + i, 8);
+        word &= other;
+        memcpy(bits + i, &word, 8);
     }
 }
 
@@ -257,9 +280,7 @@ void tc_sheet_masks(const struct tc_sheet *sheet, const struct tc_cells cells[TC
         for (tap[1] = 0; tap[1] < cells[1].taps; tap[1]++) {
             for (tap[2] = 0; tap[2] < cells[2].taps; tap[2]++, mask += bytes) {
                 set_tap(sheet, cells, tap, mask);
-                for (ptrdiff_t i = 0; i < bytes; i++) {
-                    all[i] &= mask[i];
-                }
+                keep_bits(all, mask, bytes);
             }
         }
     }
