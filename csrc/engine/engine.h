@@ -96,6 +96,7 @@ bool tc_weave_takes(const struct tc_job *job);
 bool tc_direct_takes(const struct tc_job *job);
 bool tc_planes_takes(const struct tc_job *job);  /* or would, if strides were others */
 bool tc_scatter_takes(const struct tc_job *job); /* or does when it is mirrored */
+bool tc_mirror_takes(const struct tc_job *job);  /* or would, if planes did not */
 
 /* Kernel lines that the engine `lines` takes at once, and `weave` for a phase of the height: it
  * sums the taps by their offsets, a column of so many lines before the next along the width. */

@@ -53,6 +53,16 @@ static const struct tc_engine *engine_of(const struct tc_job *other)
     return of_any_size && tc_scatter_takes(&unforced) ? &tc_engine_scatter : &tc_engine_direct;
 }
 
+bool tc_mirror_takes(const struct tc_job *job)
+{
+    struct tc_problem problem;
+    if (refuse(job->problem)) {
+        return false;
+    }
+    const struct tc_job other = job_of(job, &problem);
+    return tc_scatter_takes(&other) || tc_direct_takes(&other);
+}
+
 static const char *accept(struct tc_job *job)
 {
     struct tc_problem problem;

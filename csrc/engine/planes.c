@@ -47,6 +47,8 @@ enum {
     SHORT_SUM = 64,          /* so many products of an output, no more than outputs of a line, */
     TINY_CI = 3,             /* or on any line if output channels fill less than two vectors, */
     SMALL_CI = 16,           /* or on lines that fill vectors; */
+    MIDDLE_SUM = 300,        /* products of an output that lines as long as this, */
+    LONG_LINE = 80,          /* and vectors that are nearly full, make up for; */
     MOST_STRIDED_CI = 4,     /* input channels with a stride along the width: */
     PAYING_SUM = 160,        /* so many products of an output, no more than outputs of a line, */
     WIDE_SUM = 260,          /* or of two long lines at stride 2, */
@@ -152,10 +154,34 @@ static void set_bytes(struct layout *layout, const struct tc_job *job)
     layout->table_bytes = tc_round_up((layout->plane + 2 * TC_MAX_ROWS) * words, TC_ALIGN);
 }
 
+static const double NEARLY = 0.97; /* full */
+static const double MUCH_FULLER = 1.1;
+
 static bool fills_lines(const struct tc_job *job)
 {
     const ptrdiff_t outputs = job->problem->o[TC_W];
     return 5 * outputs >= 4 * tc_round_up(outputs, job->kernels->lanes);
+}
+
+/* How much of its vectors a line fills. */
+static double full(const struct tc_job *job, ptrdiff_t length)
+{
+    return (double)length / (double)tc_round_up(length, job->kernels->lanes);
+}
+
+/* Whether gather would take this, at stride 1, with emptier vectors, or where so much of the time
+ * is the transposition of its outputs that lines need but be long. */
+static bool beats_gather(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    const ptrdiff_t outputs = p->o[TC_W];
+    const double line = full(job, outputs), channels = full(job, tc_group_co(p));
+    const bool fuller = outputs > job->kernels->lanes && line >= MUCH_FULLER * channels;
+    const bool shorter = tc_group_ci(p) * tc_kernel_volume(p) <= MIDDLE_SUM &&
+                         outputs >= LONG_LINE && line >= NEARLY;
+    const bool conv = p->operation->contraction == TC_SMALL_FROM_LARGE;
+    return (fuller || shorter) &&
+           !(conv ? tc_mirror_takes(job) : tc_direct_takes(job) || tc_scatter_takes(job));
 }
 
 /* Whether this is faster where the stride along the width is 1: storing takes longer than summing;
@@ -170,10 +196,13 @@ static bool pays_in_line(const struct tc_job *job)
     if (sum == ci || 2 * co < lanes) {
         return false;
     }
-    if (co < 2 * lanes) {
-        return ci <= TINY_CI || (ci <= SMALL_CI && fills_lines(job));
+    if (co < 2 * lanes && (ci <= TINY_CI || (ci <= SMALL_CI && fills_lines(job)))) {
+        return true;
     }
-    return fills_lines(job) && ci <= MOST_CI && sum <= tc_min(p->o[TC_W], SHORT_SUM);
+    if (fills_lines(job) && ci <= MOST_CI && sum <= tc_min(p->o[TC_W], SHORT_SUM)) {
+        return true;
+    }
+    return beats_gather(job);
 }
 
 /* The same for any stride: with one, storing has to take longer than summing. */
