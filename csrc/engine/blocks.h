@@ -130,6 +130,36 @@ static inline ptrdiff_t tc_pixels_bytes(const struct tc_job *job, ptrdiff_t phas
     return channels * tc_pixels_line(job, phases) * job->kernels->bytes;
 }
 
+/* What a thread has made for itself, since reading what another core has just written takes longer.
+ * It lies at the end of the thread's scratch; `bytes` of it are those of tc_own_bytes, or 0 if
+ * there is none. */
+struct tc_own {
+    bool made;
+    _Alignas(TC_ALIGN) char data[];
+};
+
+/* Bytes for `data` of so many; PTRDIFF_MAX if they cannot be counted. */
+static inline ptrdiff_t tc_own_bytes(ptrdiff_t data)
+{
+    ptrdiff_t bytes;
+    const bool fits = tc_add(data, (ptrdiff_t)sizeof(struct tc_own) + TC_ALIGN - 1, &bytes);
+    return fits ? bytes / TC_ALIGN * TC_ALIGN : PTRDIFF_MAX;
+}
+
+static inline struct tc_own *tc_own_of(const struct tc_job *job, void *scratch, int thread,
+                                       ptrdiff_t bytes)
+{
+    return (struct tc_own *)((char *)scratch + (thread + 1) * job->thread_bytes - bytes);
+}
+
+/* Before a run, nothing is made. */
+static inline void tc_own_forget(const struct tc_job *job, void *scratch, ptrdiff_t bytes)
+{
+    for (int thread = 0; thread < job->threads && bytes > 0; thread++) {
+        tc_own_of(job, scratch, thread, bytes)->made = false;
+    }
+}
+
 /* Items [begin, end) of `items` that share number `share` of `shares` owns. */
 static inline struct tc_range tc_share_of(ptrdiff_t items, ptrdiff_t share, ptrdiff_t shares)
 {

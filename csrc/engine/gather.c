@@ -159,32 +159,16 @@ static bool packs_in_tasks(const struct tc_job *job)
     return !job->ahead && count[0] * count[1] * count[2] * count[3] == 1;
 }
 
-/* Whether each thread packs all panels for itself: reading what another core has just written takes
- * longer than packing a few megabytes again. */
+/* Whether each thread packs all panels for itself, if they are a few megabytes. */
 static bool packs_for_threads(const struct tc_job *job)
 {
     return !job->ahead && job->threads > 1 && !packs_in_tasks(job) &&
            tc_panels_bytes(job) <= OWN_BYTES;
 }
 
-/* A thread's own panels, and whether they are packed. */
-struct own {
-    bool packed;
-    _Alignas(TC_ALIGN) char panels[];
-};
-
 static ptrdiff_t own_bytes(const struct tc_job *job)
 {
-    if (!packs_for_threads(job)) {
-        return 0;
-    }
-    return tc_round_up((ptrdiff_t)sizeof(struct own) + tc_panels_bytes(job), TC_ALIGN);
-}
-
-static struct own *own_of(const struct tc_job *job, void *scratch, int thread)
-{
-    char *const end = (char *)scratch + (thread + 1) * job->thread_bytes;
-    return (struct own *)(end - own_bytes(job));
+    return packs_for_threads(job) ? tc_own_bytes(tc_panels_bytes(job)) : 0;
 }
 
 static const char *accept(struct tc_job *job)
@@ -522,12 +506,12 @@ static const void *packed_for(const struct tc_job *job, void *scratch, int threa
     if (!packs_for_threads(job)) {
         return job->packed;
     }
-    struct own *const own = own_of(job, scratch, thread);
-    if (!own->packed) {
-        tc_panels_pack(job, own->panels);
-        own->packed = true;
+    struct tc_own *const own = tc_own_of(job, scratch, thread, own_bytes(job));
+    if (!own->made) {
+        tc_panels_pack(job, own->data);
+        own->made = true;
     }
-    return own->panels;
+    return own->data;
 }
 
 static void run_block(const void *context, ptrdiff_t task, int thread)
@@ -561,9 +545,7 @@ static void run_block(const void *context, ptrdiff_t task, int thread)
 static void run(const struct tc_job *job, void *scratch)
 {
     const struct run context = {job, scratch};
-    for (int thread = 0; thread < job->threads && packs_for_threads(job); thread++) {
-        own_of(job, scratch, thread)->packed = false;
-    }
+    tc_own_forget(job, scratch, own_bytes(job));
     tc_parallel(job->tasks, job->threads, run_block, &context, job->watch);
 }
 

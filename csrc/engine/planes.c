@@ -8,13 +8,13 @@
  *         w[co][ci][kh][kw] * x[ci][s*oh + d*kh - p][s*v + d*kw - p],
  *
  * a tile goes to y as it is: nothing is transposed on the way, as in gather. A weight is read for
- * all lanes at once; all are copied once for all blocks, in the order of the taps. With s*v + d*kw
+ * all lanes at once; each thread copies all of them once, in the order of the taps. With s*v + d*kw
  * - p = s*(v + q) + r, where q and r are of the tap alone, the inputs that leave a remainder r of s
  * lie side by side on a sheet, so that a tap is a shift of a line. They are few, and are copied
  * once for all output channels of a task.
  *
- *     copy the weights
  *     for block of outputs, of some channels (a task)
+ *       copy all weights, if the thread has not yet
  *       copy its inputs to the sheet [n][ci][d][h][remainder][column]
  *       for some output channels, for line of outputs, for tile
  *
@@ -39,9 +39,9 @@ enum {
     LINE_BYTES = 512 << 10,  /* the inputs of a line of outputs */
     MOST_POINTS = 8192,      /* outputs of a block, in each channel */
     TILE_INPUTS = 512,       /* inputs of a block for each tile's channels, or it is not cut */
-    SHARE_BYTES = 32 << 10,  /* weights that are copied in one task */
     LEAST_COLUMNS = 64,      /* of a line, that a sheet has room for */
-    MOST_SUM = 4096,         /* products of an output */
+    MOST_SUM = 4096,         /* products of an output, */
+    MOST_WEIGHTS = 1 << 20,  /* and bytes of all weights */
     TILE_STEPS = 30,         /* a tile costs so many, however small it is */
     MOST_CI = 6,             /* input channels, at most, at stride 1: */
     SHORT_SUM = 64,          /* so many products of an output, no more than outputs of a line, */
@@ -235,7 +235,8 @@ static bool pays_for_few(const struct tc_job *job)
 static const char *refuse(const struct tc_job *job, bool few)
 {
     const struct tc_problem *const p = job->problem;
-    double inputs = (double)tc_group_ci(p) * LEAST_COLUMNS * (double)p->s[TC_W], sum = 1;
+    double inputs = (double)tc_group_ci(p) * LEAST_COLUMNS * (double)p->s[TC_W];
+    double sum = (double)tc_group_ci(p);
     for (int a = 0; a < TC_SPATIAL; a++) {
         const double reach = 1 + (double)(p->k[a] - 1) * (double)p->d[a];
         const bool whole = !job->forced && reach > (double)p->i[a];
@@ -245,8 +246,8 @@ static const char *refuse(const struct tc_job *job, bool few)
     if (tc_lattice_has_phases(&job->lattice)) {
         return "the outputs of several phases lie side by side";
     }
-    if (sum * (double)tc_group_ci(p) > MOST_SUM) {
-        return "the sums are so long that their weights leave no room in the cache";
+    if (sum > MOST_SUM || sum * (double)p->co * job->kernels->bytes > MOST_WEIGHTS) {
+        return "the weights leave no room in the cache";
     }
     if (inputs * job->kernels->bytes > LINE_BYTES) {
         return "the inputs of one line do not fit the cache";
@@ -282,13 +283,10 @@ static ptrdiff_t most_points(const struct tc_job *job, ptrdiff_t tiles)
     return job->threads == 1 || points > MOST_POINTS ? MOST_POINTS : tc_max((ptrdiff_t)points, 1);
 }
 
-/* All weights; PTRDIFF_MAX if their bytes cannot be counted. */
-static ptrdiff_t weights_bytes(const struct tc_job *job, const struct layout *layout)
+/* All weights, in the order of the taps. */
+static ptrdiff_t own_bytes(const struct tc_job *job, const struct layout *layout)
 {
-    ptrdiff_t bytes = job->kernels->bytes * layout->sum;
-    const bool fits = tc_mul(bytes, tc_group_co(job->problem), &bytes) &&
-                      tc_mul(bytes, job->problem->g, &bytes) && tc_add(bytes, TC_ALIGN, &bytes);
-    return fits ? bytes / TC_ALIGN * TC_ALIGN : PTRDIFF_MAX;
+    return tc_own_bytes(layout->sum * job->problem->co * job->kernels->bytes);
 }
 
 static const char *accept(struct tc_job *job)
@@ -309,9 +307,9 @@ static const char *accept(struct tc_job *job)
     set_bytes(&layout, job);
     job->thread_bytes =
         layout.sheet_bytes + layout.bias_bytes + layout.table_bytes + layout.masks_bytes;
-    job->thread_bytes = tc_round_up(job->thread_bytes, TC_ALIGN);
+    job->thread_bytes = tc_round_up(job->thread_bytes, TC_ALIGN) + own_bytes(job, &layout);
     job->packed_bytes = 0;
-    job->shared_bytes = weights_bytes(job, &layout);
+    job->shared_bytes = 0;
     return NULL;
 }
 
@@ -417,24 +415,23 @@ static void copy_weights(const struct tc_job *job, const struct layout *layout,
 struct run {
     const struct tc_job *job;
     struct layout layout;
-    ptrdiff_t shares; /* of the weights */
-    char *weights, *scratch;
+    char *scratch;
 };
 
-/* Copies the weights of a share of all output channels. */
-static void copy_share(const void *context, ptrdiff_t share, int thread)
+/* All weights, which each thread copies for itself. */
+static const void *weights_for(const struct run *run, int thread)
 {
-    const struct run *const run = context;
     const struct tc_job *const job = run->job;
+    const struct layout *const layout = &run->layout;
     const ptrdiff_t bytes = job->kernels->bytes, co = tc_group_co(job->problem);
-    const struct tc_range mine = tc_share_of(co * job->problem->g, share, run->shares);
-    (void)thread;
-    for (ptrdiff_t channel = mine.begin; channel < mine.end; channel++) {
+    struct tc_own *const own = tc_own_of(job, run->scratch, thread, own_bytes(job, layout));
+    for (ptrdiff_t channel = 0; channel < job->problem->co && !own->made; channel++) {
         struct tc_weight from = job->w;
         from.data = tc_at(from.data, channel / co * from.g + channel % co * from.co, bytes);
-        copy_weights(job, &run->layout, &from,
-                     tc_at(run->weights, channel * run->layout.sum, bytes));
+        copy_weights(job, layout, &from, tc_at(own->data, channel * layout->sum, bytes));
     }
+    own->made = true;
+    return own->data;
 }
 
 /* The weights and the bias of a tile's channels; `all` begins with those of the first channel. */
@@ -588,12 +585,13 @@ static void run_block(const void *context, ptrdiff_t task, int thread)
     s.sheet.axis[TC_D] = s.sheet.axis[TC_H] * tc_range_length(s.block.input[2]);
     s.sheet.c = s.sheet.axis[TC_D] * tc_range_length(s.block.input[1]);
     s.sheet.n = s.sheet.c * tc_group_ci(job->problem);
+    const void *const weights = weights_for(run, thread);
     copy_inputs(&s);
     list_taps(&s);
     const struct tc_range mine = tc_share_of(tiles, s.block.share, job->blocking.shares);
     for (ptrdiff_t t = mine.begin; t < mine.end && !tc_is_stopped(job->watch); t++) {
         s.co = tc_share_of(co, t, tiles);
-        take_weights(&s, run->weights);
+        take_weights(&s, weights);
         if (!s.finite) {
             list_masks(&s);
         }
@@ -603,12 +601,10 @@ static void run_block(const void *context, ptrdiff_t task, int thread)
 
 static void run(const struct tc_job *job, void *scratch)
 {
-    struct run context = {.job = job, .weights = scratch};
-    context.shares = tc_ceil_div(job->shared_bytes, SHARE_BYTES);
-    context.scratch = context.weights + job->shared_bytes;
+    struct run context = {.job = job, .scratch = scratch};
     init_layout(&context.layout, job);
     set_bytes(&context.layout, job);
-    tc_parallel(context.shares, job->threads, copy_share, &context, job->watch);
+    tc_own_forget(job, scratch, own_bytes(job, &context.layout));
     tc_parallel(job->tasks, job->threads, run_block, &context, job->watch);
 }
 
