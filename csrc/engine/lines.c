@@ -148,6 +148,17 @@ static ptrdiff_t lay_copy(const struct tc_job *job, struct layout *layout, ptrdi
     return fits ? bytes : PTRDIFF_MAX / 2;
 }
 
+/* Bytes of x and y that a strip of one group meets. */
+static ptrdiff_t met_bytes(const struct tc_job *job, const struct layout *layout)
+{
+    const struct tc_problem *const p = job->problem;
+    const struct tc_axis *const axis = job->lattice.axis;
+    const ptrdiff_t depth = tc_min(layout->taps[TC_D].count, axis[TC_D].in);
+    const ptrdiff_t inputs = tc_group_ci(p) * depth * met_lines(job, layout->lines) * axis[TC_W].in;
+    const ptrdiff_t lines = tc_min(layout->lines, tc_max(p->o[TC_H], 1));
+    return (inputs + tc_group_co(p) * lines * tc_max(p->o[TC_W], 1)) * job->kernels->bytes;
+}
+
 /* Groups of a task that reads x in place, and its outputs. One call of the kernel sums a strip of
  * all its groups, so these are many, but no more than let a strip find the lines that it shares
  * with the one before in the first cache. */
@@ -155,16 +166,21 @@ static ptrdiff_t span_in_place(const struct tc_job *job, const struct layout *la
                                ptrdiff_t *points)
 {
     const struct tc_problem *const p = job->problem;
-    const struct tc_axis *const axis = job->lattice.axis;
     const ptrdiff_t plane = tc_max(p->o[TC_W], 1) * tc_max(p->o[TC_H], 1);
     const ptrdiff_t fair = tc_output_volume(p) / (job->threads * TC_TASKS_PER_THREAD);
-    const ptrdiff_t depth = tc_min(layout->taps[TC_D].count, axis[TC_D].in);
-    const ptrdiff_t inputs = tc_group_ci(p) * depth * met_lines(job, layout->lines) * axis[TC_W].in;
-    const ptrdiff_t lines = tc_min(layout->lines, tc_max(p->o[TC_H], 1));
-    const ptrdiff_t outputs = tc_group_co(p) * lines * tc_max(p->o[TC_W], 1);
-    const ptrdiff_t most = SPAN_BYTES / job->kernels->bytes / (inputs + outputs);
     *points = tc_clamp(fair, POINTS, MOST_POINTS);
-    return tc_max(tc_min(*points / plane, most), POINTS / plane);
+    return tc_max(tc_min(*points / plane, SPAN_BYTES / met_bytes(job, layout)), POINTS / plane);
+}
+
+/* Groups of a task that copies them: as many as leave room in the first cache for what hints bring
+ * of the next strip, two if that is enough for two, or many small ones. */
+static ptrdiff_t span_of_copies(const struct tc_job *job, struct layout *layout)
+{
+    const ptrdiff_t plane = tc_max(job->problem->o[TC_W], 1) * tc_max(job->problem->o[TC_H], 1);
+    const ptrdiff_t copied = lay_copy(job, layout, layout->lines), most = SPAN_BYTES / copied;
+    const ptrdiff_t all = copied + met_bytes(job, layout), cache = job->cpu->l1_bytes;
+    const ptrdiff_t fit = all < cache / 8 ? most : tc_max(cache / 4 * 3 / all, 2);
+    return tc_min(POINTS / plane, tc_min(most, fit));
 }
 
 /* Cuts the job into tasks of some groups and lines, and those into strips. */
@@ -181,8 +197,7 @@ static void cut(const struct tc_job *job, struct layout *layout)
     layout->span = 1;
     ptrdiff_t points = POINTS, span;
     if (layout->copies) {
-        const ptrdiff_t one = lay_copy(job, layout, layout->lines);
-        span = tc_min(POINTS / width / height, SPAN_BYTES / one);
+        span = span_of_copies(job, layout);
     } else {
         span = span_in_place(job, layout, &points);
     }
