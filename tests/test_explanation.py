@@ -31,6 +31,22 @@ def test_it_tells_the_story():
         assert word in text
 
 
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("threads", [2, 3, 4])
+@pytest.mark.parametrize(
+    "string",
+    [
+        "c1d_n1_ci512_iw3199_co512_k3_s2_p0_f32",
+        "c1d_n1_ci64_iw9001_co128_k3_s1_p1_f32",
+        "ct2d_n1_ci64_ih90_iw100_co64_k3_s1_p1_f32",
+    ],
+)
+def test_a_few_tasks_come_out_even(string, threads, isa):
+    """The slowest thread has at most a twentieth more to do than its share."""
+    tasks = explain_string(string, engine="gather", threads=threads, isa=isa).facts["tasks"]
+    assert -(-tasks // threads) * threads <= 1.05 * tasks
+
+
 # ---- how many taps reach an output ----
 
 MODES = ("zeros", "reflect", "replicate", "circular")

@@ -130,20 +130,17 @@ static inline ptrdiff_t tc_pixels_bytes(const struct tc_job *job, ptrdiff_t phas
     return channels * tc_pixels_line(job, phases) * job->kernels->bytes;
 }
 
-/* What a thread has made for itself, since reading what another core has just written takes longer.
- * It lies at the end of the thread's scratch; `bytes` of it are those of tc_own_bytes, or 0 if
- * there is none. */
+/* What a thread has made for itself, a few megabytes at most: reading what another core has just
+ * written takes longer. It lies at the end of the thread's scratch, of which it takes `bytes`, as
+ * tc_own_bytes counts them, or 0 if there is none. */
 struct tc_own {
     bool made;
     _Alignas(TC_ALIGN) char data[];
 };
 
-/* Bytes for `data` of so many; PTRDIFF_MAX if they cannot be counted. */
 static inline ptrdiff_t tc_own_bytes(ptrdiff_t data)
 {
-    ptrdiff_t bytes;
-    const bool fits = tc_add(data, (ptrdiff_t)sizeof(struct tc_own) + TC_ALIGN - 1, &bytes);
-    return fits ? bytes / TC_ALIGN * TC_ALIGN : PTRDIFF_MAX;
+    return tc_round_up((ptrdiff_t)sizeof(struct tc_own) + data, TC_ALIGN);
 }
 
 static inline struct tc_own *tc_own_of(const struct tc_job *job, void *scratch, int thread,

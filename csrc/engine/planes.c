@@ -58,6 +58,8 @@ enum {
     FEW_PAIRS = 192 /* and pairs of channels, if output channels fill half a vector or less */
 };
 
+static const double NEARLY_FULL = 0.97, MUCH_FULLER = 1.1;
+
 /* What the blocks of a job share. */
 struct layout {
     struct tc_phase phase[TC_SPATIAL];
@@ -154,9 +156,6 @@ static void set_bytes(struct layout *layout, const struct tc_job *job)
     layout->table_bytes = tc_round_up((layout->plane + 2 * TC_MAX_ROWS) * words, TC_ALIGN);
 }
 
-static const double NEARLY = 0.97; /* full */
-static const double MUCH_FULLER = 1.1;
-
 static bool fills_lines(const struct tc_job *job)
 {
     const ptrdiff_t outputs = job->problem->o[TC_W];
@@ -169,8 +168,8 @@ static double full(const struct tc_job *job, ptrdiff_t length)
     return (double)length / (double)tc_round_up(length, job->kernels->lanes);
 }
 
-/* Whether gather would take this, at stride 1, with emptier vectors, or where so much of the time
- * is the transposition of its outputs that lines need but be long. */
+/* Whether gather is what would take this otherwise, at stride 1, and has emptier vectors or sums so
+ * short that long lines are reason enough not to transpose its outputs. */
 static bool beats_gather(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
@@ -178,7 +177,7 @@ static bool beats_gather(const struct tc_job *job)
     const double line = full(job, outputs), channels = full(job, tc_group_co(p));
     const bool fuller = outputs > job->kernels->lanes && line >= MUCH_FULLER * channels;
     const bool shorter = tc_group_ci(p) * tc_kernel_volume(p) <= MIDDLE_SUM &&
-                         outputs >= LONG_LINE && line >= NEARLY;
+                         outputs >= LONG_LINE && line >= NEARLY_FULL;
     const bool conv = p->operation->contraction == TC_SMALL_FROM_LARGE;
     return (fuller || shorter) &&
            !(conv ? tc_mirror_takes(job) : tc_direct_takes(job) || tc_scatter_takes(job));
@@ -186,8 +185,8 @@ static bool beats_gather(const struct tc_job *job)
 
 /* Whether this is faster where the stride along the width is 1: storing takes longer than summing;
  * or output channels fill less than two vectors of gather, which reads as many inputs as it
- * multiplies then, but half of one, since gather stands in for this in other layouts. Points are
- * left to engines that see one line in all of them. */
+ * multiplies then, but half of one, since gather stands in for this in other layouts; or lines fill
+ * vectors well. Points are left to engines that see one line in all of them. */
 static bool pays_in_line(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
