@@ -25,7 +25,8 @@ int default_threads(void)
 
 PyObject *get_num_threads(PyObject *module, PyObject *unused)
 {
-    (void)module, (void)unused;
+    (void)module;
+    (void)unused;
     return PyLong_FromLong(default_threads());
 }
 
@@ -122,7 +123,8 @@ static void ask_for_large_pages(struct memory *memory, ptrdiff_t bytes)
                 MADV_HUGEPAGE);
     }
 #else
-    (void)memory, (void)bytes;
+    (void)memory;
+    (void)bytes;
 #endif
 }
 

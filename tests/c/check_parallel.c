@@ -67,7 +67,8 @@ static bool stop_soon(struct tc_watch *watch)
 
 static void count_runs(const void *context, ptrdiff_t task, int thread)
 {
-    (void)task, (void)thread;
+    (void)task;
+    (void)thread;
     atomic_fetch_add((atomic_int *)context, 1);
 }
 
