@@ -234,7 +234,8 @@ MISTAKEN = [
     "zerodivcond:*/panels.c",  # no axis has the step 0
     "returnDanglingLifetime:*/mirror.c",  # a refusal is a constant text
     "nullPointerOutOfMemory:tests/c/*",  # a test may end where memory does
-    "uninitvar:tests/c/*",  # a loop of one to three axes, or of some bytes, sets what is read
+    "uninitvar:*/engine_case.h",  # a loop over one to three axes sets what is read
+    "uninitvar:*/check_engines.c",  # and one over some bytes
     "syntaxError:*/faults.c",  # REAL takes an argument where it is defined elsewhere
 ]
 

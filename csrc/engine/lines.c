@@ -176,11 +176,9 @@ static ptrdiff_t span_in_place(const struct tc_job *job, const struct layout *la
  * of the next strip, two if that is enough for two, or many small ones. */
 static ptrdiff_t span_of_copies(const struct tc_job *job, struct layout *layout)
 {
-    const ptrdiff_t plane = tc_max(job->problem->o[TC_W], 1) * tc_max(job->problem->o[TC_H], 1);
     const ptrdiff_t copied = lay_copy(job, layout, layout->lines), most = SPAN_BYTES / copied;
     const ptrdiff_t all = copied + met_bytes(job, layout), cache = job->cpu->l1_bytes;
-    const ptrdiff_t fit = all < cache / 8 ? most : tc_max(cache / 4 * 3 / all, 2);
-    return tc_min(POINTS / plane, tc_min(most, fit));
+    return all < cache / 8 ? most : tc_min(most, tc_max(cache / 4 * 3 / all, 2));
 }
 
 /* Cuts the job into tasks of some groups and lines, and those into strips. */
@@ -197,7 +195,7 @@ static void cut(const struct tc_job *job, struct layout *layout)
     layout->span = 1;
     ptrdiff_t points = POINTS, span;
     if (layout->copies) {
-        span = span_of_copies(job, layout);
+        span = tc_min(POINTS / width / height, span_of_copies(job, layout));
     } else {
         span = span_in_place(job, layout, &points);
     }

@@ -130,6 +130,9 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
 {
     static int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
     struct start *const start = malloc(sizeof *start);
+    if (start == NULL) {
+        return EAGAIN;
+    }
     *(void **)&create = dlsym(RTLD_NEXT, "pthread_create");
     *start = (struct start){run, argument};
     const int failed =
