@@ -26,6 +26,7 @@ const struct tc_engine *const tc_engines[TC_MAX_ENGINES] = {
     &tc_engine_direct,
     &tc_engine_mirror,
     &tc_engine_gather,
+    &tc_engine_wcolumns,
     &tc_engine_wline,
     &tc_engine_wgrad,
     &tc_engine_reference,

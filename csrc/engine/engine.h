@@ -82,7 +82,7 @@ enum {
 extern const struct tc_engine tc_engine_places, tc_engine_pixels, tc_engine_phases,
     tc_engine_channels, tc_engine_lines, tc_engine_weave, tc_engine_scatter, tc_engine_planes,
     tc_engine_patches, tc_engine_subpixel, tc_engine_direct, tc_engine_mirror, tc_engine_gather,
-    tc_engine_wline, tc_engine_wgrad, tc_engine_reference;
+    tc_engine_wline, tc_engine_wcolumns, tc_engine_wgrad, tc_engine_reference;
 
 /* Whether pixels of y follow each other along a line, each with all its channels. */
 static inline bool tc_has_pixels(const struct tc_job *job)
@@ -97,6 +97,9 @@ bool tc_direct_takes(const struct tc_job *job);
 bool tc_planes_takes(const struct tc_job *job);  /* or would, if strides were others */
 bool tc_scatter_takes(const struct tc_job *job); /* or does when it is mirrored */
 bool tc_mirror_takes(const struct tc_job *job);  /* or would, if planes did not */
+
+/* What wgrad would take for each position of the small side, in multiply-adds of vectors. */
+double tc_wgrad_cost(const struct tc_job *job);
 
 /* Kernel lines that the engine `lines` takes at once, and `weave` for a phase of the height: it
  * sums the taps by their offsets, a column of so many lines before the next along the width. */

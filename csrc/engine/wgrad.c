@@ -32,6 +32,7 @@
 #include "engine/blocks.h"
 #include "engine/pack.h"
 
+#include <limits.h>
 #include <string.h>
 
 enum {
@@ -48,7 +49,7 @@ enum {
     TASKS = 16,              /* so many at least, if slabs can help it */
     SHARE_ROWS = 24,         /* so many rows are worth a panel of their own, */
     FEW_ROWS = 8,            /* or these, if they are as many with their kernel elements */
-    DOT_TAPS = 15,           /* elements of a kernel line that `dots` takes at once, at most */
+    MANY_TAPS = 5,           /* with fewer at once `dots` is no faster than tiles, */
     BORDER_SHARE = 32,       /* of the columns that not all of these join are worth that */
     COPY_COST = 8,           /* of a vector into a panel, in multiply-adds */
     TURN_COST = 4,           /* of a vector of sums that is transposed into gw */
@@ -140,27 +141,62 @@ static bool reaches_far(const struct tc_job *job)
     return bytes > LONG_PANEL;
 }
 
+/* What all sets cost with lanes of either side's channels, or of groups. */
+struct costs {
+    double by_ci, by_co, by_group;
+};
+
+static struct costs costs_of(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p);
+    const double large = copied_of(job), copied = (double)ci + (double)co * large;
+    /* where the kernel is a point, lanes of co lie in gw as they are summed */
+    const double turned = tc_kernel_volume(job->problem) == 1 ? TURN_COST / positions_of(job) : 0;
+    /* a stride leaves gaps in the panel: more of the cache for the same work */
+    const double gaps = spread_of(job) > 1 ? GAPS_COST : 1;
+    return (struct costs){
+        .by_ci = (double)p->g * cost_of(job, ci, co, 1 + turned * (double)co / COPY_COST),
+        .by_co = (double)p->g * cost_of(job, co, ci, large) * gaps,
+        /* lane by lane, a multiply-add takes two loads instead of one or less */
+        .by_group = cost_of(job, p->g, 2 * ci * co, copied),
+    };
+}
+
 static struct roles roles_of(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
     const struct tc_weight *const w = &job->w;
     const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p);
-    const double large = copied_of(job), copied = (double)ci + (double)co * large;
-    /* where the kernel is a point, lanes of co lie in gw as they are summed */
-    const double turned = tc_kernel_volume(job->problem) == 1 ? TURN_COST / positions_of(job) : 0;
-    const double by_ci = cost_of(job, ci, co, 1 + turned * (double)co / COPY_COST);
-    /* a stride leaves gaps in the panel: more of the cache for the same work */
-    const double by_co = cost_of(job, co, ci, large) * (spread_of(job) > 1 ? GAPS_COST : 1);
-    /* lane by lane, a multiply-add takes two loads instead of one or less */
-    const double by_group = cost_of(job, p->g, 2 * ci * co, copied);
+    const struct costs costs = costs_of(job);
     const bool far = reaches_far(job);
-    if (!far && by_group < (double)p->g * (by_ci < by_co ? by_ci : by_co)) {
+    if (!far && costs.by_group < (costs.by_ci < costs.by_co ? costs.by_ci : costs.by_co)) {
         return (struct roles){true, true, 1, p->g, ci * co, co, w->g, {w->ci, w->co}};
     }
-    if (far || by_ci <= by_co) {
+    if (far || costs.by_ci <= costs.by_co) {
         return (struct roles){false, true, p->g, ci, co, co, w->ci, {0, w->co}};
     }
     return (struct roles){false, false, p->g, co, ci, ci, w->co, {0, w->ci}};
+}
+
+/* In the steps of its tiles, which are slow where rows are few. */
+double tc_wgrad_cost(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    const struct roles roles = roles_of(job);
+    const ptrdiff_t vectors = tc_ceil_div(roles.lanes, job->kernels->lanes);
+    const ptrdiff_t width = tc_ceil_div(vectors, tc_part_count(job->kernels, roles.lanes));
+    const ptrdiff_t most = job->kernels->rows[width - 1];
+    const ptrdiff_t taps = roles.small_lanes ? p->k[TC_W] : 1;
+    const ptrdiff_t rows = tc_min((roles.by_group ? 1 : roles.rows) * taps, most);
+    const double tiles = (double)roles.rows * (double)tc_kernel_volume(p) / (double)rows;
+    const double steps = (double)tc_tile_steps(rows, width) * (roles.by_group ? 2 : 1);
+    const double large = copied_of(job);
+    const double copied = roles.by_group ? (double)tc_group_ci(p) + (double)tc_group_co(p) * large
+                          : roles.small_lanes ? 1
+                                              : large;
+    return (double)roles.sets *
+           (tiles * steps * (double)vectors / (double)width + COPY_COST * copied * (double)vectors);
 }
 
 /* Panels hold whole vectors of the widest part. */
@@ -287,6 +323,13 @@ static ptrdiff_t panel_bytes(const struct tc_job *job, const struct roles *roles
     return (small + large) * panel_lanes(job, roles) * job->kernels->bytes;
 }
 
+/* Bytes of the masks that `dots` wants for the columns of a chunk. */
+static ptrdiff_t mask_bytes(const struct tc_job *job, const struct roles *roles)
+{
+    const ptrdiff_t bytes = job->blocking.size[TC_W + 1] * (ptrdiff_t)sizeof(struct tc_dot_masks);
+    return roles->by_group ? tc_round_up(bytes, TC_ALIGN) : 0;
+}
+
 /* The step from one of `channels` channels to the next, if those of the spatial axes' `length`
  * elements follow each other as more channels; else 0. */
 static ptrdiff_t joint_step(ptrdiff_t c, const ptrdiff_t step[TC_SPATIAL],
@@ -379,7 +422,7 @@ static void book(struct tc_job *job)
     job->blocking.shares = share_count(job, &roles, owners);
     job->tasks = owners * job->blocking.shares;
     job->packed_bytes = 0;
-    job->thread_bytes = team * panel_bytes(job, &roles);
+    job->thread_bytes = mask_bytes(job, &roles) + team * panel_bytes(job, &roles);
     job->shared_bytes = 0;
     if (slabs > 1) {
         ptrdiff_t *const bytes = &job->shared_bytes;
@@ -429,9 +472,10 @@ struct state {
     bool last;                      /* the last, and gw is to be written */
     struct view small, large;       /* the first channel of the set, or of the part's groups */
     char *panel;
-    bool direct;    /* sums are in gw itself */
-    ptrdiff_t base; /* else the row that they begin with */
-    void *sums;     /* [row][k][lanes] of the share's rows, or of those at work */
+    bool direct;                /* sums are in gw itself */
+    ptrdiff_t base;             /* else the row that they begin with */
+    void *sums;                 /* [row][k][lanes] of the share's rows, or of those at work */
+    struct tc_dot_masks *masks; /* of the chunk's columns, for `dots` */
 };
 
 /* The positions of the large side that the chunk meets. */
@@ -764,19 +808,43 @@ static void run_dots(const struct state *s, const struct piece *piece, ptrdiff_t
     }
 }
 
+/* Some taps of a kernel line, and for which of the chunk's columns they count. */
+static void set_taps(const struct state *s, struct tc_range taps, struct tc_dots *dots,
+                     ptrdiff_t tap[TC_DOT_TAPS])
+{
+    const ptrdiff_t step = s->job->problem->d[TC_W] * s->large.image.axis[TC_W];
+    const struct tc_range columns = s->chunk[TC_W + 1];
+    memset(s->masks, 0, (size_t)dots->columns * sizeof *s->masks);
+    dots->taps = (int)tc_range_length(taps);
+    dots->begin = 0;
+    dots->end = dots->columns;
+    for (int t = 0; t < dots->taps; t++) {
+        const struct tc_range met = joined(s, TC_W, taps.begin + t);
+        tap[t] = t * step;
+        dots->begin = tc_clamp(met.begin - columns.begin, dots->begin, dots->columns);
+        dots->end = tc_min(dots->end, met.end - columns.begin);
+        for (ptrdiff_t v = met.begin - columns.begin; v < met.end - columns.begin; v++) {
+            memset(s->masks[v].any, UCHAR_MAX, TC_MASK_BYTES);
+            memset(s->masks[v].tap[t], UCHAR_MAX, TC_MASK_BYTES);
+        }
+    }
+    dots->end = tc_max(dots->begin, dots->end);
+}
+
 /* All elements of kernel lines kh, kh + k_step, ..., which join the lines of the small side with
  * the same lines of the large one, `gap` lines apart. */
 static void run_lines(const struct state *s, struct piece piece)
 {
     const struct tc_job *const job = s->job;
-    const struct tc_axis *const h = &job->lattice.axis[TC_H], *const w = &job->lattice.axis[TC_W];
-    const struct tc_image *const x = &s->small.image, *const y = &s->large.image;
+    const struct tc_axis *const h = &job->lattice.axis[TC_H];
+    const struct tc_image *const x = &s->small.image;
     const ptrdiff_t lanes = s->part.width * job->kernels->lanes, *const k = job->problem->k;
     const ptrdiff_t first = h->dilation * piece.k[TC_H] - h->padding; /* met by line 0 */
     const struct tc_range lines = s->chunk[TC_H + 1], columns = s->chunk[TC_W + 1];
-    const ptrdiff_t steps = tc_ceil_div(k[TC_W], DOT_TAPS);
-    struct tc_dot_tap tap[DOT_TAPS];
+    const ptrdiff_t steps = tc_ceil_div(k[TC_W], TC_DOT_TAPS);
+    ptrdiff_t tap[TC_DOT_TAPS];
     struct tc_dots dots = {
+        .sets = 1,
         .lines = tc_range_length(lines),
         .columns = tc_range_length(columns),
         .met_begin = tc_ceil_div(-first, h->out_step) - lines.begin,
@@ -788,8 +856,8 @@ static void run_lines(const struct state *s, struct piece piece)
         .small_column = x->axis[TC_W],
         .large_line = step_of(s, &s->large, TC_H),
         .large_column = step_of(s, &s->large, TC_W),
-        .large_tap = w->dilation * y->axis[TC_W],
         .tap = tap,
+        .masks = s->masks,
         .sum_line = h->k_step * (s->direct ? job->w.axis[TC_H] : k[TC_W] * lanes),
     };
     piece.box[2] = lines;
@@ -797,11 +865,7 @@ static void run_lines(const struct state *s, struct piece piece)
     for (ptrdiff_t step = 0; step < steps; step++) {
         const struct tc_range taps = tc_share_of(k[TC_W], step, steps);
         piece.k[TC_W] = taps.begin;
-        dots.taps = (int)tc_range_length(taps);
-        for (int t = 0; t < dots.taps; t++) {
-            const struct tc_range met = joined(s, TC_W, piece.k[TC_W] + t);
-            tap[t] = (struct tc_dot_tap){met.begin - columns.begin, met.end - columns.begin};
-        }
+        set_taps(s, taps, &dots, tap);
         for (ptrdiff_t row = piece.rows.begin; row < piece.rows.end; row++) {
             const struct tc_matrix sums = sums_of(s, &piece, row);
             dots.sums = sums.data;
@@ -819,7 +883,7 @@ static bool sums_by_dots(const struct state *s, ptrdiff_t kh)
     const struct tc_job *const job = s->job;
     const struct tc_axis *const h = &job->lattice.axis[TC_H];
     const ptrdiff_t columns = tc_range_length(s->chunk[TC_W + 1]), last = job->problem->k[TC_W] - 1;
-    if (!s->roles.by_group || !job->kernels->dots || last < 2 ||
+    if (!s->roles.by_group || job->kernels->dot_taps < MANY_TAPS || last < 2 ||
         kh % h->k_step + h->k_step >= h->kernel) {
         return false;
     }
@@ -983,15 +1047,18 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
     const struct tc_range parts = tc_share_of(run->parts, owner % teams, teams);
     const struct tc_range rows = tc_share_of(roles->rows, share, job->blocking.shares);
     const ptrdiff_t panel = panel_bytes(job, roles);
-    char *const scratch = run->scratch + thread * job->thread_bytes;
-    const ptrdiff_t sums = (job->thread_bytes - most * panel) / most;
+    const ptrdiff_t masks = mask_bytes(job, roles);
+    char *const scratch = run->scratch + thread * job->thread_bytes, *const panels =
+                                                                         scratch + masks;
+    const ptrdiff_t sums = (job->thread_bytes - masks - most * panel) / most;
     struct state team[TEAM] = {0};
     for (ptrdiff_t i = 0; i < tc_range_length(parts); i++) {
         struct state *const s = &team[i];
         *s = (struct state){.job = job, .roles = *roles, .set = owner / teams, .rows = rows};
         s->part = tc_part_at(job->kernels, roles->lanes, parts.begin + i);
-        s->panel = scratch + i * panel;
-        s->sums = scratch + most * panel + i * sums;
+        s->masks = (void *)scratch;
+        s->panel = panels + i * panel;
+        s->sums = panels + most * panel + i * sums;
         if (run->slabs > 1) {
             const ptrdiff_t row =
                 tc_kernel_volume(job->problem) * s->part.width * job->kernels->lanes;

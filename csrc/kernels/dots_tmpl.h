@@ -1,89 +1,149 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The kernel `dots` in terms of vectors, included by kernels_tmpl.h, with the macros and functions
- * that stand there, if DOTS is not 0.
+ * that stand there.
  *
  * Of a line of the large image each tap's vector is loaded once and multiplied with those of all
  * lines of the small one that it meets: DOT_LINES + taps loads for DOT_LINES*taps multiply-adds,
- * whose accumulators fit 32 registers with them. A kernel is summed in pieces of that size, or of 2
- * lines and 3 taps at least. */
+ * whose accumulators fit the registers with them. A kernel is summed in pieces of that size or
+ * less. */
 
-enum { T(DOT_LINES) = 3, T(DOT_TAPS) = 5 };
+enum { T(DOT_LINES) = 3, T(DOT_AHEAD) = 3072 / (int)sizeof(REAL) };
 
 /* A piece of the kernel; its first element is element 0. */
 struct T(dot_piece) {
     const REAL *small, *large;
-    const struct tc_dot_tap *tap;
     REAL *sums;
+    ptrdiff_t first_tap;
     ptrdiff_t met_begin, met_end; /* of the lines of the large image that are there */
-    ptrdiff_t begin, end;         /* of the columns that count for all taps */
 };
 
-/* The products of one column of a line of the large image, from the first tap at `large` on, with
- * the lines of the small one, the first of them at `small`; of those numbers begin <= i < end are
- * there. If not `whole`, some of them or of the taps may be missing. */
-static INLINE void T(dots_column)(const struct tc_dots *args, const struct tc_dot_tap *tap,
-                                  const REAL *small, const REAL *large, ptrdiff_t v,
-                                  const ptrdiff_t begin, const ptrdiff_t end,
-                                  VECTOR acc[T(DOT_LINES)][T(DOT_TAPS)], const int reach,
-                                  const int taps, const bool whole)
+/* What its lines have in common: the way back from a line of the small image to the one before that
+ * a line of the large one meets as well, where the taps lie, and what hints are for. */
+struct T(dot_steps) {
+    ptrdiff_t back, at[DOT_TAPS], small_ahead, large_ahead;
+};
+
+/* The lines ahead, as many as memory takes. */
+static INLINE ptrdiff_t T(dots_ahead)(ptrdiff_t line)
 {
-    const ptrdiff_t back = args->gap * args->small_line, step = args->large_tap;
+    const ptrdiff_t step = line < 0 ? -line : line;
+    return step == 0 || step > T(DOT_AHEAD) ? T(DOT_AHEAD) : (T(DOT_AHEAD) / step + 1) * line;
+}
+
+/* The products of one column of a line of the large image, from `large` on, with the lines of the
+ * small one, the first of them at `small`. */
+static INLINE void T(dots_whole)(const REAL *small, const REAL *large,
+                                 const struct T(dot_steps) * steps,
+                                 VECTOR acc[T(DOT_LINES)][DOT_TAPS], const int reach,
+                                 const int taps)
+{
+    VECTOR lines[T(DOT_LINES)];
+    __builtin_prefetch(small + steps->small_ahead);
+    __builtin_prefetch(large + steps->large_ahead);
+#pragma GCC unroll 4
+    for (int i = 0; i < reach; i++) {
+        lines[i] = T(keep)(T(load)(small - i * steps->back));
+    }
+#pragma GCC unroll 8
+    for (int t = 0; t < taps; t++) {
+        const VECTOR one = T(keep)(T(load)(large + steps->at[t]));
+#pragma GCC unroll 4
+        for (int i = 0; i < reach; i++) {
+            acc[i][t] = T(fma)(one, lines[i], acc[i][t]);
+        }
+    }
+}
+
+/* Those of the lanes that the masks say, and of lines begin <= i < end. */
+static INLINE void T(dots_part)(const REAL *small, const REAL *large,
+                                const struct T(dot_steps) * steps, const struct tc_dot_masks *masks,
+                                ptrdiff_t first, const ptrdiff_t begin, const ptrdiff_t end,
+                                VECTOR acc[T(DOT_LINES)][DOT_TAPS], const int reach, const int taps)
+{
+    const MASK all = T(mask_at)(masks->any, 0);
     VECTOR lines[T(DOT_LINES)];
 #pragma GCC unroll 4
     for (int i = 0; i < reach; i++) {
         lines[i] = T(zero)();
-        if (whole || (i >= begin && i < end)) {
-            lines[i] = T(keep)(T(load)(small - i * back));
+        if (begin <= i && i < end) {
+            lines[i] = T(keep)(T(load_masked)(small - i * steps->back, all));
         }
     }
 #pragma GCC unroll 8
     for (int t = 0; t < taps; t++) {
-        if (whole || (tap[t].begin <= v && v < tap[t].end)) {
-            const VECTOR one = T(keep)(T(load)(large + t * step));
+        const MASK some = T(mask_at)(masks->tap[first + t], 0);
+        const VECTOR one = T(keep)(T(load_masked)(large + steps->at[t], some));
 #pragma GCC unroll 4
-            for (int i = 0; i < reach; i++) {
-                if (whole || (i >= begin && i < end)) {
-                    acc[i][t] = T(fma)(one, lines[i], acc[i][t]);
-                }
+        for (int i = 0; i < reach; i++) {
+            if (begin <= i && i < end) {
+                acc[i][t] = T(fma_masked)(some, one, lines[i], acc[i][t]);
             }
         }
     }
 }
 
-/* Finds the columns that count for all taps. */
-static INLINE void T(dots_common)(struct T(dot_piece) * piece, ptrdiff_t columns, const int taps)
-{
-    ptrdiff_t begin = 0, end = columns;
-#pragma GCC unroll 8
-    for (int t = 0; t < taps; t++) {
-        begin = piece->tap[t].begin > begin ? piece->tap[t].begin : begin;
-        end = piece->tap[t].end < end ? piece->tap[t].end : end;
-    }
-    piece->begin = begin;
-    piece->end = end;
-}
-
-/* Line q of the large image and the lines of the small one that it meets. */
-static INLINE void T(dots_line)(const struct tc_dots *args, const struct T(dot_piece) * piece,
-                                ptrdiff_t q, VECTOR acc[T(DOT_LINES)][T(DOT_TAPS)], const int reach,
-                                const int taps)
+/* Lines q of the large image, begin <= q < end, and those of the small one that they meet; if
+ * `whole`, all of these are there. */
+static INLINE void T(dots_lines)(const struct tc_dots *args, const struct T(dot_piece) * piece,
+                                 ptrdiff_t begin, ptrdiff_t end, VECTOR acc[T(DOT_LINES)][DOT_TAPS],
+                                 const int reach, const int taps, const bool whole)
 {
     const ptrdiff_t gap = args->gap, x = args->small_column, y = args->large_column;
-    const REAL *small = piece->small + q * args->small_line;
-    const REAL *large = piece->large + q * args->large_line;
-    ptrdiff_t begin = 0, end = reach;
-    while (begin < reach && q - begin * gap >= args->lines) {
-        begin++;
+    struct T(dot_steps) steps = {.back = gap * args->small_line,
+                                 .small_ahead = T(dots_ahead)(args->small_line),
+                                 .large_ahead = T(dots_ahead)(args->large_line)};
+#pragma GCC unroll 8
+    for (int t = 0; t < taps; t++) {
+        steps.at[t] = args->tap[piece->first_tap + t];
     }
-    while (end > begin && q - (end - 1) * gap < 0) {
-        end--;
+    for (ptrdiff_t q = begin; q < end; q++) {
+        const REAL *small = piece->small + q * args->small_line;
+        const REAL *large = piece->large + q * args->large_line;
+        ptrdiff_t from = 0, to = reach;
+        while (!whole && from < reach && q - from * gap >= args->lines) {
+            from++;
+        }
+        while (!whole && to > from && q - (to - 1) * gap < 0) {
+            to--;
+        }
+        for (ptrdiff_t v = 0; v < args->columns; v++, small += x, large += y) {
+            for (; whole && v >= args->begin && v < args->end; v++, small += x, large += y) {
+                T(dots_whole)(small, large, &steps, acc, reach, taps);
+            }
+            if (v < args->columns) {
+                T(dots_part)(small, large, &steps, &args->masks[v], piece->first_tap,
+                             whole ? 0 : from, whole ? reach : to, acc, reach, taps);
+            }
+        }
     }
-    const ptrdiff_t common = piece->begin, rest = end - begin == reach ? piece->end : common;
-    for (ptrdiff_t v = 0; v < args->columns; v++, small += x, large += y) {
-        if (v >= common && v < rest) {
-            T(dots_column)(args, piece->tap, small, large, v, 0, reach, acc, reach, taps, true);
-        } else {
-            T(dots_column)(args, piece->tap, small, large, v, begin, end, acc, reach, taps, false);
+}
+
+/* All lines for one set; of those from `whole` to `rest` all lines of the small image are there. */
+static INLINE void T(dots_set)(const struct tc_dots *args, const struct T(dot_piece) * piece,
+                               const ptrdiff_t bounds[4], const int reach, const int taps)
+{
+    const MASK lanes = T(between)(0, 0, (int)args->lanes);
+    VECTOR acc[T(DOT_LINES)][DOT_TAPS];
+#pragma GCC unroll 4
+    for (int i = 0; i < reach; i++) {
+#pragma GCC unroll 8
+        for (int t = 0; t < taps; t++) {
+            const REAL *const sum = piece->sums + i * args->sum_line + t * args->sum_tap;
+            acc[i][t] = args->add ? T(load_masked)(sum, lanes) : T(zero)();
+        }
+    }
+    for (int side = 0; side < 2; side++) {
+        T(dots_lines)(args, piece, bounds[2 * side], bounds[2 * side + 1], acc, reach, taps, false);
+        if (side == 0) {
+            T(dots_lines)(args, piece, bounds[1], bounds[2], acc, reach, taps, true);
+        }
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < reach; i++) {
+#pragma GCC unroll 8
+        for (int t = 0; t < taps; t++) {
+            REAL *const sum = piece->sums + i * args->sum_line + t * args->sum_tap;
+            T(store_part)(sum, acc[i][t], args->lanes);
         }
     }
 }
@@ -91,29 +151,18 @@ static INLINE void T(dots_line)(const struct tc_dots *args, const struct T(dot_p
 static INLINE void T(dots_piece)(const struct tc_dots *args, struct T(dot_piece) piece,
                                  const int reach, const int taps)
 {
+    const ptrdiff_t lines = args->lines, far = (reach - 1) * args->gap;
     const ptrdiff_t begin = piece.met_begin > 0 ? piece.met_begin : 0;
-    const ptrdiff_t past = args->lines > 0 ? args->lines + (reach - 1) * args->gap : 0;
+    const ptrdiff_t past = lines > 0 ? lines + far : 0;
     const ptrdiff_t end = past < piece.met_end ? past : piece.met_end;
-    VECTOR acc[T(DOT_LINES)][T(DOT_TAPS)];
-    T(dots_common)(&piece, args->columns, taps);
-#pragma GCC unroll 4
-    for (int i = 0; i < reach; i++) {
-#pragma GCC unroll 8
-        for (int t = 0; t < taps; t++) {
-            const REAL *const sum = piece.sums + i * args->sum_line + t * args->sum_tap;
-            acc[i][t] = args->add ? T(load_part)(sum, args->lanes) : T(zero)();
-        }
-    }
-    for (ptrdiff_t q = begin; q < end; q++) {
-        T(dots_line)(args, &piece, q, acc, reach, taps);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < reach; i++) {
-#pragma GCC unroll 8
-        for (int t = 0; t < taps; t++) {
-            REAL *const sum = piece.sums + i * args->sum_line + t * args->sum_tap;
-            T(store_part)(sum, acc[i][t], args->lanes);
-        }
+    const ptrdiff_t last = lines < end ? lines : end, least = begin > far ? begin : far;
+    const bool some = least < last;
+    const ptrdiff_t bounds[] = {begin, some ? least : end, some ? last : end, end};
+    for (ptrdiff_t set = 0; set < args->sets; set++) {
+        T(dots_set)(args, &piece, bounds, reach, taps);
+        piece.small += args->small_set;
+        piece.large += args->large_set;
+        piece.sums += args->sum_set;
     }
 }
 
@@ -123,18 +172,23 @@ static INLINE void T(dots_taps)(const struct tc_dots *args, struct T(dot_piece) 
 {
     int taps;
     for (int left = args->taps; left > 0; left -= taps) {
-        if (left == 5 || left > 7) {
+        if (DOT_TAPS == 5 && (left == 5 || left > 7)) {
             taps = 5;
-            T(dots_piece)(args, piece, reach, 5);
-        } else if (left == 4 || left == 7) {
+            T(dots_piece)(args, piece, reach, DOT_TAPS);
+        } else if (DOT_TAPS == 5 && (left == 4 || left == 7)) {
             taps = 4;
-            T(dots_piece)(args, piece, reach, 4);
-        } else {
+            T(dots_piece)(args, piece, reach, DOT_TAPS - 1);
+        } else if (left >= 3 && left != 4) {
             taps = 3;
             T(dots_piece)(args, piece, reach, 3);
+        } else if (left >= 2) {
+            taps = 2;
+            T(dots_piece)(args, piece, reach, 2);
+        } else {
+            taps = 1;
+            T(dots_piece)(args, piece, reach, 1);
         }
-        piece.large += taps * args->large_tap;
-        piece.tap += taps;
+        piece.first_tap += taps;
         piece.sums += taps * args->sum_tap;
     }
 }
@@ -144,7 +198,6 @@ static void T(dots)(const struct tc_dots *args)
     struct T(dot_piece) piece = {
         .small = args->small,
         .large = args->large,
-        .tap = args->tap,
         .sums = args->sums,
         .met_begin = args->met_begin,
         .met_end = args->met_end,
@@ -154,9 +207,12 @@ static void T(dots)(const struct tc_dots *args)
         if (left >= 3 && left != 4) {
             reach = 3;
             T(dots_taps)(args, piece, 3);
-        } else {
+        } else if (left >= 2) {
             reach = 2;
             T(dots_taps)(args, piece, 2);
+        } else {
+            reach = 1;
+            T(dots_taps)(args, piece, 1);
         }
         piece.large += reach * args->gap * args->large_line;
         piece.sums += reach * args->sum_line;

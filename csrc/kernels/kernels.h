@@ -189,31 +189,37 @@ struct tc_weave {
 };
 
 /* Products of two images, a small and a large one, summed for some elements of a kernel; lanes are
- * channels, up to a vector of them:
+ * channels or columns, up to a vector of them. For each of some sets
  *
  *   S[i][t][l] = start + sum over lines r, columns v of
  *       small[r*small_line + v*small_column + l] *
- *       large[(r + i*gap)*large_line + v*large_column + t*large_tap + l]
+ *       large[(r + i*gap)*large_line + v*large_column + tap[t] + l]
  *
  * for i < reach, t < taps, r < lines, v < columns, line after line and in each column after column.
- * Line r does not count for i unless met_begin <= r + i*gap < met_end, nor column v for tap t but
- * for tap[t].begin <= v < tap[t].end: what is not there is not read. S[i][t] is at sums[i*sum_line
- * + t*sum_tap], start what is there if `add`, else 0. Both images are read in whole vectors. */
-struct tc_dot_tap {
-    ptrdiff_t begin, end;
+ * Line r does not count for i unless met_begin <= r + i*gap < met_end, nor lane l of column v for
+ * tap t unless its bit is set in masks[v].tap[t], and so in masks[v].any: what does not count is
+ * not read. All lanes of columns begin <= v < end count for all taps. S[i][t] is at
+ * sums[i*sum_line + t*sum_tap], start what is there if `add`, else 0. Meanwhile hints bring closer
+ * what follows in the images. */
+enum { TC_DOT_TAPS = 15, TC_MASK_BYTES = 2 };
+
+struct tc_dot_masks {
+    unsigned char any[TC_MASK_BYTES], tap[TC_DOT_TAPS][TC_MASK_BYTES];
 };
 
 struct tc_dots {
-    ptrdiff_t lanes, lines, columns, met_begin, met_end, gap;
+    ptrdiff_t sets, lanes, lines, columns, met_begin, met_end, gap;
     int reach, taps;
     bool add;
     const void *small;
-    ptrdiff_t small_line, small_column;
+    ptrdiff_t small_set, small_line, small_column;
     const void *large;
-    ptrdiff_t large_line, large_column, large_tap;
-    const struct tc_dot_tap *tap;
+    ptrdiff_t large_set, large_line, large_column;
+    const ptrdiff_t *tap;
+    const struct tc_dot_masks *masks;
+    ptrdiff_t begin, end;
     void *sums;
-    ptrdiff_t sum_line, sum_tap;
+    ptrdiff_t sum_set, sum_line, sum_tap;
 };
 
 /* What is done to each output after its sum. */
@@ -246,7 +252,8 @@ struct tc_kernels {
     void (*lines)(const struct tc_lines *lines);
     void (*lines_by_lane)(const struct tc_lines *lines);
     void (*weave)(const struct tc_weave *weave);
-    void (*dots)(const struct tc_dots *dots); /* or NULL */
+    void (*dots)(const struct tc_dots *dots);
+    int dot_taps; /* that `dots` sums at once, at most */
     void (*activate)(const struct tc_activation *activation, const struct tc_rows *rows); /* dst */
     void (*add)(const struct tc_rows *rows); /* dst += src, whose rows are apart */
     /* Between half precision, float16 [0] or bfloat16 [1], and float32; narrow rounds to nearest,

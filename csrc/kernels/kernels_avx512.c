@@ -22,7 +22,7 @@
 #define NOINLINE __attribute__((noinline))
 #define KEEP_WORD(w) __asm__ volatile("" : "+r"(w))
 #define STREAMS 2
-#define DOTS 1
+#define DOT_TAPS 5
 
 enum { ROWS_1 = 14, ROWS_2 = 12, ROWS_3 = 8, ROWS_4 = 6, MASKED = 2 };
 
@@ -611,6 +611,7 @@ static const struct tc_kernels kernels_f32 = {
     .lines_by_lane = lines_by_lane_f32,
     .weave = weave_f32,
     .dots = dots_f32,
+    .dot_taps = DOT_TAPS,
     .activate = activate_rows_f32,
     .add = add_f32,
     .widen = {widen_f16, widen_bf16},
@@ -635,6 +636,7 @@ static const struct tc_kernels kernels_f64 = {
     .lines_by_lane = lines_by_lane_f64,
     .weave = weave_f64,
     .dots = dots_f64,
+    .dot_taps = DOT_TAPS,
     .activate = activate_rows_f64,
     .add = add_f64,
     .sum_rows = sum_rows_f64,

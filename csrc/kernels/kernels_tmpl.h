@@ -6,7 +6,7 @@
  *   MASK              the type of a choice of lanes
  *   T(name)           name with the dtype's suffix
  *   ROWS_1 .. ROWS_4  the rows of a tile of so many vectors; 0 if there is none
- *   DOTS              1 if the kernel `dots` is wanted, else 0
+ *   DOT_TAPS          5 if there are 32 registers, else 3
  *   MASKED            2 if fma_masked is as fast as fma, else 1: see tile_tap
  *
  * and the functions
@@ -1081,9 +1081,7 @@ static void T(activate_rows)(const struct tc_activation *activation, const struc
 
 /* ---- dots, weave and lines ---- */
 
-#if DOTS
 #include "kernels/dots_tmpl.h"
-#endif
 #include "kernels/weave_tmpl.h"
 
 #include "kernels/lines_tmpl.h"

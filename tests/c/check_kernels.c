@@ -3,6 +3,7 @@
  * against plain loops, exact on whole numbers, with canaries around what may be written. */
 #include "check.h"
 
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -356,7 +357,7 @@ static void check_rows(const struct tc_kernels *kernels)
 
 /* ---- dots ---- */
 
-enum { DOT_LINES = 5, DOT_COLUMNS = 7, MOST_TAPS = 17 };
+enum { DOT_SETS = 2, DOT_LINES = 5, DOT_COLUMNS = 7 };
 
 /* Whether line r of the small image counts for kernel line i. */
 static bool meets(const struct tc_dots *dots, ptrdiff_t r, ptrdiff_t i)
@@ -365,33 +366,63 @@ static bool meets(const struct tc_dots *dots, ptrdiff_t r, ptrdiff_t i)
     return at >= dots->met_begin && at < dots->met_end;
 }
 
-static double expected_dot(const struct tc_dots *dots, ptrdiff_t bytes, int i, int t,
+static bool has_lane(const unsigned char mask[TC_MASK_BYTES], ptrdiff_t lane)
+{
+    return mask[lane / 8] >> lane % 8 & 1;
+}
+
+static double expected_dot(const struct tc_dots *dots, ptrdiff_t bytes, ptrdiff_t set, int i, int t,
                            ptrdiff_t lane)
 {
     double sum = 0;
     for (ptrdiff_t r = 0; r < dots->lines; r++) {
-        for (ptrdiff_t v = dots->tap[t].begin; v < dots->tap[t].end && meets(dots, r, i); v++) {
-            const ptrdiff_t x = r * dots->small_line + v * dots->small_column + lane;
-            const ptrdiff_t y = (r + i * dots->gap) * dots->large_line + v * dots->large_column +
-                                t * dots->large_tap + lane;
-            sum += get(bytes, dots->small, x) * get(bytes, dots->large, y);
+        for (ptrdiff_t v = 0; v < dots->columns && meets(dots, r, i); v++) {
+            const ptrdiff_t x =
+                set * dots->small_set + r * dots->small_line + v * dots->small_column + lane;
+            const ptrdiff_t y = set * dots->large_set + (r + i * dots->gap) * dots->large_line +
+                                v * dots->large_column + dots->tap[t] + lane;
+            if (has_lane(dots->masks[v].tap[t], lane)) {
+                sum += get(bytes, dots->small, x) * get(bytes, dots->large, y);
+            }
         }
     }
     return sum;
 }
 
-/* The lines of the large image that are not there are no numbers. */
+/* Some lanes of most columns, all of columns begin <= v < end. */
+static void set_masks(struct tc_dots *dots, struct tc_dot_masks masks[DOT_COLUMNS], int seed)
+{
+    memset(masks, 0, DOT_COLUMNS * sizeof *masks);
+    dots->begin = seed % 3;
+    dots->end = dots->begin + seed % 5;
+    for (int v = 0; v < DOT_COLUMNS; v++) {
+        const bool whole = v >= dots->begin && v < dots->end;
+        for (int t = 0; t < dots->taps; t++) {
+            for (int b = 0; b < TC_MASK_BYTES; b++) {
+                const int bits = whole ? UCHAR_MAX : (seed * (v + 3) * (t + 5) * (b + 7)) >> 2;
+                masks[v].tap[t][b] = (unsigned char)bits;
+                masks[v].any[b] |= (unsigned char)bits;
+            }
+        }
+    }
+}
+
+/* What does not count, lines of the large image that are not there and lanes of the small one, is
+ * no number. */
 static void check_dot(const struct tc_kernels *kernels, int reach, int taps, int lines, int gap,
                       int seed)
 {
     const ptrdiff_t bytes = kernels->bytes, vector = kernels->lanes, step = 1 + seed % 2;
     const ptrdiff_t all = lines + (reach - 1) * gap, line = (step * DOT_COLUMNS + taps) * vector;
-    const ptrdiff_t sums = reach * taps * (vector + 1);
-    void *const small = new_numbers(bytes, (lines + 1) * DOT_COLUMNS * vector);
-    void *const large = new_numbers(bytes, (all + 1) * line);
+    const ptrdiff_t sums = DOT_SETS * reach * taps * (vector + 1);
+    const ptrdiff_t small_line = DOT_COLUMNS * vector;
+    void *const small = new_numbers(bytes, DOT_SETS * (lines + 1) * small_line);
+    void *const large = new_numbers(bytes, DOT_SETS * (all + 1) * line);
     void *const sum = new_canaries(bytes, sums);
-    struct tc_dot_tap tap[MOST_TAPS];
-    const struct tc_dots dots = {
+    struct tc_dot_masks masks[DOT_COLUMNS];
+    ptrdiff_t tap[TC_DOT_TAPS];
+    struct tc_dots dots = {
+        .sets = DOT_SETS,
         .lanes = 1 + seed % vector,
         .lines = lines,
         .columns = DOT_COLUMNS,
@@ -402,33 +433,43 @@ static void check_dot(const struct tc_kernels *kernels, int reach, int taps, int
         .taps = taps,
         .add = seed % 4 == 0,
         .small = small,
-        .small_line = DOT_COLUMNS * vector,
+        .small_set = (lines + 1) * small_line,
+        .small_line = small_line,
         .small_column = vector,
         .large = large,
+        .large_set = (all + 1) * line,
         .large_line = line,
         .large_column = step * vector,
-        .large_tap = vector,
         .tap = tap,
+        .masks = masks,
         .sums = sum,
+        .sum_set = reach * taps * (vector + 1),
         .sum_line = taps * (vector + 1),
         .sum_tap = vector + 1,
     };
+    set_masks(&dots, masks, seed);
     for (int t = 0; t < taps; t++) {
-        tap[t].begin = (taps - t) * (seed % 2) / 2 % DOT_COLUMNS;
-        tap[t].end = tap[t].begin + (DOT_COLUMNS - tap[t].begin) * (t % 3 + 1) / 3;
+        tap[t] = t % 2 ? t * vector : t * vector / 2;
     }
-    for (ptrdiff_t at = 0; at < (all + 1) * line; at++) {
-        if (at / line < dots.met_begin || at / line >= dots.met_end) {
+    for (ptrdiff_t at = 0; at < DOT_SETS * (lines + 1) * small_line; at++) {
+        if (!has_lane(masks[at % small_line / vector].any, at % vector)) {
+            put(bytes, small, at, NAN);
+        }
+    }
+    for (ptrdiff_t at = 0; at < DOT_SETS * (all + 1) * line; at++) {
+        const ptrdiff_t number = at / line % (all + 1);
+        if (number < dots.met_begin || number >= dots.met_end) {
             put(bytes, large, at, NAN);
         }
     }
     kernels->dots(&dots);
     for (ptrdiff_t at = 0; at < sums; at++) {
         const ptrdiff_t number = at / (vector + 1), lane = at % (vector + 1);
-        const int i = (int)(number / taps), t = (int)(number % taps);
+        const int i = (int)(number / taps % reach), t = (int)(number % taps);
         const bool written = lane < dots.lanes;
         const double start = written && !dots.add ? 0 : CANARY;
-        const double added = written ? expected_dot(&dots, bytes, i, t, lane) : 0;
+        const double added =
+            written ? expected_dot(&dots, bytes, number / taps / reach, i, t, lane) : 0;
         check(get(bytes, sum, at) == start + added, "dots", kernels->isa);
     }
     free(small), free(large), free(sum);
@@ -437,8 +478,8 @@ static void check_dot(const struct tc_kernels *kernels, int reach, int taps, int
 static void check_dots(const struct tc_kernels *kernels)
 {
     int seed = 0;
-    for (int reach = 2; reach <= 8 && kernels->dots; reach++) {
-        for (int taps = 3; taps <= MOST_TAPS; taps++) {
+    for (int reach = 1; reach <= 8; reach++) {
+        for (int taps = 1; taps <= TC_DOT_TAPS; taps++) {
             for (int lines = 0; lines <= DOT_LINES; lines++) {
                 check_dot(kernels, reach, taps, lines, 1 + seed % 5 / 4, seed);
                 seed++;

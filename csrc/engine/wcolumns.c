@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* wcolumns: the gradient of the weights where channels are so few that they fill no vector, nor
+ * groups do. Lanes are positions along the width of the small side,
+ *
+ *     gw[ci][co][k] = sum over n, v of  x[n][ci][v] * y[n][co][s*v + d*k - p],
+ *
+ * and a lane sums the columns that lie a multiple of a vector apart. So lines are read as they lie,
+ * in the order of memory. Lanes that a kernel element joins with nothing are masked: no padding
+ * zero is read.
+ *
+ *     for span of groups and slab of the small side's lines (a task)
+ *       for plane (image, depth), kd, for sets of the span's groups, for some lines
+ *         copy what is not contiguous, and the large side by remainders of the stride
+ *         for channels of a group, kernel lines kh, kh + step, ...
+ *           the kernel `dots`, over all columns of these lines
+ *     add the slabs, then the lanes of each sum
+ *
+ * A lane adds line after line, and spans and slabs follow from the geometry, so neither strides nor
+ * threads change a bit. */
+#include "base/parallel.h"
+#include "base/size.h"
+#include "engine/blocks.h"
+#include "engine/pack.h"
+
+#include <limits.h>
+#include <string.h>
+
+enum {
+    COPY_BYTES = 64 << 10, /* of the lines that are copied at once, if one needs no more */
+    TASKS = 16,            /* so many at least, if slabs can help it, */
+    SLAB_LINES = 8,        /* of so many lines at least, */
+    MOST_SUMS = 1 << 20,   /* and so many bytes of sums at most */
+    MOST_STEP = 2,
+    EDGES = 2, /* vectors of a line that masks make slower */
+};
+
+static const double EDGE_COST = 0.5;
+static const double SUM_COST = 2.4; /* of a vector that is multiplied, in those of wgrad, */
+static const double COPY_COST = 2;  /* that is copied, as all are with channels last, */
+static const double SPLIT_COST = 3; /* and that is split by a stride in any case */
+static const double GAIN = 3;       /* what is less may be a loss with channels last */
+
+/* A side of the problem; if it is copied, how: from a remainder to the next, and so on. */
+struct side {
+    struct tc_image image;
+    ptrdiff_t channels; /* of a group */
+    ptrdiff_t columns, step;
+    bool copied;
+    ptrdiff_t part, line, channel;
+};
+
+/* Bytes of the parts of a thread's scratch. */
+struct scratch {
+    ptrdiff_t sums, turned, masks, small, large;
+};
+
+/* What the tasks share. */
+struct layout {
+    const struct tc_job *job;
+    struct side small, large;
+    ptrdiff_t span, spans; /* groups of a task */
+    ptrdiff_t sets, lines; /* of those and of a plane, at once */
+    ptrdiff_t slabs;
+    struct scratch bytes;
+    char *shared, *scratch;
+};
+
+/* A task at work. */
+struct state {
+    const struct layout *layout;
+    ptrdiff_t tap[TC_DOT_TAPS];
+    struct tc_dots dots;    /* what all calls have in common */
+    struct tc_range groups; /* of a call */
+    struct tc_range lines;  /* of the small side */
+    ptrdiff_t first;        /* group of the span */
+    ptrdiff_t kd;
+    char *small, *large, *sums;
+};
+
+/* ---- booking ---- */
+
+static ptrdiff_t pair_count(const struct tc_job *job)
+{
+    return tc_group_ci(job->problem) * tc_group_co(job->problem);
+}
+
+/* Lines of the large side that some of the small one's meet, at most. */
+static ptrdiff_t met_lines(const struct tc_job *job, ptrdiff_t lines)
+{
+    const struct tc_axis *const axis = &job->lattice.axis[TC_H];
+    const ptrdiff_t span = axis->dilation * (axis->kernel - 1) + 1;
+    return tc_min(axis->out_step * (lines - 1) + span, axis->out);
+}
+
+/* Lays a copy out for so many lines and groups; its bytes, or too many. */
+static ptrdiff_t lay_side(const struct layout *layout, struct side *side, ptrdiff_t lines,
+                          ptrdiff_t sets)
+{
+    const struct tc_kernels *const kernels = layout->job->kernels;
+    ptrdiff_t bytes = sets * side->channels * kernels->bytes;
+    side->part = tc_odd_lines(kernels, tc_ceil_div(side->columns, side->step));
+    const bool fits = tc_mul(side->part, tc_min(side->step, side->columns), &side->line) &&
+                      tc_mul(side->line, lines, &side->channel) &&
+                      tc_mul(bytes, side->channel, &bytes);
+    return !side->copied ? 0 : fits ? bytes : PTRDIFF_MAX / 8;
+}
+
+/* The same of both sides. */
+static ptrdiff_t lay_copies(struct layout *layout, ptrdiff_t lines, ptrdiff_t sets)
+{
+    layout->lines = lines;
+    layout->sets = sets;
+    layout->bytes.small = lay_side(layout, &layout->small, lines, sets);
+    layout->bytes.large = lay_side(layout, &layout->large, met_lines(layout->job, lines), sets);
+    return layout->bytes.small + layout->bytes.large;
+}
+
+/* Groups and lines at once: all, if they are read in place. Channels that lie side by side are
+ * transposed by whole vectors. */
+static void cut(struct layout *layout)
+{
+    const bool by_channels =
+        layout->small.image.axis[TC_W] != 1 || layout->large.image.axis[TC_W] != 1;
+    ptrdiff_t lines = tc_max(layout->job->problem->i[TC_H], 1), sets = layout->span;
+    while (lay_copies(layout, lines, sets) > COPY_BYTES && sets > 1 && !by_channels) {
+        sets = tc_ceil_div(sets, 2);
+    }
+    while (lay_copies(layout, lines, sets) > COPY_BYTES && lines > 1) {
+        lines = tc_ceil_div(lines, 2);
+    }
+}
+
+/* Lines of the small side in all planes. */
+static ptrdiff_t line_count(const struct tc_problem *p)
+{
+    return p->n * p->i[TC_D] * p->i[TC_H];
+}
+
+/* The sums are [pair][group][k][lanes]. */
+static ptrdiff_t sums_bytes(const struct tc_job *job, ptrdiff_t span)
+{
+    ptrdiff_t bytes = span * job->kernels->lanes * job->kernels->bytes;
+    const bool fits = tc_mul(bytes, tc_kernel_volume(job->problem), &bytes) &&
+                      tc_mul(bytes, pair_count(job), &bytes);
+    return fits ? bytes : PTRDIFF_MAX / 8;
+}
+
+static struct layout layout_of(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    const bool lined = job->x.axis[TC_W] == 1, split = p->s[TC_W] > 1;
+    const ptrdiff_t columns = tc_ceil_div(p->i[TC_W], job->kernels->lanes);
+    struct layout layout = {
+        .job = job,
+        .small = {job->x, tc_group_ci(p), p->i[TC_W], 1, !lined},
+        .large = {job->y, tc_group_co(p), p->o[TC_W], p->s[TC_W], job->y.axis[TC_W] != 1 || split},
+        .span = tc_min(job->kernels->lanes, p->g),
+    };
+    layout.spans = tc_ceil_div(p->g, layout.span);
+    const ptrdiff_t most = tc_max(line_count(p) / SLAB_LINES, 1);
+    layout.slabs = tc_clamp(tc_ceil_div(TASKS, layout.spans), 1, most);
+    cut(&layout);
+    layout.bytes.sums = sums_bytes(job, layout.span);
+    layout.bytes.turned = 2 * layout.bytes.sums / pair_count(job); /* and their totals */
+    layout.bytes.masks = tc_round_up(columns * (ptrdiff_t)sizeof(struct tc_dot_masks), TC_ALIGN);
+    return layout;
+}
+
+/* Multiply-adds of vectors for each position of the small side, in those of wgrad. */
+static double cost_of(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    const ptrdiff_t vectors = tc_ceil_div(p->i[TC_W], job->kernels->lanes);
+    const double slower = EDGE_COST * (double)tc_min(vectors, EDGES);
+    const double lines = ((double)vectors + slower) / (double)tc_max(p->i[TC_W], 1);
+    const double pairs = (double)p->g * (double)pair_count(job);
+    const double spread = (double)p->s[TC_D] * (double)p->s[TC_H] * (double)p->s[TC_W];
+    const double small = (double)p->ci / job->kernels->lanes;
+    const double large = (double)p->co * spread / job->kernels->lanes;
+    const double copies = COPY_COST * (small + large) + (p->s[TC_W] > 1 ? SPLIT_COST * large : 0);
+    return SUM_COST * pairs * (double)tc_kernel_volume(p) * lines + copies * (double)p->k[TC_D];
+}
+
+static const char *refuse(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    if (p->k[TC_W] > TC_DOT_TAPS) {
+        return "kernel lines are too long";
+    }
+    if (!job->forced && p->s[TC_W] > tc_min(p->k[TC_W], MOST_STEP)) {
+        return "the stride along the width is too long to copy all of a line";
+    }
+    if (!job->forced && GAIN * cost_of(job) > tc_wgrad_cost(job)) {
+        return "channels or groups fill vectors better";
+    }
+    return NULL;
+}
+
+static const char *accept(struct tc_job *job)
+{
+    const char *const refusal = refuse(job);
+    if (refusal) {
+        return refusal;
+    }
+    const struct layout layout = layout_of(job);
+    const struct scratch bytes = layout.bytes;
+    ptrdiff_t *const shared = &job->shared_bytes;
+    const bool fits =
+        tc_mul(bytes.sums, layout.spans, shared) && tc_mul(*shared, layout.slabs, shared);
+    if (!job->forced && (!fits || *shared > MOST_SUMS)) {
+        return "there are too many sums";
+    }
+    *shared = layout.slabs == 1 ? 0 : fits ? *shared : PTRDIFF_MAX;
+    job->packed_bytes = 0;
+    job->thread_bytes = bytes.sums + bytes.turned + bytes.masks + bytes.small + bytes.large;
+    job->tasks = layout.spans * layout.slabs;
+    return NULL;
+}
+
+/* ---- lines ---- */
+
+/* A side's channels of the groups from line 0 of the plane at `at` on; of `lines` a copy, if it has
+ * one. */
+static struct tc_image read_side(const struct state *s, const struct side *side, ptrdiff_t at,
+                                 struct tc_range lines, char *copy)
+{
+    const struct tc_kernels *const kernels = s->layout->job->kernels;
+    struct tc_image image = side->image;
+    image.data = tc_at(image.data, at + s->groups.begin * side->channels * image.c, kernels->bytes);
+    if (!side->copied) {
+        return image;
+    }
+    const struct tc_split split = {
+        .channels = tc_range_length(s->groups) * side->channels,
+        .lines = tc_range_length(lines),
+        .columns = side->columns,
+        .step = side->step,
+        .src = tc_at(image.data, lines.begin * image.axis[TC_H], kernels->bytes),
+        .src_channel = image.c,
+        .src_line = image.axis[TC_H],
+        .src_column = image.axis[TC_W],
+        .dst = copy,
+        .dst_channel = side->channel,
+        .dst_line = side->line,
+        .dst_part = side->part,
+    };
+    tc_split(kernels, &split);
+    return (struct tc_image){.data = tc_at(copy, -lines.begin * side->line, kernels->bytes),
+                             .c = side->channel,
+                             .axis = {0, side->line, 1}};
+}
+
+/* The lines of the large side that the small side's meet. */
+static struct tc_range met_by(const struct tc_axis *axis, struct tc_range lines)
+{
+    const ptrdiff_t span = axis->dilation * (axis->kernel - 1) + 1;
+    const ptrdiff_t first = axis->out_step * lines.begin - axis->padding;
+    const ptrdiff_t last = axis->out_step * (lines.end - 1) - axis->padding;
+    const ptrdiff_t begin = tc_clamp(first, 0, axis->out);
+    return (struct tc_range){begin, tc_clamp(last + span, begin, axis->out)};
+}
+
+/* Products with kernel lines kh, kh + k_step, ... of one pair of channels of each group. */
+static void run_kernel_lines(const struct state *s, const struct tc_image *x,
+                             const struct tc_image *y, ptrdiff_t pair, ptrdiff_t kh)
+{
+    const struct layout *const layout = s->layout;
+    const struct tc_problem *const p = layout->job->problem;
+    const struct tc_axis *const h = &layout->job->lattice.axis[TC_H];
+    const ptrdiff_t lanes = layout->job->kernels->lanes, bytes = layout->job->kernels->bytes;
+    const ptrdiff_t volume = tc_kernel_volume(p), ci = layout->small.channels;
+    const ptrdiff_t co = layout->large.channels, line = s->lines.begin;
+    const ptrdiff_t met = h->dilation * kh - h->padding; /* by line 0 */
+    const ptrdiff_t set = pair * layout->span + s->groups.begin - s->first;
+    const ptrdiff_t small = pair / co * x->c + line * x->axis[TC_H];
+    const ptrdiff_t large = pair % co * y->c + (h->out_step * line + met) * y->axis[TC_H];
+    struct tc_dots dots = s->dots;
+    dots.sets = tc_range_length(s->groups);
+    dots.lines = tc_range_length(s->lines);
+    dots.met_begin = tc_ceil_div(-met, h->out_step) - line;
+    dots.met_end = tc_ceil_div(h->out - met, h->out_step) - line;
+    dots.reach = (int)tc_ceil_div(h->kernel - kh, h->k_step);
+    dots.small = tc_at(x->data, small, bytes);
+    dots.small_set = ci * x->c;
+    dots.small_line = x->axis[TC_H];
+    dots.large = tc_at(y->data, large, bytes);
+    dots.large_set = co * y->c;
+    dots.large_line = h->out_step * y->axis[TC_H];
+    dots.sums =
+        tc_at(s->sums, (set * volume + (s->kd * h->kernel + kh) * p->k[TC_W]) * lanes, bytes);
+    layout->job->kernels->dots(&dots);
+}
+
+/* All products of some lines of a plane, `x` and `y` elements behind the images. */
+static void run_lines(const struct state *s, ptrdiff_t x, ptrdiff_t y)
+{
+    const struct layout *const layout = s->layout;
+    const struct tc_axis *const h = &layout->job->lattice.axis[TC_H];
+    const struct tc_image small = read_side(s, &layout->small, x, s->lines, s->small);
+    const struct tc_image large = read_side(s, &layout->large, y, met_by(h, s->lines), s->large);
+    for (ptrdiff_t pair = 0; pair < pair_count(layout->job); pair++) {
+        for (ptrdiff_t kh = 0; kh < tc_min(h->k_step, h->kernel); kh++) {
+            run_kernel_lines(s, &small, &large, pair, kh);
+        }
+    }
+}
+
+/* The same of more lines and of all groups of the span. */
+static void run_plane(struct state *s, struct tc_range span, struct tc_range lines, ptrdiff_t x,
+                      ptrdiff_t y)
+{
+    const struct layout *const layout = s->layout;
+    for (ptrdiff_t g = span.begin; g < span.end; g += layout->sets) {
+        s->groups = (struct tc_range){g, tc_min(g + layout->sets, span.end)};
+        for (ptrdiff_t line = lines.begin; line < lines.end; line += layout->lines) {
+            s->lines = (struct tc_range){line, tc_min(line + layout->lines, lines.end)};
+            run_lines(s, x, y);
+        }
+    }
+}
+
+/* ---- tasks ---- */
+
+/* The mask of lanes begin <= l < end. */
+static void set_mask(unsigned char mask[TC_MASK_BYTES], ptrdiff_t begin, ptrdiff_t end)
+{
+    const unsigned lanes = (1u << end) - (1u << begin);
+    mask[0] = (unsigned char)lanes;
+    mask[1] = (unsigned char)(lanes >> CHAR_BIT);
+}
+
+/* Where the taps lie in a line of the large side, for which lanes of its columns they count, and
+ * where their sums are. */
+static void set_taps(struct state *s, struct tc_dot_masks *masks)
+{
+    const struct tc_job *const job = s->layout->job;
+    const struct tc_axis *const w = &job->lattice.axis[TC_W], *const h = &job->lattice.axis[TC_H];
+    const ptrdiff_t lanes = job->kernels->lanes, step = w->out_step;
+    struct tc_dots *const dots = &s->dots;
+    *dots = (struct tc_dots){.lanes = lanes,
+                             .columns = tc_ceil_div(w->in, lanes),
+                             .gap = -h->offset_step,
+                             .taps = (int)w->kernel,
+                             .add = true,
+                             .small_column = lanes,
+                             .large_column = lanes,
+                             .tap = s->tap,
+                             .masks = masks,
+                             .end = w->in / lanes,
+                             .sum_set = tc_kernel_volume(job->problem) * lanes,
+                             .sum_line = h->k_step * w->kernel * lanes,
+                             .sum_tap = lanes};
+    for (ptrdiff_t v = 0; v < dots->columns; v++) {
+        set_mask(masks[v].any, 0, tc_min(w->in - v * lanes, lanes));
+    }
+    for (ptrdiff_t t = 0; t < w->kernel; t++) {
+        const struct tc_range met = tc_lattice_joined(w, t);
+        const ptrdiff_t at = w->dilation * t - w->padding, cell = tc_floor_div(at, step);
+        s->tap[t] = (at - cell * step) * s->layout->large.part + cell;
+        dots->begin = tc_clamp(tc_ceil_div(met.begin, lanes), dots->begin, dots->columns);
+        dots->end = tc_min(dots->end, met.end / lanes);
+        for (ptrdiff_t v = 0; v < dots->columns; v++) {
+            const ptrdiff_t begin = tc_clamp(met.begin - v * lanes, 0, lanes);
+            set_mask(masks[v].tap[t], begin, tc_clamp(met.end - v * lanes, begin, lanes));
+        }
+    }
+    dots->end = tc_max(dots->end, dots->begin);
+}
+
+static struct tc_range span_at(const struct layout *layout, ptrdiff_t span)
+{
+    const ptrdiff_t begin = span * layout->span;
+    return (struct tc_range){begin, tc_min(begin + layout->span, layout->job->problem->g)};
+}
+
+/* Adds up the lanes of a span's sums and writes them to gw. */
+static void write_sums(const struct layout *layout, ptrdiff_t span, const char *sums, char *turned)
+{
+    const struct tc_job *const job = layout->job;
+    const struct tc_problem *const p = job->problem;
+    const struct tc_weight *const w = &job->w;
+    const struct tc_range groups = span_at(layout, span);
+    const ptrdiff_t lanes = job->kernels->lanes, bytes = job->kernels->bytes;
+    const ptrdiff_t volume = tc_kernel_volume(p), count = tc_range_length(groups) * volume;
+    char *const totals = tc_at(turned, lanes * count, bytes);
+    for (ptrdiff_t pair = 0; pair < pair_count(job); pair++) {
+        const ptrdiff_t to =
+            groups.begin * w->g + pair / tc_group_co(p) * w->ci + pair % tc_group_co(p) * w->co;
+        const struct tc_matrix from = {tc_at(sums, pair * layout->span * volume * lanes, bytes),
+                                       lanes, 1};
+        const struct tc_rows rows = {
+            .rows = lanes, .columns = count, .src = turned, .src_row = count, .dst = totals};
+        tc_copy(job->kernels, count, lanes, (struct tc_matrix){turned, 1, count}, from);
+        job->kernels->sum_rows(&rows);
+        for (ptrdiff_t line = 0; line < p->k[TC_D] * p->k[TC_H]; line++) {
+            const ptrdiff_t at =
+                to + line / p->k[TC_H] * w->axis[TC_D] + line % p->k[TC_H] * w->axis[TC_H];
+            const struct tc_matrix src = {tc_at(totals, line * p->k[TC_W], bytes), volume, 1};
+            const struct tc_matrix dst = {tc_at(w->data, at, bytes), w->g, w->axis[TC_W]};
+            tc_copy(job->kernels, tc_range_length(groups), p->k[TC_W], dst, src);
+        }
+    }
+}
+
+static char *slab_at(const struct layout *layout, ptrdiff_t span, ptrdiff_t slab)
+{
+    return layout->shared + (span * layout->slabs + slab) * layout->bytes.sums;
+}
+
+/* Some lines of a plane, with the planes of the large side that it meets. */
+static void run_planes(struct state *s, struct tc_range span, ptrdiff_t plane,
+                       struct tc_range lines)
+{
+    const struct tc_job *const job = s->layout->job;
+    const struct tc_axis *const d = &job->lattice.axis[TC_D];
+    const ptrdiff_t n = plane / d->in, vd = plane % d->in;
+    for (s->kd = 0; s->kd < d->kernel; s->kd++) {
+        const struct tc_range joined = tc_lattice_joined(d, s->kd);
+        const ptrdiff_t ud = d->out_step * vd + d->dilation * s->kd - d->padding;
+        if (joined.begin <= vd && vd < joined.end) {
+            run_plane(s, span, lines, n * job->x.n + vd * job->x.axis[TC_D],
+                      n * job->y.n + ud * job->y.axis[TC_D]);
+        }
+    }
+}
+
+static void run_task(const void *context, ptrdiff_t task, int thread)
+{
+    const struct layout *const layout = context;
+    const struct scratch *const bytes = &layout->bytes;
+    const struct tc_job *const job = layout->job;
+    const ptrdiff_t slab = task % layout->slabs, span = task / layout->slabs;
+    const ptrdiff_t height = job->problem->i[TC_H];
+    const struct tc_range lines = tc_share_of(line_count(job->problem), slab, layout->slabs);
+    char *const scratch = layout->scratch + thread * job->thread_bytes;
+    char *const turned = scratch + bytes->sums, *const masks = turned + bytes->turned;
+    struct state s = {.layout = layout, .first = span * layout->span};
+    s.sums = layout->slabs > 1 ? slab_at(layout, span, slab) : scratch;
+    s.small = masks + bytes->masks;
+    s.large = s.small + bytes->small;
+    set_taps(&s, (void *)masks);
+    memset(s.sums, 0, (size_t)bytes->sums);
+    ptrdiff_t end;
+    for (ptrdiff_t at = lines.begin; at < lines.end && !tc_is_stopped(job->watch); at = end) {
+        const ptrdiff_t plane = at / height, first = plane * height;
+        end = tc_min(first + height, lines.end);
+        run_planes(&s, span_at(layout, span), plane, (struct tc_range){at - first, end - first});
+    }
+    if (layout->slabs == 1) {
+        write_sums(layout, span, s.sums, turned);
+    }
+}
+
+/* Adds the slabs of a span in their order and writes the sum. */
+static void add_slabs(const void *context, ptrdiff_t span, int thread)
+{
+    const struct layout *const layout = context;
+    const struct tc_job *const job = layout->job;
+    char *const sum = slab_at(layout, span, 0);
+    for (ptrdiff_t slab = 1; slab < layout->slabs; slab++) {
+        const struct tc_rows rows = {.rows = 1,
+                                     .columns = layout->bytes.sums / job->kernels->bytes,
+                                     .src = slab_at(layout, span, slab),
+                                     .dst = sum};
+        job->kernels->add(&rows);
+    }
+    write_sums(layout, span, sum, layout->scratch + thread * job->thread_bytes);
+}
+
+static void run(const struct tc_job *job, void *scratch)
+{
+    struct layout layout = layout_of(job);
+    layout.shared = scratch;
+    layout.scratch = layout.shared + job->shared_bytes;
+    tc_parallel(job->tasks, job->threads, run_task, &layout, job->watch);
+    if (layout.slabs > 1) {
+        tc_parallel(layout.spans, job->threads, add_slabs, &layout, job->watch);
+    }
+}
+
+static void describe(const struct tc_job *job, struct tc_status *text)
+{
+    tc_say(text, "%d columns of the small side", job->kernels->lanes);
+}
+
+const struct tc_engine tc_engine_wcolumns = {
+    .name = "wcolumns",
+    .contractions = TC_DOES_WEIGHT,
+    .accept = accept,
+    .run = run,
+    .describe = describe,
+};
