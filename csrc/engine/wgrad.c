@@ -220,14 +220,24 @@ static ptrdiff_t sums_bytes(const struct tc_job *job, const struct roles *roles,
     return fits ? bytes : PTRDIFF_MAX;
 }
 
+/* Whether both sides together are too large to wait in the last cache. */
+static bool is_far(const struct tc_job *job)
+{
+    const double elements =
+        (double)tc_input_volume(job->problem) + (double)tc_output_volume(job->problem);
+    return elements * job->kernels->bytes > (double)job->cpu->l3_bytes / 2;
+}
+
 /* Parts of the lanes that a task takes together: the more, the less often the rows are read, which
- * counts where few kernel elements meet in the same elements of them. */
+ * counts where few kernel elements meet in the same elements of them, and most where rows with gaps
+ * between their elements come from memory. */
 static ptrdiff_t team_size(const struct tc_job *job, const struct roles *roles)
 {
     const double volume = (double)tc_kernel_volume(job->problem);
     const double used = roles->small_lanes ? volume / spread_of(job) : volume;
     const ptrdiff_t bytes = panel_lanes(job, roles) * job->kernels->bytes;
-    const ptrdiff_t size = tc_min(tc_ceil_div(TEAM_BYTES, bytes), part_count(job, roles));
+    const ptrdiff_t wanted = used < 1 && is_far(job) ? 2 * TEAM_BYTES : TEAM_BYTES;
+    const ptrdiff_t size = tc_min(tc_ceil_div(wanted, bytes), part_count(job, roles));
     const bool fits = sums_bytes(job, roles, roles->rows) <= MOST_SUMS / TEAM;
     const bool few = volume > 1 && positions_of(job) < FEW_POSITIONS;
     return roles->by_group || used >= MUCH_USED || few || !fits ? 1 : tc_clamp(size, 1, TEAM);
