@@ -30,15 +30,16 @@ enum {
     TASKS = 16,            /* so many at least, if slabs can help it, */
     SLAB_LINES = 8,        /* of so many lines at least, */
     MOST_SUMS = 1 << 20,   /* and so many bytes of sums at most */
-    MOST_STEP = 2,
-    EDGES = 2, /* vectors of a line that masks make slower */
+    MOST_STEP = 2,         /* of a stride, if the kernel is not as long as two, */
+    EDGES = 2,             /* vectors of a line that masks make slower */
 };
 
-static const double EDGE_COST = 0.5;
-static const double SUM_COST = 2.4; /* of a vector that is multiplied, in those of wgrad, */
-static const double COPY_COST = 2;  /* that is copied, as all are with channels last, */
-static const double SPLIT_COST = 3; /* and that is split by a stride in any case */
-static const double GAIN = 3;       /* what is less may be a loss with channels last */
+static const double EDGE_COST = 0.75;
+static const double SUM_COST = 2.4;  /* of a vector that is multiplied, in those of wgrad, */
+static const double COPY_COST = 2;   /* that is copied, as all are with channels last, */
+static const double SPLIT_COST = 3;  /* and that is split by a stride in any case */
+static const double GAIN = 2;        /* what is less may be a loss with channels last, */
+static const double COPIED_GAIN = 3; /* the more so where copying takes most of the time */
 
 /* A side of the problem; if it is copied, how: from a remainder to the next, and so on. */
 struct side {
@@ -187,10 +188,12 @@ static const char *refuse(const struct tc_job *job)
     if (p->k[TC_W] > TC_DOT_TAPS) {
         return "kernel lines are too long";
     }
-    if (!job->forced && p->s[TC_W] > tc_min(p->k[TC_W], MOST_STEP)) {
+    const ptrdiff_t step = p->s[TC_W];
+    const double gain = step > 1 || tc_kernel_volume(p) == 1 ? COPIED_GAIN : GAIN;
+    if (!job->forced && step > tc_min(p->k[TC_W], MOST_STEP) && 2 * step > p->k[TC_W]) {
         return "the stride along the width is too long to copy all of a line";
     }
-    if (!job->forced && GAIN * cost_of(job) > tc_wgrad_cost(job)) {
+    if (!job->forced && gain * cost_of(job) > tc_wgrad_cost(job)) {
         return "channels or groups fill vectors better";
     }
     return NULL;
