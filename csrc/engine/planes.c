@@ -55,7 +55,9 @@ enum {
     LEAST_STRIDED_CO = 8,    /* for so many output channels, */
     SPLIT_CO = 8,            /* or for each input that a long stride has to sort out; */
     FEW_CI = 64,             /* of so many input channels, */
-    FEW_PAIRS = 192 /* and pairs of channels, if output channels fill half a vector or less */
+    FEW_PAIRS = 192, /* and pairs of channels, if output channels fill half a vector or less; */
+    MOST_SORTED = 4, /* or, up to this stride, */
+    LANE_PAIRS = 12, /* so many pairs for each lane, if lines fill vectors better */
 };
 
 static const double NEARLY_FULL = 0.97, MUCH_FULLER = 1.1;
@@ -218,15 +220,19 @@ static bool pays(const struct tc_job *job)
            co >= LEAST_STRIDED_CO && (step == 2 || co >= SPLIT_CO * ci * step);
 }
 
-/* The same for output channels that leave most lanes of gather empty. */
+/* The same for output channels that leave lanes of gather empty. */
 static bool pays_for_few(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
     const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p), step = p->s[TC_W];
     const ptrdiff_t lanes = job->kernels->lanes;
+    const bool fuller = full(job, p->o[TC_W]) >= MUCH_FULLER * full(job, co);
+    /* nearly all inputs that are sorted out are used */
+    const bool sorted = step > 1 && step <= MOST_SORTED && p->k[TC_W] >= step;
     return fills_lines(job) &&
            ((step == 2 && 2 * co <= lanes && ci <= FEW_CI && ci * co <= FEW_PAIRS) ||
-            (step == 4 && 4 * co <= lanes && ci <= FEW_CI / 4));
+            (step == 4 && 4 * co <= lanes && ci <= FEW_CI / 4) ||
+            (sorted && fuller && ci * co <= LANE_PAIRS * lanes));
 }
 
 /* Why not; what was asked for is refused for reasons that hold for images of every size. If `few`,
