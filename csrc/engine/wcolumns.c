@@ -9,11 +9,10 @@
  * zero is read.
  *
  *     for span of groups and slab of the small side's lines (a task)
- *       for plane (image, depth), kd, for sets of the span's groups, for some lines
- *         copy what is not contiguous, and the large side by remainders of the stride
- *         for channels of a group, kernel lines kh, kh + step, ...
- *           the kernel `dots`, over all columns of these lines
- *     add the slabs, then the lanes of each sum
+ *       for plane (image, depth), kd, for sets of the span's groups, for some lines, or a piece of
+ * a long one copy what is not contiguous, and the large side by remainders of the stride for
+ * channels of a group, kernel lines kh, kh + step, ... the kernel `dots`, over all columns of these
+ * lines add the slabs, then the lanes of each sum
  *
  * A lane adds line after line, and spans and slabs follow from the geometry, so neither strides nor
  * threads change a bit. */
@@ -26,12 +25,13 @@
 #include <string.h>
 
 enum {
-    COPY_BYTES = 64 << 10, /* of the lines that are copied at once, if one needs no more */
-    TASKS = 16,            /* so many at least, if slabs can help it, */
-    SLAB_LINES = 8,        /* of so many lines at least, */
-    MOST_SUMS = 1 << 20,   /* and so many bytes of sums at most */
-    MOST_STEP = 2,         /* of a stride, if the kernel is not as long as two, */
-    EDGES = 2,             /* vectors of a line that masks make slower */
+    COPY_BYTES = 64 << 10,  /* of the lines that are copied at once, if one needs no more, */
+    LINE_BYTES = 256 << 10, /* of a line, what it meets included, of a span, */
+    TASKS = 16,             /* so many at least, if slabs can help it, */
+    SLAB_LINES = 8,         /* of so many lines at least, */
+    MOST_SUMS = 512 << 10,  /* and so many bytes of sums at most */
+    MOST_STEP = 2,          /* of a stride, if the kernel is not as long as two, */
+    EDGES = 2,              /* vectors of a line that masks make slower */
 };
 
 static const double EDGE_COST = 0.75;
@@ -59,8 +59,9 @@ struct scratch {
 struct layout {
     const struct tc_job *job;
     struct side small, large;
-    ptrdiff_t span, spans; /* groups of a task */
-    ptrdiff_t sets, lines; /* of those and of a plane, at once */
+    ptrdiff_t span, spans;     /* groups of a task */
+    ptrdiff_t sets, lines;     /* of those and of a plane, at once */
+    ptrdiff_t columns, pieces; /* of a line of the small side at once */
     ptrdiff_t slabs;
     struct scratch bytes;
     char *shared, *scratch;
@@ -70,10 +71,10 @@ struct layout {
 struct state {
     const struct layout *layout;
     ptrdiff_t tap[TC_DOT_TAPS];
-    struct tc_dots dots;    /* what all calls have in common */
-    struct tc_range groups; /* of a call */
-    struct tc_range lines;  /* of the small side */
-    ptrdiff_t first;        /* group of the span */
+    struct tc_dots dots;            /* what all calls have in common */
+    struct tc_range groups;         /* of a call */
+    struct tc_range lines, columns; /* of the small side */
+    ptrdiff_t first;                /* group of the span */
     ptrdiff_t kd;
     char *small, *large, *sums;
 };
@@ -85,12 +86,11 @@ static ptrdiff_t pair_count(const struct tc_job *job)
     return tc_group_ci(job->problem) * tc_group_co(job->problem);
 }
 
-/* Lines of the large side that some of the small one's meet, at most. */
-static ptrdiff_t met_lines(const struct tc_job *job, ptrdiff_t lines)
+/* Lines or columns of the large side that some of the small one's meet, at most. */
+static ptrdiff_t met_length(const struct tc_axis *axis, ptrdiff_t length)
 {
-    const struct tc_axis *const axis = &job->lattice.axis[TC_H];
-    const ptrdiff_t span = axis->dilation * (axis->kernel - 1) + 1;
-    return tc_min(axis->out_step * (lines - 1) + span, axis->out);
+    const ptrdiff_t reach = axis->dilation * (axis->kernel - 1);
+    return tc_min(axis->out_step * length + reach, axis->out);
 }
 
 /* Lays a copy out for so many lines and groups; its bytes, or too many. */
@@ -112,7 +112,8 @@ static ptrdiff_t lay_copies(struct layout *layout, ptrdiff_t lines, ptrdiff_t se
     layout->lines = lines;
     layout->sets = sets;
     layout->bytes.small = lay_side(layout, &layout->small, lines, sets);
-    layout->bytes.large = lay_side(layout, &layout->large, met_lines(layout->job, lines), sets);
+    const ptrdiff_t met = met_length(&layout->job->lattice.axis[TC_H], lines);
+    layout->bytes.large = lay_side(layout, &layout->large, met, sets);
     return layout->bytes.small + layout->bytes.large;
 }
 
@@ -122,7 +123,8 @@ static void cut(struct layout *layout)
 {
     const bool by_channels =
         layout->small.image.axis[TC_W] != 1 || layout->large.image.axis[TC_W] != 1;
-    ptrdiff_t lines = tc_max(layout->job->problem->i[TC_H], 1), sets = layout->span;
+    ptrdiff_t lines = layout->pieces > 1 ? 1 : tc_max(layout->job->problem->i[TC_H], 1);
+    ptrdiff_t sets = layout->span;
     while (lay_copies(layout, lines, sets) > COPY_BYTES && sets > 1 && !by_channels) {
         sets = tc_ceil_div(sets, 2);
     }
@@ -131,10 +133,40 @@ static void cut(struct layout *layout)
     }
 }
 
-/* Lines of the small side in all planes. */
-static ptrdiff_t line_count(const struct tc_problem *p)
+/* Pieces of lines of the small side in all planes. */
+static ptrdiff_t piece_count(const struct layout *layout)
 {
-    return p->n * p->i[TC_D] * p->i[TC_H];
+    const struct tc_problem *const p = layout->job->problem;
+    return p->n * p->i[TC_D] * p->i[TC_H] * layout->pieces;
+}
+
+/* Bytes of a span's elements of both sides that one column of a line meets, and of those that the
+ * kernel reaches beyond a piece. */
+static double column_bytes(const struct tc_job *job, ptrdiff_t span)
+{
+    const struct tc_problem *const p = job->problem;
+    const double met = (double)met_length(&job->lattice.axis[TC_H], 1) * (double)p->s[TC_W];
+    const double elements = (double)tc_group_ci(p) + (double)tc_group_co(p) * met;
+    return (double)(span * job->kernels->bytes) * elements;
+}
+
+static double reach_bytes(const struct tc_job *job, ptrdiff_t span)
+{
+    const struct tc_problem *const p = job->problem;
+    const double met = (double)met_length(&job->lattice.axis[TC_H], 1);
+    const double reach = (double)p->d[TC_W] * (double)(p->k[TC_W] - 1);
+    return (double)(span * job->kernels->bytes) * (double)tc_group_co(p) * met * reach;
+}
+
+/* Cuts lines into pieces, whole vectors but for the last. */
+static void cut_lines(struct layout *layout)
+{
+    const struct tc_job *const job = layout->job;
+    const ptrdiff_t width = tc_max(job->problem->i[TC_W], 1), lanes = job->kernels->lanes;
+    const double most = LINE_BYTES / column_bytes(job, layout->span);
+    layout->columns = most < (double)width ? tc_max((ptrdiff_t)most / lanes, 1) * lanes : width;
+    layout->pieces = tc_ceil_div(width, layout->columns);
+    layout->columns = tc_min(layout->columns, width);
 }
 
 /* The sums are [pair][group][k][lanes]. */
@@ -149,18 +181,25 @@ static ptrdiff_t sums_bytes(const struct tc_job *job, ptrdiff_t span)
 static struct layout layout_of(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
-    const bool lined = job->x.axis[TC_W] == 1, split = p->s[TC_W] > 1;
-    const ptrdiff_t columns = tc_ceil_div(p->i[TC_W], job->kernels->lanes);
-    struct layout layout = {
-        .job = job,
-        .small = {job->x, tc_group_ci(p), p->i[TC_W], 1, !lined},
-        .large = {job->y, tc_group_co(p), p->o[TC_W], p->s[TC_W], job->y.axis[TC_W] != 1 || split},
-        .span = tc_min(job->kernels->lanes, p->g),
-    };
+    struct layout layout = {.job = job, .span = tc_min(job->kernels->lanes, p->g)};
+    cut_lines(&layout);
+    const ptrdiff_t met = met_length(&job->lattice.axis[TC_W], layout.columns);
+    layout.small = (struct side){.image = job->x,
+                                 .channels = tc_group_ci(p),
+                                 .columns = layout.columns,
+                                 .step = 1,
+                                 .copied = job->x.axis[TC_W] != 1};
+    layout.large = (struct side){.image = job->y,
+                                 .channels = tc_group_co(p),
+                                 .columns = met,
+                                 .step = p->s[TC_W],
+                                 .copied = job->y.axis[TC_W] != 1 || p->s[TC_W] > 1};
     layout.spans = tc_ceil_div(p->g, layout.span);
-    const ptrdiff_t most = tc_max(line_count(p) / SLAB_LINES, 1);
+    const ptrdiff_t least = layout.pieces > 1 ? 1 : SLAB_LINES;
+    const ptrdiff_t most = tc_max(piece_count(&layout) / least, 1);
     layout.slabs = tc_clamp(tc_ceil_div(TASKS, layout.spans), 1, most);
     cut(&layout);
+    const ptrdiff_t columns = tc_ceil_div(layout.columns, job->kernels->lanes);
     layout.bytes.sums = sums_bytes(job, layout.span);
     layout.bytes.turned = 2 * layout.bytes.sums / pair_count(job); /* and their totals */
     layout.bytes.masks = tc_round_up(columns * (ptrdiff_t)sizeof(struct tc_dot_masks), TC_ALIGN);
@@ -193,6 +232,9 @@ static const char *refuse(const struct tc_job *job)
     if (!job->forced && step > tc_min(p->k[TC_W], MOST_STEP) && 2 * step > p->k[TC_W]) {
         return "the stride along the width is too long to copy all of a line";
     }
+    if (!job->forced && reach_bytes(job, tc_min(job->kernels->lanes, p->g)) > LINE_BYTES) {
+        return "the kernel reaches too far along the width";
+    }
     if (!job->forced && gain * cost_of(job) > tc_wgrad_cost(job)) {
         return "channels or groups fill vectors better";
     }
@@ -222,10 +264,21 @@ static const char *accept(struct tc_job *job)
 
 /* ---- lines ---- */
 
-/* A side's channels of the groups from line 0 of the plane at `at` on; of `lines` a copy, if it has
- * one. */
+/* The lines or columns of the large side that the small side's meet. */
+static struct tc_range met_by(const struct tc_axis *axis, struct tc_range small)
+{
+    const ptrdiff_t reach = axis->dilation * (axis->kernel - 1) + 1;
+    const ptrdiff_t first = axis->out_step * small.begin - axis->padding;
+    const ptrdiff_t last = axis->out_step * (small.end - 1) - axis->padding;
+    const ptrdiff_t begin = tc_clamp(first, 0, axis->out);
+    return (struct tc_range){begin, tc_clamp(last + reach, begin, axis->out)};
+}
+
+/* A side's channels of the groups from line 0, column 0 of the plane at `at` on: in place, or a
+ * copy of some lines and columns, where column 0 of each remainder would lie as far before them as
+ * the columns are numbered in steps. */
 static struct tc_image read_side(const struct state *s, const struct side *side, ptrdiff_t at,
-                                 struct tc_range lines, char *copy)
+                                 struct tc_range lines, struct tc_range columns, char *copy)
 {
     const struct tc_kernels *const kernels = s->layout->job->kernels;
     struct tc_image image = side->image;
@@ -233,12 +286,14 @@ static struct tc_image read_side(const struct state *s, const struct side *side,
     if (!side->copied) {
         return image;
     }
+    const ptrdiff_t first = columns.begin / side->step; /* whole steps before the columns */
+    const ptrdiff_t from = lines.begin * image.axis[TC_H] + first * side->step * image.axis[TC_W];
     const struct tc_split split = {
         .channels = tc_range_length(s->groups) * side->channels,
         .lines = tc_range_length(lines),
-        .columns = side->columns,
+        .columns = columns.end - first * side->step,
         .step = side->step,
-        .src = tc_at(image.data, lines.begin * image.axis[TC_H], kernels->bytes),
+        .src = tc_at(image.data, from, kernels->bytes),
         .src_channel = image.c,
         .src_line = image.axis[TC_H],
         .src_column = image.axis[TC_W],
@@ -248,19 +303,9 @@ static struct tc_image read_side(const struct state *s, const struct side *side,
         .dst_part = side->part,
     };
     tc_split(kernels, &split);
-    return (struct tc_image){.data = tc_at(copy, -lines.begin * side->line, kernels->bytes),
+    return (struct tc_image){.data = tc_at(copy, -lines.begin * side->line - first, kernels->bytes),
                              .c = side->channel,
                              .axis = {0, side->line, 1}};
-}
-
-/* The lines of the large side that the small side's meet. */
-static struct tc_range met_by(const struct tc_axis *axis, struct tc_range lines)
-{
-    const ptrdiff_t span = axis->dilation * (axis->kernel - 1) + 1;
-    const ptrdiff_t first = axis->out_step * lines.begin - axis->padding;
-    const ptrdiff_t last = axis->out_step * (lines.end - 1) - axis->padding;
-    const ptrdiff_t begin = tc_clamp(first, 0, axis->out);
-    return (struct tc_range){begin, tc_clamp(last + span, begin, axis->out)};
 }
 
 /* Products with kernel lines kh, kh + k_step, ... of one pair of channels of each group. */
@@ -272,11 +317,11 @@ static void run_kernel_lines(const struct state *s, const struct tc_image *x,
     const struct tc_axis *const h = &layout->job->lattice.axis[TC_H];
     const ptrdiff_t lanes = layout->job->kernels->lanes, bytes = layout->job->kernels->bytes;
     const ptrdiff_t volume = tc_kernel_volume(p), ci = layout->small.channels;
-    const ptrdiff_t co = layout->large.channels, line = s->lines.begin;
+    const ptrdiff_t co = layout->large.channels, line = s->lines.begin, v = s->columns.begin;
     const ptrdiff_t met = h->dilation * kh - h->padding; /* by line 0 */
     const ptrdiff_t set = pair * layout->span + s->groups.begin - s->first;
-    const ptrdiff_t small = pair / co * x->c + line * x->axis[TC_H];
-    const ptrdiff_t large = pair % co * y->c + (h->out_step * line + met) * y->axis[TC_H];
+    const ptrdiff_t small = pair / co * x->c + line * x->axis[TC_H] + v;
+    const ptrdiff_t large = pair % co * y->c + (h->out_step * line + met) * y->axis[TC_H] + v;
     struct tc_dots dots = s->dots;
     dots.sets = tc_range_length(s->groups);
     dots.lines = tc_range_length(s->lines);
@@ -299,8 +344,10 @@ static void run_lines(const struct state *s, ptrdiff_t x, ptrdiff_t y)
 {
     const struct layout *const layout = s->layout;
     const struct tc_axis *const h = &layout->job->lattice.axis[TC_H];
-    const struct tc_image small = read_side(s, &layout->small, x, s->lines, s->small);
-    const struct tc_image large = read_side(s, &layout->large, y, met_by(h, s->lines), s->large);
+    const struct tc_range lines = met_by(h, s->lines);
+    const struct tc_range columns = met_by(&layout->job->lattice.axis[TC_W], s->columns);
+    const struct tc_image small = read_side(s, &layout->small, x, s->lines, s->columns, s->small);
+    const struct tc_image large = read_side(s, &layout->large, y, lines, columns, s->large);
     for (ptrdiff_t pair = 0; pair < pair_count(layout->job); pair++) {
         for (ptrdiff_t kh = 0; kh < tc_min(h->k_step, h->kernel); kh++) {
             run_kernel_lines(s, &small, &large, pair, kh);
@@ -332,16 +379,39 @@ static void set_mask(unsigned char mask[TC_MASK_BYTES], ptrdiff_t begin, ptrdiff
     mask[1] = (unsigned char)(lanes >> CHAR_BIT);
 }
 
-/* Where the taps lie in a line of the large side, for which lanes of its columns they count, and
- * where their sums are. */
+/* The columns of the piece, from its first on, that a tap joins with some of the large side's. */
+static struct tc_range joined(const struct state *s, ptrdiff_t tap)
+{
+    const struct tc_range met = tc_lattice_joined(&s->layout->job->lattice.axis[TC_W], tap);
+    const ptrdiff_t first = s->columns.begin, width = tc_range_length(s->columns);
+    const ptrdiff_t begin = tc_clamp(met.begin - first, 0, width);
+    return (struct tc_range){begin, tc_clamp(met.end - first, begin, width)};
+}
+
+static void set_masks(const struct state *s, struct tc_dot_masks *masks, struct tc_range columns)
+{
+    const ptrdiff_t lanes = s->layout->job->kernels->lanes, width = tc_range_length(s->columns);
+    for (ptrdiff_t v = columns.begin; v < columns.end; v++) {
+        set_mask(masks[v].any, 0, tc_min(width - v * lanes, lanes));
+        for (ptrdiff_t t = 0; t < s->dots.taps; t++) {
+            const struct tc_range met = joined(s, t);
+            const ptrdiff_t begin = tc_clamp(met.begin - v * lanes, 0, lanes);
+            set_mask(masks[v].tap[t], begin, tc_clamp(met.end - v * lanes, begin, lanes));
+        }
+    }
+}
+
+/* Where the taps lie in a line of the large side, for which lanes of the piece's columns they
+ * count, and where their sums are. */
 static void set_taps(struct state *s, struct tc_dot_masks *masks)
 {
     const struct tc_job *const job = s->layout->job;
     const struct tc_axis *const w = &job->lattice.axis[TC_W], *const h = &job->lattice.axis[TC_H];
     const ptrdiff_t lanes = job->kernels->lanes, step = w->out_step;
+    const ptrdiff_t width = tc_range_length(s->columns);
     struct tc_dots *const dots = &s->dots;
     *dots = (struct tc_dots){.lanes = lanes,
-                             .columns = tc_ceil_div(w->in, lanes),
+                             .columns = tc_ceil_div(width, lanes),
                              .gap = -h->offset_step,
                              .taps = (int)w->kernel,
                              .add = true,
@@ -349,25 +419,21 @@ static void set_taps(struct state *s, struct tc_dot_masks *masks)
                              .large_column = lanes,
                              .tap = s->tap,
                              .masks = masks,
-                             .end = w->in / lanes,
+                             .end = width / lanes,
                              .sum_set = tc_kernel_volume(job->problem) * lanes,
                              .sum_line = h->k_step * w->kernel * lanes,
                              .sum_tap = lanes};
-    for (ptrdiff_t v = 0; v < dots->columns; v++) {
-        set_mask(masks[v].any, 0, tc_min(w->in - v * lanes, lanes));
-    }
     for (ptrdiff_t t = 0; t < w->kernel; t++) {
-        const struct tc_range met = tc_lattice_joined(w, t);
+        const struct tc_range met = joined(s, t);
         const ptrdiff_t at = w->dilation * t - w->padding, cell = tc_floor_div(at, step);
         s->tap[t] = (at - cell * step) * s->layout->large.part + cell;
         dots->begin = tc_clamp(tc_ceil_div(met.begin, lanes), dots->begin, dots->columns);
         dots->end = tc_min(dots->end, met.end / lanes);
-        for (ptrdiff_t v = 0; v < dots->columns; v++) {
-            const ptrdiff_t begin = tc_clamp(met.begin - v * lanes, 0, lanes);
-            set_mask(masks[v].tap[t], begin, tc_clamp(met.end - v * lanes, begin, lanes));
-        }
     }
     dots->end = tc_max(dots->end, dots->begin);
+    /* all lanes of those in between count */
+    set_masks(s, masks, (struct tc_range){0, dots->begin});
+    set_masks(s, masks, (struct tc_range){dots->end, dots->columns});
 }
 
 static struct tc_range span_at(const struct layout *layout, ptrdiff_t span)
@@ -427,27 +493,43 @@ static void run_planes(struct state *s, struct tc_range span, ptrdiff_t plane,
     }
 }
 
+/* The pieces of lines from number `at` on, before `end`, of one plane, or one of a long line;
+ * returns where the next begin. */
+static ptrdiff_t run_pieces(struct state *s, struct tc_range span, ptrdiff_t at, ptrdiff_t end,
+                            struct tc_dot_masks *masks)
+{
+    const struct layout *const layout = s->layout;
+    const struct tc_problem *const p = layout->job->problem;
+    const ptrdiff_t line = at / layout->pieces, piece = at % layout->pieces;
+    const ptrdiff_t plane = line / p->i[TC_H], first = plane * p->i[TC_H];
+    const ptrdiff_t last = layout->pieces > 1 ? line + 1 : tc_min(first + p->i[TC_H], end);
+    const ptrdiff_t column = piece * layout->columns;
+    const struct tc_range columns = {column, tc_min(column + layout->columns, p->i[TC_W])};
+    if (s->dots.taps == 0 || s->columns.begin != column) {
+        s->columns = columns;
+        set_taps(s, masks);
+    }
+    run_planes(s, span, plane, (struct tc_range){line - first, last - first});
+    return layout->pieces > 1 ? at + 1 : last;
+}
+
 static void run_task(const void *context, ptrdiff_t task, int thread)
 {
     const struct layout *const layout = context;
     const struct scratch *const bytes = &layout->bytes;
     const struct tc_job *const job = layout->job;
     const ptrdiff_t slab = task % layout->slabs, span = task / layout->slabs;
-    const ptrdiff_t height = job->problem->i[TC_H];
-    const struct tc_range lines = tc_share_of(line_count(job->problem), slab, layout->slabs);
+    const struct tc_range share = tc_share_of(piece_count(layout), slab, layout->slabs);
     char *const scratch = layout->scratch + thread * job->thread_bytes;
     char *const turned = scratch + bytes->sums, *const masks = turned + bytes->turned;
     struct state s = {.layout = layout, .first = span * layout->span};
     s.sums = layout->slabs > 1 ? slab_at(layout, span, slab) : scratch;
     s.small = masks + bytes->masks;
     s.large = s.small + bytes->small;
-    set_taps(&s, (void *)masks);
     memset(s.sums, 0, (size_t)bytes->sums);
     ptrdiff_t end;
-    for (ptrdiff_t at = lines.begin; at < lines.end && !tc_is_stopped(job->watch); at = end) {
-        const ptrdiff_t plane = at / height, first = plane * height;
-        end = tc_min(first + height, lines.end);
-        run_planes(&s, span_at(layout, span), plane, (struct tc_range){at - first, end - first});
+    for (ptrdiff_t at = share.begin; at < share.end && !tc_is_stopped(job->watch); at = end) {
+        end = run_pieces(&s, span_at(layout, span), at, share.end, (void *)masks);
     }
     if (layout->slabs == 1) {
         write_sums(layout, span, s.sums, turned);

@@ -14,7 +14,8 @@ struct T(dot_piece) {
     const REAL *small, *large;
     REAL *sums;
     ptrdiff_t first_tap;
-    ptrdiff_t met_begin, met_end; /* of the lines of the large image that are there */
+    ptrdiff_t met_begin, met_end;   /* of the lines of the large image that are there */
+    const struct tc_dot_masks *all; /* those of a column of which all lanes count */
 };
 
 /* What its lines have in common: the way back from a line of the small image to the one before that
@@ -111,8 +112,10 @@ static INLINE void T(dots_lines)(const struct tc_dots *args, const struct T(dot_
                 T(dots_whole)(small, large, &steps, acc, reach, taps);
             }
             if (v < args->columns) {
-                T(dots_part)(small, large, &steps, &args->masks[v], piece->first_tap,
-                             whole ? 0 : from, whole ? reach : to, acc, reach, taps);
+                const bool some = v < args->begin || v >= args->end;
+                T(dots_part)(small, large, &steps, some ? &args->masks[v] : piece->all,
+                             piece->first_tap, whole ? 0 : from, whole ? reach : to, acc, reach,
+                             taps);
             }
         }
     }
@@ -195,12 +198,15 @@ static INLINE void T(dots_taps)(const struct tc_dots *args, struct T(dot_piece) 
 
 static void T(dots)(const struct tc_dots *args)
 {
+    struct tc_dot_masks all;
+    memset(&all, 0xff, sizeof all);
     struct T(dot_piece) piece = {
         .small = args->small,
         .large = args->large,
         .sums = args->sums,
         .met_begin = args->met_begin,
         .met_end = args->met_end,
+        .all = &all,
     };
     int reach;
     for (int left = args->reach; left > 0; left -= reach) {

@@ -198,9 +198,9 @@ struct tc_weave {
  * for i < reach, t < taps, r < lines, v < columns, line after line and in each column after column.
  * Line r does not count for i unless met_begin <= r + i*gap < met_end, nor lane l of column v for
  * tap t unless its bit is set in masks[v].tap[t], and so in masks[v].any: what does not count is
- * not read. All lanes of columns begin <= v < end count for all taps. S[i][t] is at
- * sums[i*sum_line + t*sum_tap], start what is there if `add`, else 0. Meanwhile hints bring closer
- * what follows in the images. */
+ * not read. All lanes of columns begin <= v < end count for all taps, and their masks are not
+ * looked at. S[i][t] is at sums[i*sum_line + t*sum_tap], start what is there if `add`, else 0.
+ * Meanwhile hints bring closer what follows in the images. */
 enum { TC_DOT_TAPS = 15, TC_MASK_BYTES = 2 };
 
 struct tc_dot_masks {
