@@ -29,6 +29,7 @@ enum {
     LINE_BYTES = 256 << 10, /* of a line, what it meets included, of a span, */
     TASKS = 16,             /* so many at least, if slabs can help it, */
     SLAB_LINES = 8,         /* of so many lines at least, */
+    SLAB_COLUMNS = 4096,    /* if they have no more columns, */
     MOST_SUMS = 512 << 10,  /* and so many bytes of sums at most */
     MOST_STEP = 2,          /* of a stride, if the kernel is not as long as two, */
     EDGES = 2,              /* vectors of a line that masks make slower */
@@ -195,7 +196,7 @@ static struct layout layout_of(const struct tc_job *job)
                                  .step = p->s[TC_W],
                                  .copied = job->y.axis[TC_W] != 1 || p->s[TC_W] > 1};
     layout.spans = tc_ceil_div(p->g, layout.span);
-    const ptrdiff_t least = layout.pieces > 1 ? 1 : SLAB_LINES;
+    const ptrdiff_t least = tc_clamp(SLAB_COLUMNS / layout.columns, 1, SLAB_LINES);
     const ptrdiff_t most = tc_max(piece_count(&layout) / least, 1);
     layout.slabs = tc_clamp(tc_ceil_div(TASKS, layout.spans), 1, most);
     cut(&layout);
