@@ -185,6 +185,21 @@ struct tc_range tc_lattice_joined_between(const struct tc_axis *axis, ptrdiff_t 
     return joined;
 }
 
+struct tc_range tc_lattice_large(const struct tc_axis *axis, struct tc_range small)
+{
+    const ptrdiff_t reach = axis->dilation * (axis->kernel - 1) + 1;
+    const ptrdiff_t first = axis->out_step * small.begin - axis->padding;
+    const ptrdiff_t last = axis->out_step * (small.end - 1) - axis->padding;
+    const ptrdiff_t begin = tc_clamp(first, 0, axis->out);
+    return (struct tc_range){begin, tc_clamp(last + reach, begin, axis->out)};
+}
+
+ptrdiff_t tc_lattice_large_length(const struct tc_axis *axis, ptrdiff_t size)
+{
+    const ptrdiff_t reach = axis->dilation * (axis->kernel - 1) + 1;
+    return tc_min(axis->out, axis->out_step * (size - 1) + reach);
+}
+
 struct tc_range tc_lattice_joined(const struct tc_axis *axis, ptrdiff_t k)
 {
     const struct tc_range in = {0, axis->in}, out = {0, axis->out};

@@ -86,7 +86,12 @@ ptrdiff_t tc_lattice_met(const struct tc_axis *axis, ptrdiff_t size);
  * element k joins with a position s*v + d*k - p of the large side (y). */
 struct tc_range tc_lattice_joined(const struct tc_axis *axis, ptrdiff_t k);
 
-/* The same, of the positions `in` of the small side and `out` of the large one. */
+/* The positions of the large side that some of the small side in a row meet, those between them
+ * included, and the most that `size` of them do. */
+struct tc_range tc_lattice_large(const struct tc_axis *axis, struct tc_range small);
+ptrdiff_t tc_lattice_large_length(const struct tc_axis *axis, ptrdiff_t size);
+
+/* As tc_lattice_joined, of the positions `in` of the small side and `out` of the large one. */
 struct tc_range tc_lattice_joined_between(const struct tc_axis *axis, ptrdiff_t k,
                                           struct tc_range in, struct tc_range out);
 

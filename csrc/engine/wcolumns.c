@@ -9,10 +9,12 @@
  * zero is read.
  *
  *     for span of groups and slab of the small side's lines (a task)
- *       for plane (image, depth), kd, for sets of the span's groups, for some lines, or a piece of
- * a long one copy what is not contiguous, and the large side by remainders of the stride for
- * channels of a group, kernel lines kh, kh + step, ... the kernel `dots`, over all columns of these
- * lines add the slabs, then the lanes of each sum
+ *       for plane (image, depth), kd, for sets of the span's groups
+ *         for some lines, or a piece of a long one
+ *           copy what is not contiguous, and the large side by remainders of the stride
+ *           for channels of a group, kernel lines kh, kh + step, ...
+ *             the kernel `dots`, over all columns of these lines
+ *     add the slabs, then the lanes of each sum
  *
  * A lane adds line after line, and spans and slabs follow from the geometry, so neither strides nor
  * threads change a bit. */
@@ -87,13 +89,6 @@ static ptrdiff_t pair_count(const struct tc_job *job)
     return tc_group_ci(job->problem) * tc_group_co(job->problem);
 }
 
-/* Lines or columns of the large side that some of the small one's meet, at most. */
-static ptrdiff_t met_length(const struct tc_axis *axis, ptrdiff_t length)
-{
-    const ptrdiff_t reach = axis->dilation * (axis->kernel - 1);
-    return tc_min(axis->out_step * length + reach, axis->out);
-}
-
 /* Lays a copy out for so many lines and groups; its bytes, or too many. */
 static ptrdiff_t lay_side(const struct layout *layout, struct side *side, ptrdiff_t lines,
                           ptrdiff_t sets)
@@ -113,7 +108,7 @@ static ptrdiff_t lay_copies(struct layout *layout, ptrdiff_t lines, ptrdiff_t se
     layout->lines = lines;
     layout->sets = sets;
     layout->bytes.small = lay_side(layout, &layout->small, lines, sets);
-    const ptrdiff_t met = met_length(&layout->job->lattice.axis[TC_H], lines);
+    const ptrdiff_t met = tc_lattice_large_length(&layout->job->lattice.axis[TC_H], lines);
     layout->bytes.large = lay_side(layout, &layout->large, met, sets);
     return layout->bytes.small + layout->bytes.large;
 }
@@ -146,7 +141,8 @@ static ptrdiff_t piece_count(const struct layout *layout)
 static double column_bytes(const struct tc_job *job, ptrdiff_t span)
 {
     const struct tc_problem *const p = job->problem;
-    const double met = (double)met_length(&job->lattice.axis[TC_H], 1) * (double)p->s[TC_W];
+    const double met =
+        (double)tc_lattice_large_length(&job->lattice.axis[TC_H], 1) * (double)p->s[TC_W];
     const double elements = (double)tc_group_ci(p) + (double)tc_group_co(p) * met;
     return (double)(span * job->kernels->bytes) * elements;
 }
@@ -154,7 +150,7 @@ static double column_bytes(const struct tc_job *job, ptrdiff_t span)
 static double reach_bytes(const struct tc_job *job, ptrdiff_t span)
 {
     const struct tc_problem *const p = job->problem;
-    const double met = (double)met_length(&job->lattice.axis[TC_H], 1);
+    const double met = (double)tc_lattice_large_length(&job->lattice.axis[TC_H], 1);
     const double reach = (double)p->d[TC_W] * (double)(p->k[TC_W] - 1);
     return (double)(span * job->kernels->bytes) * (double)tc_group_co(p) * met * reach;
 }
@@ -184,7 +180,9 @@ static struct layout layout_of(const struct tc_job *job)
     const struct tc_problem *const p = job->problem;
     struct layout layout = {.job = job, .span = tc_min(job->kernels->lanes, p->g)};
     cut_lines(&layout);
-    const ptrdiff_t met = met_length(&job->lattice.axis[TC_W], layout.columns);
+    /* split lines begin at a whole step */
+    const ptrdiff_t met = tc_lattice_large_length(&job->lattice.axis[TC_W], layout.columns);
+    const ptrdiff_t columns = tc_min(met + p->s[TC_W] - 1, p->o[TC_W]);
     layout.small = (struct side){.image = job->x,
                                  .channels = tc_group_ci(p),
                                  .columns = layout.columns,
@@ -192,7 +190,7 @@ static struct layout layout_of(const struct tc_job *job)
                                  .copied = job->x.axis[TC_W] != 1};
     layout.large = (struct side){.image = job->y,
                                  .channels = tc_group_co(p),
-                                 .columns = met,
+                                 .columns = columns,
                                  .step = p->s[TC_W],
                                  .copied = job->y.axis[TC_W] != 1 || p->s[TC_W] > 1};
     layout.spans = tc_ceil_div(p->g, layout.span);
@@ -200,10 +198,10 @@ static struct layout layout_of(const struct tc_job *job)
     const ptrdiff_t most = tc_max(piece_count(&layout) / least, 1);
     layout.slabs = tc_clamp(tc_ceil_div(TASKS, layout.spans), 1, most);
     cut(&layout);
-    const ptrdiff_t columns = tc_ceil_div(layout.columns, job->kernels->lanes);
+    const ptrdiff_t vectors = tc_ceil_div(layout.columns, job->kernels->lanes);
     layout.bytes.sums = sums_bytes(job, layout.span);
     layout.bytes.turned = 2 * layout.bytes.sums / pair_count(job); /* and their totals */
-    layout.bytes.masks = tc_round_up(columns * (ptrdiff_t)sizeof(struct tc_dot_masks), TC_ALIGN);
+    layout.bytes.masks = tc_round_up(vectors * (ptrdiff_t)sizeof(struct tc_dot_masks), TC_ALIGN);
     return layout;
 }
 
@@ -264,16 +262,6 @@ static const char *accept(struct tc_job *job)
 }
 
 /* ---- lines ---- */
-
-/* The lines or columns of the large side that the small side's meet. */
-static struct tc_range met_by(const struct tc_axis *axis, struct tc_range small)
-{
-    const ptrdiff_t reach = axis->dilation * (axis->kernel - 1) + 1;
-    const ptrdiff_t first = axis->out_step * small.begin - axis->padding;
-    const ptrdiff_t last = axis->out_step * (small.end - 1) - axis->padding;
-    const ptrdiff_t begin = tc_clamp(first, 0, axis->out);
-    return (struct tc_range){begin, tc_clamp(last + reach, begin, axis->out)};
-}
 
 /* A side's channels of the groups from line 0, column 0 of the plane at `at` on: in place, or a
  * copy of some lines and columns, where column 0 of each remainder would lie as far before them as
@@ -345,8 +333,8 @@ static void run_lines(const struct state *s, ptrdiff_t x, ptrdiff_t y)
 {
     const struct layout *const layout = s->layout;
     const struct tc_axis *const h = &layout->job->lattice.axis[TC_H];
-    const struct tc_range lines = met_by(h, s->lines);
-    const struct tc_range columns = met_by(&layout->job->lattice.axis[TC_W], s->columns);
+    const struct tc_range lines = tc_lattice_large(h, s->lines);
+    const struct tc_range columns = tc_lattice_large(&layout->job->lattice.axis[TC_W], s->columns);
     const struct tc_image small = read_side(s, &layout->small, x, s->lines, s->columns, s->small);
     const struct tc_image large = read_side(s, &layout->large, y, lines, columns, s->large);
     for (ptrdiff_t pair = 0; pair < pair_count(layout->job); pair++) {

@@ -103,11 +103,7 @@ static ptrdiff_t small_length(const struct tc_job *job, int g)
 /* Positions of the large side that `size` of the small side in a row meet, at most. */
 static ptrdiff_t met_length(const struct tc_job *job, int g, ptrdiff_t size)
 {
-    const struct tc_axis *const axis = &job->lattice.axis[g > 0 ? g - 1 : 0];
-    if (g == 0) {
-        return size;
-    }
-    return tc_min(axis->out, axis->out_step * (size - 1) + axis->dilation * (axis->kernel - 1) + 1);
+    return g == 0 ? size : tc_lattice_large_length(&job->lattice.axis[g - 1], size);
 }
 
 /* Positions of the small side that the kernel reaches over along an axis: in shorter pieces more
@@ -493,12 +489,7 @@ static void meet(const struct state *s, struct tc_range met[TC_GRID])
 {
     met[0] = s->chunk[0];
     for (int a = 0; a < TC_SPATIAL; a++) {
-        const struct tc_axis *const axis = &s->job->lattice.axis[a];
-        const ptrdiff_t span = axis->dilation * (axis->kernel - 1), step = axis->out_step;
-        const ptrdiff_t begin = step * s->chunk[a + 1].begin - axis->padding;
-        const ptrdiff_t last = step * (s->chunk[a + 1].end - 1) - axis->padding + span;
-        met[a + 1].begin = tc_clamp(begin, 0, axis->out);
-        met[a + 1].end = tc_clamp(last + 1, met[a + 1].begin, axis->out);
+        met[a + 1] = tc_lattice_large(&s->job->lattice.axis[a], s->chunk[a + 1]);
     }
 }
 
