@@ -7,6 +7,7 @@
  * machine, never on the batch or the number of threads: those must not change a bit. */
 
 #include "base/parallel.h"
+#include "base/size.h"
 #include "kernels/kernels.h"
 #include "lattice.h"
 
@@ -106,15 +107,17 @@ double tc_wgrad_cost(const struct tc_job *job);
 int tc_lines_reach(const struct tc_axis *height, const struct tc_phase *phase);
 
 /* The lines that the next call of the kernels `lines` takes of `rows`, of which those before `from`
- * are done: 1, 4 or TC_MAX_LINES, but not more than `most` of these. A call for one line takes
- * about as long as one for four, and so the last ones may be computed twice. */
+ * are done: 1, 4, TC_MAX_LINES or TC_TALL_LINES, but not more than `most` of these. A call for one
+ * line takes about as long as one for four, and so the last ones may be computed twice. */
 static inline struct tc_range tc_next_strip(struct tc_range rows, ptrdiff_t from, ptrdiff_t most)
 {
-    const ptrdiff_t left = rows.end - from, all = rows.end - rows.begin;
+    const ptrdiff_t left = rows.end - from, able = tc_min(rows.end - rows.begin, most);
     ptrdiff_t lines = 1;
-    if (left > 4 && left != TC_MAX_LINES + 1 && all >= TC_MAX_LINES && most >= TC_MAX_LINES) {
+    if (left > TC_TALL_LINES - 3 && able >= TC_TALL_LINES) {
+        lines = TC_TALL_LINES;
+    } else if (left > 4 && left != TC_MAX_LINES + 1 && able >= TC_MAX_LINES) {
         lines = TC_MAX_LINES;
-    } else if (left > 1 && all >= 4 && most >= 4) {
+    } else if (left > 1 && able >= 4) {
         lines = 4; /* of eight lines, and 4 */
     }
     const ptrdiff_t begin = from + lines <= rows.end ? from : rows.end - lines;

@@ -3,8 +3,8 @@
  *
  * Where there is one phase, every output of a line meets the same taps, each at a shift,
  *
- *     y[co][oh][v] = sum over ci, kh, kw of  x[ci][s*oh + d*kh - p][s*v + d*kw - p] *
- * w[ci][kh][kw],
+ *     y[co][oh][v] = sum over ci, kh, kw of
+ *         x[ci][s*oh + d*kh - p][s*v + d*kw - p] * w[co][ci][kh][kw],
  *
  * so a vector of outputs is a sum of shifted vectors of inputs, each times one weight. The inputs
  * are read in place: a vector is loaded once for each kw and goes to all the lines of outputs that
@@ -12,7 +12,7 @@
  * so are the lanes whose tap meets the padding: no padding zero is read.
  *
  *     for block (image, groups, depth, some lines of outputs, or a piece of long ones: a task)
- *      for strip of up to 7 lines
+ *      for strip of up to 7 lines, or 14
  *       copy the lines of inputs that it meets, if they cannot be read in place
  *       for output channel of a group
  *         the kernel `lines`, over all groups of the block
@@ -190,7 +190,8 @@ static void cut(const struct tc_job *job, struct layout *layout)
     /* channels that lie side by side are transposed by whole vectors */
     const bool by_channels = job->x.axis[TC_W] != 1 || job->y.axis[TC_W] != 1;
     const ptrdiff_t least = tc_min(by_channels ? lanes : 1, groups);
-    layout->lines = TC_MAX_LINES;
+    const bool tall = layout->reach == 3 && job->lattice.axis[TC_H].in_step == 1;
+    layout->lines = tall && !layout->copies ? job->kernels->tall_lines : TC_MAX_LINES;
     layout->columns = tc_min(width, MOST_COLUMNS);
     layout->span = 1;
     ptrdiff_t points = POINTS, span;
@@ -211,7 +212,7 @@ static void cut(const struct tc_job *job, struct layout *layout)
            lay_copy(job, layout, layout->lines) > STRIP_BYTES) {
         layout->columns = tc_ceil_div(layout->columns, 2);
     }
-    layout->rows = tc_round_up(tc_max(points / width / layout->span, 1), TC_MAX_LINES);
+    layout->rows = tc_round_up(tc_max(points / width / layout->span, 1), layout->lines);
     layout->rows = tc_min(layout->rows, height);
     layout->spans = tc_ceil_div(groups, layout->span);
     layout->bands = tc_ceil_div(height, layout->rows);

@@ -134,7 +134,7 @@ struct tc_line_sheet {
 
 struct tc_lines {
     ptrdiff_t channels, columns, sheets, taps;
-    int lines;       /* 1, 4 or TC_MAX_LINES */
+    int lines;       /* 1, 4, TC_MAX_LINES or, by `lines`, its tall_lines */
     int reach, step; /* 1, 3, 5 or TC_REACH with step 1; 3, 4 or 5 with step 2 */
     const void *x;
     ptrdiff_t x_channel, x_line;
@@ -151,7 +151,8 @@ struct tc_lines {
     ptrdiff_t y_next; /* or 0 */
 };
 
-enum { TC_MAX_LINES = 7, TC_REACH = 7 };
+/* Lines of a call: at most; where there are registers for them, if they are tall; of the kernel. */
+enum { TC_MAX_LINES = 7, TC_TALL_LINES = 14, TC_REACH = 7 };
 
 /* Lines of outputs of some channels, by turns of two phases; lanes are points, each with an output
  * of either phase q:
@@ -249,6 +250,7 @@ struct tc_kernels {
     void (*copy)(const struct tc_rows *rows);
     void (*shuffle)(const struct tc_shuffle *shuffle);
     void (*unzip)(const struct tc_unzip *unzip);
+    int tall_lines; /* that `lines` takes at once with reach 3 and step 1, at most */
     void (*lines)(const struct tc_lines *lines);
     void (*lines_by_lane)(const struct tc_lines *lines);
     void (*weave)(const struct tc_weave *weave);

@@ -21,6 +21,7 @@
 #define INLINE inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
 #define KEEP_WORD(w) __asm__ volatile("" : "+r"(w))
+#define TALL TC_TALL_LINES
 #define STREAMS 2
 #define DOT_TAPS 5
 
@@ -607,6 +608,7 @@ static const struct tc_kernels kernels_f32 = {
     .copy = copy_f32,
     .shuffle = shuffle_f32,
     .unzip = unzip_rows_f32,
+    .tall_lines = TALL,
     .lines = lines_f32,
     .lines_by_lane = lines_by_lane_f32,
     .weave = weave_f32,
@@ -632,6 +634,7 @@ static const struct tc_kernels kernels_f64 = {
     .copy = copy_f64,
     .shuffle = shuffle_f64,
     .unzip = unzip_rows_f64,
+    .tall_lines = TALL,
     .lines = lines_f64,
     .lines_by_lane = lines_by_lane_f64,
     .weave = weave_f64,

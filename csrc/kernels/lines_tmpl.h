@@ -8,13 +8,15 @@
  *
  * the macros HINTS, 1 if there is to be code that gives hints, else 0, and REST, 1 if lines are
  * what is left of longer ones, a vector or less, else 0, and, of the instruction set, STREAMS, how
- * many vectors of outputs are summed at a time in each line, and KEEP_WORD, which keeps a word in a
- * register and not its bits in one each.
+ * many vectors of outputs are summed at a time in each line, TALL, the table's tall_lines, and
+ * KEEP_WORD, which keeps a word in a register and not its bits in one each.
  *
  * A line of inputs is loaded once for each tap and goes to all lines of outputs that it meets,
  * which takes (lines - 1)*step + reach loads for lines*reach multiply-adds. The seven sums of a
- * vector wait for each other; two vectors, of one channel or of two, wait half as long. Lone lines,
- * each a sum that waits for itself alone, are summed four vectors at a time.
+ * vector wait for each other; two vectors, of one channel or of two, wait half as long, and so do
+ * those of twice as many lines, which load less: most loads span two lines of the cache and take as
+ * long as a multiply-add or two. Lone lines, each a sum that waits for itself alone, are summed
+ * four vectors at a time.
  *
  * A processor drops hints that come faster than it can follow, about one in seven cycles. So those
  * for a vector of the next strip are given a tap's share at a time while this one is summed. */
@@ -49,31 +51,33 @@ enum { T(MOST_STREAMS) = 4 };
 /* Which of what it may read is not there: nothing, or lines and the columns of some taps. */
 enum { T(WHOLE), T(PART) };
 
-/* Adds the products of one tap of a sheet, whose line that the first output meets is at x[v]. */
-static INLINE void T(lines_tap)(const REAL *x[T(MOST_STREAMS)], ptrdiff_t x_line,
-                                const REAL *w[T(MOST_STREAMS)], ptrdiff_t w_line,
+/* Adds the products of one tap of a sheet, whose line that the first output meets is at x. */
+static INLINE void T(lines_tap)(const REAL *x, const REAL *w, const struct T(apart) * apart,
+                                ptrdiff_t x_line, ptrdiff_t w_line,
                                 const MASK chosen[T(MOST_STREAMS)], unsigned present,
-                                VECTOR acc[T(MOST_STREAMS)][TC_MAX_LINES], const int lines,
+                                VECTOR acc[T(MOST_STREAMS)][TC_TALL_LINES], const int lines,
                                 const int reach, const int step, const int streams,
                                 const int missing, const bool by_lane)
 {
     VECTOR weight[T(MOST_STREAMS)][TC_REACH];
-#pragma GCC unroll 4
-    for (int v = 0; v < streams; v++) {
 #pragma GCC unroll 16
-        for (int i = 0; i < reach; i++) {
-            const REAL *const one = w[v] + i * w_line;
+    for (int i = 0; i < reach; i++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < streams; v++) {
+            const REAL *const one = w + v * apart->w;
             const VECTOR any = by_lane ? T(load)(one) : T(broadcast)(*one);
             weight[v][i] = missing == T(PART) ? T(only)(chosen[v], any) : any;
         }
+        w += w_line;
     }
 #pragma GCC unroll 32
     for (int i = 0; i < (lines - 1) * step + reach; i++) {
         if (missing == T(WHOLE) || __builtin_expect((present & 1u << i) != 0, 1)) {
 #pragma GCC unroll 4
             for (int v = 0; v < streams; v++) {
+                const REAL *const from = x + v * apart->x;
                 const VECTOR in =
-                    T(keep)(missing == T(PART) ? T(load_masked)(x[v], chosen[v]) : T(load)(x[v]));
+                    T(keep)(missing == T(PART) ? T(load_masked)(from, chosen[v]) : T(load)(from));
 #pragma GCC unroll 16
                 for (int r = 0; r < lines; r++) {
                     const int t = i - r * step;
@@ -83,21 +87,18 @@ static INLINE void T(lines_tap)(const REAL *x[T(MOST_STREAMS)], ptrdiff_t x_line
                 }
             }
         }
-#pragma GCC unroll 4
-        for (int v = 0; v < streams; v++) {
-            x[v] += x_line;
-        }
+        x += x_line;
     }
 }
 
 /* Hints that so many lines will be wanted. */
-static INLINE void T(hint)(const REAL *from[T(MOST_STREAMS)], ptrdiff_t line, int lines,
+static INLINE void T(hint)(const REAL *from, ptrdiff_t apart, ptrdiff_t line, int lines,
                            const int streams)
 {
     for (int r = 0; r < lines; r++) {
 #pragma GCC unroll 4
         for (int v = 0; v < streams; v++) {
-            __builtin_prefetch(from[v] + r * line);
+            __builtin_prefetch(from + v * apart + r * line);
         }
     }
 }
@@ -111,18 +112,14 @@ static INLINE void T(lines_streams)(const struct tc_lines *args, struct T(stream
 {
     const ptrdiff_t x_line = args->x_line, w_line = args->w_line, w_tap = args->w_tap;
     const ptrdiff_t y_line = args->y_line;
-    const REAL *from[T(MOST_STREAMS)], *weights[T(MOST_STREAMS)], *next[T(MOST_STREAMS)];
-    struct T(stream) stream[T(MOST_STREAMS)];
     MASK chosen[T(MOST_STREAMS)];
-    VECTOR acc[T(MOST_STREAMS)][TC_MAX_LINES];
+    VECTOR acc[T(MOST_STREAMS)][TC_TALL_LINES];
 #pragma GCC unroll 4
     for (int v = 0; v < streams; v++) {
-        stream[v] = first;
-        T(move)(&stream[v], apart, v);
-        const REAL *const bias = stream[v].bias;
-        chosen[v] = T(between)(stream[v].at, 0, (int)args->columns);
+        chosen[v] = T(between)(first.at + v * apart->at, 0, (int)args->columns);
         VECTOR start = T(zero)();
-        if (bias) {
+        if (first.bias) {
+            const REAL *const bias = first.bias + v * apart->bias;
             start = by_lane ? T(load_masked)(bias, chosen[v]) : T(broadcast)(*bias);
         }
 #pragma GCC unroll 16
@@ -135,41 +132,34 @@ static INLINE void T(lines_streams)(const struct tc_lines *args, struct T(stream
         const struct tc_line_tap *tap = args->tap + sheet->first_tap;
         const struct tc_line_tap *const last = args->tap + sheet->last_tap;
         unsigned present = sheet->lines;
-        ptrdiff_t w_at = sheet->w + sheet->first_tap * w_tap, next_at = sheet->next;
+        const REAL *const from = first.x + sheet->x;
+        const REAL *w = first.w + sheet->w + sheet->first_tap * w_tap;
+        ptrdiff_t next_at = sheet->next;
         int left = sheet->hints;
-        for (; tap < last; tap++, w_at += w_tap) {
+        for (; tap < last; tap++, w += w_tap) {
             if (hints && left-- > 0) {
-#pragma GCC unroll 4
-                for (int v = 0; v < streams; v++) {
-                    next[v] = stream[v].ahead + next_at;
-                }
-                T(hint)(next, args->x_next_line, lines * step, streams);
+                T(hint)(first.ahead + next_at, apart->ahead, args->x_next_line, lines * step,
+                        streams);
                 next_at += args->x_next_tap;
             }
+            if (missing == T(PART) && !by_lane) {
 #pragma GCC unroll 4
-            for (int v = 0; v < streams; v++) {
-                from[v] = stream[v].x + sheet->x + tap->x;
-                weights[v] = stream[v].w + w_at;
-                if (missing == T(PART) && !by_lane) {
-                    chosen[v] = T(between)(stream[v].at, tap->begin, tap->end);
+                for (int v = 0; v < streams; v++) {
+                    chosen[v] = T(between)(first.at + v * apart->at, tap->begin, tap->end);
                 }
             }
             KEEP_WORD(present);
-            T(lines_tap)(from, x_line, weights, w_line, chosen, present, acc, lines, reach, step,
-                         streams, missing, by_lane);
+            T(lines_tap)(from + tap->x, w, apart, x_line, w_line, chosen, present, acc, lines,
+                         reach, step, streams, missing, by_lane);
         }
     }
     if (hints) {
-#pragma GCC unroll 4
-        for (int v = 0; v < streams; v++) {
-            next[v] = stream[v].y + args->y_next;
-        }
-        T(hint)(next, args->y_line, lines, streams);
+        T(hint)(first.y + args->y_next, apart->y, args->y_line, lines, streams);
     }
 #pragma GCC unroll 4
     for (int v = 0; v < streams; v++) {
-        const ptrdiff_t rest = args->columns - stream[v].at;
-        REAL *y = stream[v].y;
+        const ptrdiff_t rest = args->columns - first.at - v * apart->at;
+        REAL *y = first.y + v * apart->y;
 #pragma GCC unroll 16
         for (int r = 0; r < lines; r++, y += y_line) {
             if (missing == T(PART)) {
@@ -227,15 +217,16 @@ static INLINE void T(lines_columns)(const struct tc_lines *args, struct T(column
                                      .y = args->y_channel};
     const struct T(apart) column = {1, own, own, ahead, 1, 1};
     const struct T(apart) vector = {LANES, LANES * own, LANES * own, LANES * ahead, LANES, LANES};
-    const bool one = REST || vectors == 1, one_by_one = one && STREAMS == 1;
+    const int together = lines > TC_MAX_LINES ? 1 : STREAMS;
+    const bool one = REST || vectors == 1, one_by_one = one && together == 1;
     const struct T(apart) apart = one_by_one ? channel : vector;
     ptrdiff_t rows = one_by_one ? 1 : args->channels;
     struct T(stream)
         first = {args->x, args->w, args->bias, hints ? args->x_next : NULL, args->y, 0};
     T(move)(&first, &column, columns.begin);
-    if (one && STREAMS > 1) {
-        rows = T(lines_together)(args, columns, &first, &channel, rows, STREAMS, lines, reach, step,
-                                 by_lane, hints);
+    if (one && together > 1) {
+        rows = T(lines_together)(args, columns, &first, &channel, rows, together, lines, reach,
+                                 step, by_lane, hints);
     }
     for (; rows > 0; rows--, T(move)(&first, &channel, 1)) {
         struct T(stream) stream = first;
@@ -244,11 +235,11 @@ static INLINE void T(lines_columns)(const struct tc_lines *args, struct T(column
             left = T(lines_together)(args, columns, &stream, &vector, left, T(MOST_STREAMS), lines,
                                      reach, step, by_lane, hints);
         }
-        if (!REST) {
-            left = T(lines_together)(args, columns, &stream, &apart, left, STREAMS, lines, reach,
+        if (!REST || together == 1) {
+            left = T(lines_together)(args, columns, &stream, &apart, left, together, lines, reach,
                                      step, by_lane, hints);
         }
-        if (left > 0 && STREAMS > 1) { /* of two, one is left at the end */
+        if (left > 0 && together > 1) { /* of two, one is left at the end */
             T(lines_streams)(args, stream, &vector, lines, reach, step, 1, T(PART), by_lane, hints);
         }
     }
@@ -299,6 +290,11 @@ static INLINE void T(lines_all)(const struct tc_lines *args, struct T(columns) c
         break;
     case TC_MAX_LINES:
         T(lines_switch)(args, columns, TC_MAX_LINES, by_lane, hints);
+        break;
+    case TC_TALL_LINES:
+        if (TALL == TC_TALL_LINES && !by_lane) {
+            T(lines_columns)(args, columns, TC_TALL_LINES, 3, 1, false, hints);
+        }
         break;
     default:
         break;
