@@ -457,6 +457,7 @@ static void run_strip(const struct state *s)
     to += (s->phase[TC_D].start + axis[TC_D].out_step * s->d) * y->axis[TC_D];
     to += (s->phase[TC_H].start + axis[TC_H].out_step * s->lines.begin) * y->axis[TC_H];
     struct tc_lines lines = {
+        .outputs = 1,
         .columns = tc_range_length(s->channels),
         .sheets = list_sheets(s),
         .lines = (int)tc_range_length(s->lines),

@@ -149,8 +149,11 @@ static inline void tc_activate(const struct tc_job *job, void *data, ptrdiff_t r
 static inline void tc_activate_lines(const struct tc_job *job, const struct tc_lines *lines)
 {
     for (ptrdiff_t c = 0; c < lines->channels; c++) {
-        tc_activate(job, tc_at(lines->y, c * lines->y_channel, job->kernels->bytes), lines->lines,
-                    lines->columns, lines->y_line);
+        for (ptrdiff_t o = 0; o < lines->outputs; o++) {
+            const ptrdiff_t at = c * lines->y_channel + o * lines->y_output;
+            tc_activate(job, tc_at(lines->y, at, job->kernels->bytes), lines->lines, lines->columns,
+                        lines->y_line);
+        }
     }
 }
 

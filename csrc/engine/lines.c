@@ -14,8 +14,7 @@
  *     for block (image, groups, depth, some lines of outputs, or a piece of long ones: a task)
  *      for strip of up to 7 lines, or 14
  *       copy the lines of inputs that it meets, if they cannot be read in place
- *       for output channel of a group
- *         the kernel `lines`, over all groups of the block
+ *       the kernel `lines`, over all groups of the block
  *       write the buffer to y, if its lines are not contiguous
  *
  * With a stride along the width, s*v + d*kw - p = s*(v + q) + r, where q and r are of the tap
@@ -190,7 +189,8 @@ static void cut(const struct tc_job *job, struct layout *layout)
     /* channels that lie side by side are transposed by whole vectors */
     const bool by_channels = job->x.axis[TC_W] != 1 || job->y.axis[TC_W] != 1;
     const ptrdiff_t least = tc_min(by_channels ? lanes : 1, groups);
-    const bool tall = layout->reach == 3 && job->lattice.axis[TC_H].in_step == 1;
+    const bool tall = layout->reach == 3 && job->lattice.axis[TC_H].in_step == 1 &&
+                      tc_group_co(job->problem) == 1;
     layout->lines = tall && !layout->copies ? job->kernels->tall_lines : TC_MAX_LINES;
     layout->columns = tc_min(width, MOST_COLUMNS);
     layout->span = 1;
@@ -538,8 +538,8 @@ static void write_buffer(const struct state *s, const struct tc_lines *lines, vo
     const ptrdiff_t bytes = s->job->kernels->bytes, co = tc_group_co(s->job->problem);
     for (int r = 0; r < lines->lines; r++) {
         const struct tc_matrix dst = {tc_at(to, r * y->axis[TC_H], bytes), y->c, y->axis[TC_W]};
-        const struct tc_matrix src = {tc_at(s->buffer, r * lines->y_line, bytes),
-                                      lines->y_channel / co, 1};
+        const struct tc_matrix src = {tc_at(s->buffer, r * lines->y_line, bytes), lines->y_output,
+                                      1};
         tc_copy(s->job->kernels, lines->channels * co, lines->columns, dst, src);
     }
 }
@@ -557,8 +557,13 @@ static void run_strip(const struct state *s)
                          s->lines.begin * y->axis[TC_H] + s->columns.begin * y->axis[TC_W];
     void *const to = tc_at(y->data, at, bytes);
     const struct tc_met_lines met = met_lines_at(s, 0);
+    ptrdiff_t w_at = g * job->w.g;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        w_at += taps[a].k * job->w.axis[a];
+    }
     struct tc_lines lines = {
         .channels = tc_range_length(s->groups),
+        .outputs = co,
         .columns = tc_range_length(s->columns),
         .sheets = list_sheets(s),
         .taps = taps[TC_W].count,
@@ -570,30 +575,27 @@ static void run_strip(const struct state *s)
         .x_line = tc_met_pitch(&met),
         .sheet = s->sheet,
         .tap = s->tap,
+        .w = tc_at(job->w.data, w_at, bytes),
         .w_channel = job->w.g,
+        .w_output = job->w.co,
         .w_line = taps[TC_H].k_step * job->w.axis[TC_H],
         .w_tap = taps[TC_W].k_step * job->w.axis[TC_W],
+        .bias = job->problem->bias ? tc_at(job->b.data, g * co * job->b.c, bytes) : NULL,
         .bias_channel = co * job->b.c,
+        .bias_output = job->b.c,
+        .y = layout->buffers ? s->buffer : to,
         .y_channel = co * y_channel,
+        .y_output = y_channel,
         .y_line = layout->buffers ? layout->out_pitch : y->axis[TC_H],
     };
-    ptrdiff_t w_at = g * job->w.g;
-    for (int a = 0; a < TC_SPATIAL; a++) {
-        w_at += taps[a].k * job->w.axis[a];
-    }
     if (layout->hints) {
         set_hints(s, &lines);
     }
     if (layout->copies) {
         copy_inputs(s);
     }
-    for (ptrdiff_t o = 0; o < co; o++) {
-        lines.w = tc_at(job->w.data, w_at + o * job->w.co, bytes);
-        lines.bias = job->problem->bias ? tc_at(job->b.data, (g * co + o) * job->b.c, bytes) : NULL;
-        lines.y = tc_at(layout->buffers ? s->buffer : to, o * y_channel, bytes);
-        job->kernels->lines(&lines);
-        tc_activate_lines(job, &lines);
-    }
+    job->kernels->lines(&lines);
+    tc_activate_lines(job, &lines);
     if (layout->buffers) {
         write_buffer(s, &lines, to);
     }

@@ -363,6 +363,7 @@ static void run_strip(const struct state *s)
     const ptrdiff_t to =
         s->n * y->n + s->set * channels * y->c + depth * y->axis[TC_D] + height * y->axis[TC_H];
     struct tc_lines lines = {
+        .outputs = 1,
         .sheets = list_sheets(s),
         .lines = (int)tc_range_length(s->lines),
         .reach = 1,

@@ -103,14 +103,14 @@ struct tc_unzip {
 
 /* Lines of outputs of some channels, each from inputs of its own; lanes are outputs of a line:
  *
- *   y[c*y_channel + r*y_line + v] = start + sum over sheets m, its taps j, i < reach  of
+ *   y[c*y_channel + o*y_output + r*y_line + v] = start + sum over sheets m, its taps j, i < reach
  *       x[c*x_channel + m.x + (r*step + i)*x_line + tap[j].x + v] *
- *       w[c*w_channel + m.w + i*w_line + j*w_tap]
+ *       w[c*w_channel + o*w_output + m.w + i*w_line + j*w_tap]
  *
- * for c < channels, r < lines, v < columns, which fit an int. They are summed in the order m, j, i,
- * one accumulator an output. Line number l = r*step + i of a sheet's inputs does not count unless
- * its bit is set in m.lines, nor does tap j but for begin <= v < end: what is not there is not
- * read. start is bias[c*bias_channel] or 0.
+ * for c < channels, o < outputs, r < lines, v < columns, which fit an int. They are summed in the
+ * order m, j, i, one accumulator an output. Line number l = r*step + i of a sheet's inputs does not
+ * count unless its bit is set in m.lines, nor does tap j but for begin <= v < end: what is not
+ * there is not read. start is bias[c*bias_channel + o*bias_output] or 0.
  *
  * Meanwhile hints bring closer what later calls read and write: elements of the lines from
  * x_next + c*x_next_channel + m.next + j*x_next_tap + v*x_next_column + r*x_next_line for the first
@@ -133,7 +133,7 @@ struct tc_line_sheet {
 };
 
 struct tc_lines {
-    ptrdiff_t channels, columns, sheets, taps;
+    ptrdiff_t channels, outputs, columns, sheets, taps;
     int lines;       /* 1, 4, TC_MAX_LINES or, by `lines`, its tall_lines */
     int reach, step; /* 1, 3, 5 or TC_REACH with step 1; 3, 4 or 5 with step 2 */
     const void *x;
@@ -141,11 +141,11 @@ struct tc_lines {
     const struct tc_line_sheet *sheet;
     const struct tc_line_tap *tap;
     const void *w;
-    ptrdiff_t w_channel, w_line, w_tap;
+    ptrdiff_t w_channel, w_output, w_line, w_tap;
     const void *bias;
-    ptrdiff_t bias_channel;
+    ptrdiff_t bias_channel, bias_output;
     void *y;
-    ptrdiff_t y_channel, y_line;
+    ptrdiff_t y_channel, y_output, y_line;
     const void *x_next;
     ptrdiff_t x_next_channel, x_next_tap, x_next_column, x_next_line;
     ptrdiff_t y_next; /* or 0 */

@@ -57,7 +57,7 @@ static INLINE void T(lines_tap)(const REAL *x, const REAL *w, const struct T(apa
                                 const MASK chosen[T(MOST_STREAMS)], unsigned present,
                                 VECTOR acc[T(MOST_STREAMS)][TC_TALL_LINES], const int lines,
                                 const int reach, const int step, const int streams,
-                                const int missing, const bool by_lane)
+                                const int missing, const bool by_lane, const bool shared)
 {
     VECTOR weight[T(MOST_STREAMS)][TC_REACH];
 #pragma GCC unroll 16
@@ -73,11 +73,14 @@ static INLINE void T(lines_tap)(const REAL *x, const REAL *w, const struct T(apa
 #pragma GCC unroll 32
     for (int i = 0; i < (lines - 1) * step + reach; i++) {
         if (missing == T(WHOLE) || __builtin_expect((present & 1u << i) != 0, 1)) {
+            VECTOR in = T(zero)();
 #pragma GCC unroll 4
             for (int v = 0; v < streams; v++) {
                 const REAL *const from = x + v * apart->x;
-                const VECTOR in =
-                    T(keep)(missing == T(PART) ? T(load_masked)(from, chosen[v]) : T(load)(from));
+                if (v == 0 || !shared) {
+                    in = T(keep)(missing == T(PART) ? T(load_masked)(from, chosen[v])
+                                                    : T(load)(from));
+                }
 #pragma GCC unroll 16
                 for (int r = 0; r < lines; r++) {
                     const int t = i - r * step;
@@ -108,7 +111,7 @@ static INLINE void T(hint)(const REAL *from, ptrdiff_t apart, ptrdiff_t line, in
 static INLINE void T(lines_streams)(const struct tc_lines *args, struct T(stream) first,
                                     const struct T(apart) * apart, const int lines, const int reach,
                                     const int step, const int streams, const int missing,
-                                    const bool by_lane, const bool hints)
+                                    const bool by_lane, const bool shared, const bool hints)
 {
     const ptrdiff_t x_line = args->x_line, w_line = args->w_line, w_tap = args->w_tap;
     const ptrdiff_t y_line = args->y_line;
@@ -137,9 +140,9 @@ static INLINE void T(lines_streams)(const struct tc_lines *args, struct T(stream
         ptrdiff_t next_at = sheet->next;
         int left = sheet->hints;
         for (; tap < last; tap++, w += w_tap) {
-            if (hints && left-- > 0) {
+            if (hints && first.ahead && left-- > 0) {
                 T(hint)(first.ahead + next_at, apart->ahead, args->x_next_line, lines * step,
-                        streams);
+                        shared ? 1 : streams);
                 next_at += args->x_next_tap;
             }
             if (missing == T(PART) && !by_lane) {
@@ -150,7 +153,7 @@ static INLINE void T(lines_streams)(const struct tc_lines *args, struct T(stream
             }
             KEEP_WORD(present);
             T(lines_tap)(from + tap->x, w, apart, x_line, w_line, chosen, present, acc, lines,
-                         reach, step, streams, missing, by_lane);
+                         reach, step, streams, missing, by_lane, shared);
         }
     }
     if (hints) {
@@ -191,57 +194,107 @@ static INLINE ptrdiff_t T(lines_together)(const struct tc_lines *args, struct T(
         if (!hints && (by_lane || apart->at > 0) && first->at >= columns.whole_begin &&
             last + LANES <= columns.whole_end) {
             T(lines_streams)(args, *first, apart, lines, reach, step, together, T(WHOLE), by_lane,
-                             hints);
+                             false, hints);
         } else {
             T(lines_streams)(args, *first, apart, lines, reach, step, together, T(PART), by_lane,
-                             hints);
+                             false, hints);
         }
     }
     return count;
 }
 
-/* The streams that are summed together follow each other in a line, where they lie a constant way
- * apart, which saves registers, or, if that is one vector, are of channels that follow each other.
- * Where they are summed one by one, the channels of such lines are gone through as vectors are. */
-static INLINE void T(lines_columns)(const struct tc_lines *args, struct T(columns) columns,
-                                    const int lines, const int reach, const int step,
-                                    const bool by_lane, const bool hints)
+/* How far what belongs to a channel, a column, a vector of columns and an output lies from the
+ * next. */
+struct T(steps) {
+    struct T(apart) channel, column, vector, output;
+};
+
+/* One output of all channels. The streams that are summed together follow each other in a line,
+ * where they lie a constant way apart, which saves registers, or, if that is one vector, are of
+ * channels that follow each other. Where they are summed one by one, the channels of such lines are
+ * gone through as vectors are. */
+static INLINE void T(lines_output)(const struct tc_lines *args, struct T(columns) columns,
+                                   struct T(stream) first, const struct T(steps) * steps,
+                                   const int lines, const int reach, const int step,
+                                   const bool by_lane, const bool hints)
 {
     const ptrdiff_t vectors = (columns.end - columns.begin + LANES - 1) / LANES;
-    const ptrdiff_t own = by_lane ? 1 : 0; /* elements of w and bias from a column to the next */
-    const ptrdiff_t ahead = hints ? args->x_next_column : 0;
-    const struct T(apart) channel = {.x = args->x_channel,
-                                     .w = args->w_channel,
-                                     .bias = args->bias_channel,
-                                     .ahead = hints ? args->x_next_channel : 0,
-                                     .y = args->y_channel};
-    const struct T(apart) column = {1, own, own, ahead, 1, 1};
-    const struct T(apart) vector = {LANES, LANES * own, LANES * own, LANES * ahead, LANES, LANES};
     const int together = lines > TC_MAX_LINES ? 1 : STREAMS;
     const bool one = REST || vectors == 1, one_by_one = one && together == 1;
-    const struct T(apart) apart = one_by_one ? channel : vector;
+    const struct T(apart) apart = one_by_one ? steps->channel : steps->vector;
     ptrdiff_t rows = one_by_one ? 1 : args->channels;
-    struct T(stream)
-        first = {args->x, args->w, args->bias, hints ? args->x_next : NULL, args->y, 0};
-    T(move)(&first, &column, columns.begin);
     if (one && together > 1) {
-        rows = T(lines_together)(args, columns, &first, &channel, rows, together, lines, reach,
-                                 step, by_lane, hints);
+        rows = T(lines_together)(args, columns, &first, &steps->channel, rows, together, lines,
+                                 reach, step, by_lane, hints);
     }
-    for (; rows > 0; rows--, T(move)(&first, &channel, 1)) {
+    for (; rows > 0; rows--, T(move)(&first, &steps->channel, 1)) {
         struct T(stream) stream = first;
         ptrdiff_t left = one_by_one ? args->channels : vectors;
         if (!one && lines == 1 && reach == 1) {
-            left = T(lines_together)(args, columns, &stream, &vector, left, T(MOST_STREAMS), lines,
-                                     reach, step, by_lane, hints);
+            left = T(lines_together)(args, columns, &stream, &steps->vector, left, T(MOST_STREAMS),
+                                     lines, reach, step, by_lane, hints);
         }
         if (!REST || together == 1) {
             left = T(lines_together)(args, columns, &stream, &apart, left, together, lines, reach,
                                      step, by_lane, hints);
         }
         if (left > 0 && together > 1) { /* of two, one is left at the end */
-            T(lines_streams)(args, stream, &vector, lines, reach, step, 1, T(PART), by_lane, hints);
+            T(lines_streams)(args, stream, &steps->vector, lines, reach, step, 1, T(PART), by_lane,
+                             false, hints);
         }
+    }
+}
+
+/* Two outputs of all channels, which load their inputs together. */
+static INLINE void T(lines_outputs)(const struct tc_lines *args, struct T(columns) columns,
+                                    struct T(stream) first, const struct T(steps) * steps,
+                                    const int lines, const int reach, const int step,
+                                    const bool hints)
+{
+    for (ptrdiff_t c = 0; c < args->channels; c++, T(move)(&first, &steps->channel, 1)) {
+        struct T(stream) stream = first;
+        for (; stream.at < columns.end; T(move)(&stream, &steps->vector, 1)) {
+            if (!hints && stream.at >= columns.whole_begin &&
+                stream.at + LANES <= columns.whole_end) {
+                T(lines_streams)(args, stream, &steps->output, lines, reach, step, 2, T(WHOLE),
+                                 false, true, hints);
+            } else {
+                T(lines_streams)(args, stream, &steps->output, lines, reach, step, 2, T(PART),
+                                 false, true, hints);
+            }
+        }
+    }
+}
+
+static INLINE void T(lines_columns)(const struct tc_lines *args, struct T(columns) columns,
+                                    const int lines, const int reach, const int step,
+                                    const bool by_lane, const bool hints)
+{
+    const ptrdiff_t own = by_lane ? 1 : 0; /* elements of w and bias from a column to the next */
+    const ptrdiff_t ahead = hints ? args->x_next_column : 0;
+    const struct T(steps) steps = {
+        .channel = {.x = args->x_channel,
+                    .w = args->w_channel,
+                    .bias = args->bias_channel,
+                    .ahead = hints ? args->x_next_channel : 0,
+                    .y = args->y_channel},
+        .column = {1, own, own, ahead, 1, 1},
+        .vector = {LANES, LANES * own, LANES * own, LANES * ahead, LANES, LANES},
+        .output = {.w = args->w_output, .bias = args->bias_output, .y = args->y_output},
+    };
+    struct T(stream)
+        first = {args->x, args->w, args->bias, hints ? args->x_next : NULL, args->y, 0};
+    T(move)(&first, &steps.column, columns.begin);
+    ptrdiff_t outputs = args->outputs;
+    if (STREAMS > 1 && !by_lane && lines > 1 && lines <= TC_MAX_LINES && reach > 1) {
+        for (; outputs >= 2; outputs -= 2, T(move)(&first, &steps.output, 2)) {
+            T(lines_outputs)(args, columns, first, &steps, lines, reach, step, hints);
+            first.ahead = NULL;
+        }
+    }
+    for (; outputs > 0; outputs--, T(move)(&first, &steps.output, 1)) {
+        T(lines_output)(args, columns, first, &steps, lines, reach, step, by_lane, hints);
+        first.ahead = NULL;
     }
 }
 
