@@ -26,8 +26,10 @@
 #include "engine/pack.h"
 
 enum {
-    POINTS = 8192,             /* outputs of a task, about, */
+    POINTS = 8192,             /* outputs of a channel in a task, about, */
     MOST_POINTS = 32768,       /* if inputs are read in place and there are tasks enough */
+    PRODUCTS = 144,            /* of a position in a group, if there are no more */
+    LEAST_LINES = 14,          /* of a task: parts of strips take as long as whole ones */
     MOST_COLUMNS = 16384,      /* of a line, at once, */
     LEAST_COLUMNS = 512,       /* but if the copied inputs are too much: so many */
     SPAN_BYTES = 24 << 10,     /* of a strip's copied inputs, if one group does not need more, */
@@ -38,8 +40,10 @@ enum {
     PAIRS = 24,               /* of input and output channel in a group of all channels, at most, */
     PAIRS_OF_TWO = 128,       /* with two output channels, */
     STRIDED_PAIRS = 64,       /* one or two, with a stride along the width and one of depth, */
-    LONE_PAIRS = 4,           /* and if kernel lines go one at a time */
-    GROUP_PAIRS = 64,         /* the same in one of several groups, */
+    LONE_PAIRS = 4,           /* and if kernel lines go one at a time; */
+    SHARED_PAIRS = 64,        /* if outputs share inputs, at stride 1, and a strip of these */
+    SHARED_BYTES = 32 << 10,  /* is so small that planes gains nothing by reading them once, */
+    GROUP_PAIRS = 64,         /* else in one of several groups, */
     GROUP_STRIDED_PAIRS = 32, /* with a stride, */
     LONE_STRIDED_PAIRS = 16,  /* and with lone kernel lines; */
     LONE_SUMS_1D = 12,        /* products of an output, if these are lone and the stride is 1, */
@@ -158,17 +162,26 @@ static ptrdiff_t met_bytes(const struct tc_job *job, const struct layout *layout
     return (inputs + tc_group_co(p) * lines * tc_max(p->o[TC_W], 1)) * job->kernels->bytes;
 }
 
-/* Groups of a task that reads x in place, and its outputs. One call of the kernel sums a strip of
- * all its groups, so these are many, but no more than let a strip find the lines that it shares
- * with the one before in the first cache. */
+/* Outputs of a channel in a task, at least: fewer where each takes many products. */
+static ptrdiff_t least_points(const struct tc_problem *p)
+{
+    const double products = (double)tc_group_ci(p) * (double)tc_group_co(p) * (double)p->k[TC_D] *
+                            (double)p->k[TC_H] * (double)p->k[TC_W];
+    return products > PRODUCTS ? (ptrdiff_t)(PRODUCTS / products * POINTS) : POINTS;
+}
+
+/* Groups of a task that reads x in place, and its outputs of a channel. One call of the kernel sums
+ * a strip of all its groups, so these are many, but no more than let a strip find the lines that it
+ * shares with the one before in the first cache. */
 static ptrdiff_t span_in_place(const struct tc_job *job, const struct layout *layout,
                                ptrdiff_t *points)
 {
     const struct tc_problem *const p = job->problem;
     const ptrdiff_t plane = tc_max(p->o[TC_W], 1) * tc_max(p->o[TC_H], 1);
-    const ptrdiff_t fair = tc_output_volume(p) / (job->threads * TC_TASKS_PER_THREAD);
-    *points = tc_clamp(fair, POINTS, MOST_POINTS);
-    return tc_max(tc_min(*points / plane, SPAN_BYTES / met_bytes(job, layout)), POINTS / plane);
+    const ptrdiff_t tasks = tc_group_co(p) * job->threads * TC_TASKS_PER_THREAD;
+    const ptrdiff_t least = *points, fair = tc_output_volume(p) / tasks;
+    *points = tc_clamp(fair, least, MOST_POINTS);
+    return tc_max(tc_min(*points / plane, SPAN_BYTES / met_bytes(job, layout)), least / plane);
 }
 
 /* Groups of a task that copies them: as many as leave room in the first cache for what hints bring
@@ -194,7 +207,7 @@ static void cut(const struct tc_job *job, struct layout *layout)
     layout->lines = tall && !layout->copies ? job->kernels->tall_lines : TC_MAX_LINES;
     layout->columns = tc_min(width, MOST_COLUMNS);
     layout->span = 1;
-    ptrdiff_t points = POINTS, span;
+    ptrdiff_t points = least_points(job->problem), span;
     if (layout->copies) {
         span = tc_min(POINTS / width / height, span_of_copies(job, layout));
     } else {
@@ -212,10 +225,10 @@ static void cut(const struct tc_job *job, struct layout *layout)
            lay_copy(job, layout, layout->lines) > STRIP_BYTES) {
         layout->columns = tc_ceil_div(layout->columns, 2);
     }
-    layout->rows = tc_round_up(tc_max(points / width / layout->span, 1), layout->lines);
-    layout->rows = tc_min(layout->rows, height);
+    layout->rows = tc_max(points / width / layout->span, LEAST_LINES);
+    layout->rows = tc_round_up(layout->rows, layout->lines);
     layout->spans = tc_ceil_div(groups, layout->span);
-    layout->bands = tc_ceil_div(height, layout->rows);
+    layout->bands = tc_max(height / layout->rows, 1);
     layout->pieces = tc_ceil_div(width, layout->columns);
     layout->columns = tc_min(tc_round_up(tc_ceil_div(width, layout->pieces), lanes), width);
     layout->pieces = tc_ceil_div(width, layout->columns);
@@ -319,6 +332,22 @@ static bool few_channels(const struct tc_job *job)
     return co == 1 || ci <= (co == 2 ? PAIRS_OF_TWO : PAIRS) / co;
 }
 
+/* Whether outputs of a group share what is loaded of their inputs, and there are fewer than make
+ * gather or direct faster, or planes, which reads inputs once for more of them. */
+static bool shares_inputs(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    const struct tc_axis *const axis = job->lattice.axis;
+    const struct tc_taps height = all_taps(&axis[TC_H]);
+    const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p), lanes = job->kernels->lanes;
+    const int reach = reach_of(&axis[TC_H], &height);
+    const ptrdiff_t most = tc_planes_takes(job) ? SHARED_BYTES : STRIP_BYTES;
+    return job->kernels->shared_outputs > 1 && reach > 1 && reach == p->k[TC_H] &&
+           p->k[TC_D] == 1 && p->s[TC_D] == 1 && p->s[TC_H] == 1 && p->s[TC_W] == 1 && co > 1 &&
+           co < lanes && ci <= tc_min(lanes, SHARED_PAIRS / co) &&
+           axis[TC_W].in <= most / job->kernels->bytes / met_lines(job, TC_MAX_LINES) / ci;
+}
+
 /* Whether inputs of many channels meet every kernel element anyway: then they are read once. */
 static bool scatter_is_faster(const struct tc_job *job)
 {
@@ -349,7 +378,8 @@ static const char *refuse(const struct tc_job *job)
     if (!job->forced && splits_much(job)) {
         return "the stride along the width is long and the kernel short";
     }
-    if (!job->forced && (!few_channels(job) || scatter_is_faster(job) || tc_planes_takes(job))) {
+    const bool few = shares_inputs(job) || (few_channels(job) && !tc_planes_takes(job));
+    if (!job->forced && (!few || scatter_is_faster(job))) {
         return "other engines are faster for so many channels a group";
     }
     return NULL;

@@ -15,7 +15,7 @@
 
 #define INLINE inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
-#define KEEP_WORD(w) __asm__ volatile("" : "+r"(w))
+#define KEEP_WORD(w) __asm__("" : "+r"(w))
 #define TALL TC_MAX_LINES
 #define STREAMS 1
 #define DOT_TAPS 3
@@ -450,6 +450,7 @@ static const struct tc_kernels kernels_f32 = {
     .shuffle = shuffle_f32,
     .unzip = unzip_rows_f32,
     .tall_lines = TALL,
+    .shared_outputs = STREAMS,
     .lines = lines_f32,
     .lines_by_lane = lines_by_lane_f32,
     .weave = weave_f32,
@@ -475,6 +476,7 @@ static const struct tc_kernels kernels_f64 = {
     .shuffle = shuffle_f64,
     .unzip = unzip_rows_f64,
     .tall_lines = TALL,
+    .shared_outputs = STREAMS,
     .lines = lines_f64,
     .lines_by_lane = lines_by_lane_f64,
     .weave = weave_f64,

@@ -91,6 +91,7 @@ static INLINE void T(lines_tap)(const REAL *x, const REAL *w, const struct T(apa
             }
         }
         x += x_line;
+        KEEP_WORD(x);
     }
 }
 
