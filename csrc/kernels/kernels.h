@@ -103,7 +103,8 @@ struct tc_unzip {
 
 /* Lines of outputs of some channels, each from inputs of its own; lanes are outputs of a line:
  *
- *   y[c*y_channel + o*y_output + r*y_line + v] = start + sum over sheets m, its taps j, i < reach
+ *   y[c*y_channel + o*y_output + r*y_line + v] =
+ *       start + sum over sheets m, its taps j, i < reach  of
  *       x[c*x_channel + m.x + (r*step + i)*x_line + tap[j].x + v] *
  *       w[c*w_channel + o*w_output + m.w + i*w_line + j*w_tap]
  *

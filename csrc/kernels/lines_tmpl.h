@@ -9,7 +9,8 @@
  * the macros HINTS, 1 if there is to be code that gives hints, else 0, and REST, 1 if lines are
  * what is left of longer ones, a vector or less, else 0, and, of the instruction set, STREAMS, how
  * many vectors of outputs are summed at a time in each line, TALL, the table's tall_lines, and
- * KEEP_WORD, which keeps a word in a register and not its bits in one each.
+ * KEEP_WORD, which keeps a word or a place in one register, and not its bits or the places that
+ * follow in one each.
  *
  * A line of inputs is loaded once for each tap and goes to all lines of outputs that it meets,
  * which takes (lines - 1)*step + reach loads for lines*reach multiply-adds. The seven sums of a
@@ -246,7 +247,7 @@ static INLINE void T(lines_output)(const struct tc_lines *args, struct T(columns
     }
 }
 
-/* Two outputs of all channels, which load their inputs together. */
+/* As many outputs of all channels as there are streams, which load their inputs together. */
 static INLINE void T(lines_outputs)(const struct tc_lines *args, struct T(columns) columns,
                                     struct T(stream) first, const struct T(steps) * steps,
                                     const int lines, const int reach, const int step,
@@ -257,10 +258,10 @@ static INLINE void T(lines_outputs)(const struct tc_lines *args, struct T(column
         for (; stream.at < columns.end; T(move)(&stream, &steps->vector, 1)) {
             if (!hints && stream.at >= columns.whole_begin &&
                 stream.at + LANES <= columns.whole_end) {
-                T(lines_streams)(args, stream, &steps->output, lines, reach, step, 2, T(WHOLE),
-                                 false, true, hints);
+                T(lines_streams)(args, stream, &steps->output, lines, reach, step, STREAMS,
+                                 T(WHOLE), false, true, hints);
             } else {
-                T(lines_streams)(args, stream, &steps->output, lines, reach, step, 2, T(PART),
+                T(lines_streams)(args, stream, &steps->output, lines, reach, step, STREAMS, T(PART),
                                  false, true, hints);
             }
         }
@@ -288,7 +289,7 @@ static INLINE void T(lines_columns)(const struct tc_lines *args, struct T(column
     T(move)(&first, &steps.column, columns.begin);
     ptrdiff_t outputs = args->outputs;
     if (STREAMS > 1 && !by_lane && lines > 1 && lines <= TC_MAX_LINES && reach > 1) {
-        for (; outputs >= 2; outputs -= 2, T(move)(&first, &steps.output, 2)) {
+        for (; outputs >= STREAMS; outputs -= STREAMS, T(move)(&first, &steps.output, STREAMS)) {
             T(lines_outputs)(args, columns, first, &steps, lines, reach, step, hints);
             first.ahead = NULL;
         }
