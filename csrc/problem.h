@@ -146,6 +146,11 @@ static inline ptrdiff_t tc_kernel_volume(const struct tc_problem *p)
     return p->k[TC_D] * p->k[TC_H] * p->k[TC_W];
 }
 
+static inline bool tc_has_stride(const struct tc_problem *p)
+{
+    return p->s[TC_D] > 1 || p->s[TC_H] > 1 || p->s[TC_W] > 1;
+}
+
 /* Channels of one group. */
 static inline ptrdiff_t tc_group_ci(const struct tc_problem *problem)
 {

@@ -165,7 +165,7 @@ static bool pays(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
     const ptrdiff_t lanes = job->kernels->lanes;
-    const bool strided = p->s[TC_D] > 1 || p->s[TC_H] > 1 || p->s[TC_W] > 1;
+    const bool strided = tc_has_stride(p);
     if (strided && p->operation->contraction == TC_LARGE_FROM_SMALL) {
         return !tc_cells_fit(p) || (p->g >= lanes && large_pays(job));
     }

@@ -165,8 +165,8 @@ static ptrdiff_t met_bytes(const struct tc_job *job, const struct layout *layout
 /* Outputs of a channel in a task, at least: fewer where each takes many products. */
 static ptrdiff_t least_points(const struct tc_problem *p)
 {
-    const double products = (double)tc_group_ci(p) * (double)tc_group_co(p) * (double)p->k[TC_D] *
-                            (double)p->k[TC_H] * (double)p->k[TC_W];
+    const double products =
+        (double)tc_group_ci(p) * (double)tc_group_co(p) * (double)tc_kernel_volume(p);
     return products > PRODUCTS ? (ptrdiff_t)(PRODUCTS / products * POINTS) : POINTS;
 }
 
@@ -298,7 +298,7 @@ static bool few_in_group(const struct tc_job *job, bool lone)
 {
     const struct tc_problem *const p = job->problem;
     const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p);
-    const bool strided = p->s[TC_D] > 1 || p->s[TC_H] > 1 || p->s[TC_W] > 1;
+    const bool strided = tc_has_stride(p);
     if (2 * co > job->kernels->lanes) {
         return false;
     }
@@ -343,16 +343,15 @@ static bool shares_inputs(const struct tc_job *job)
     const int reach = reach_of(&axis[TC_H], &height);
     const ptrdiff_t most = tc_planes_takes(job) ? SHARED_BYTES : STRIP_BYTES;
     return job->kernels->shared_outputs > 1 && reach > 1 && reach == p->k[TC_H] &&
-           p->k[TC_D] == 1 && p->s[TC_D] == 1 && p->s[TC_H] == 1 && p->s[TC_W] == 1 && co > 1 &&
-           co < lanes && ci <= tc_min(lanes, SHARED_PAIRS / co) &&
+           p->k[TC_D] == 1 && !tc_has_stride(p) && co > 1 && co < lanes &&
+           ci <= tc_min(lanes, SHARED_PAIRS / co) &&
            axis[TC_W].in <= most / job->kernels->bytes / met_lines(job, TC_MAX_LINES) / ci;
 }
 
 /* Whether inputs of many channels meet every kernel element anyway: then they are read once. */
 static bool scatter_is_faster(const struct tc_job *job)
 {
-    const ptrdiff_t *const s = job->problem->s;
-    return s[TC_D] == 1 && s[TC_H] == 1 && s[TC_W] == 1 && tc_scatter_takes(job);
+    return !tc_has_stride(job->problem) && tc_scatter_takes(job);
 }
 
 /* Whether many lines are split element by element, for more time than the taps that meet them make
@@ -362,6 +361,13 @@ static bool splits_much(const struct tc_job *job)
     const struct tc_problem *const p = job->problem;
     return p->g > 1 && tc_group_ci(p) > 1 && tc_max(p->k[TC_D], p->k[TC_H]) > 1 && p->s[TC_W] > 2 &&
            p->k[TC_W] / 2 < p->s[TC_W];
+}
+
+/* Whether there are few enough channels, and no other engine is faster for so few. */
+static bool pays(const struct tc_job *job)
+{
+    return !scatter_is_faster(job) &&
+           (shares_inputs(job) || (few_channels(job) && !tc_planes_takes(job)));
 }
 
 static const char *refuse(const struct tc_job *job)
@@ -378,8 +384,7 @@ static const char *refuse(const struct tc_job *job)
     if (!job->forced && splits_much(job)) {
         return "the stride along the width is long and the kernel short";
     }
-    const bool few = shares_inputs(job) || (few_channels(job) && !tc_planes_takes(job));
-    if (!job->forced && (!few || scatter_is_faster(job))) {
+    if (!job->forced && !pays(job)) {
         return "other engines are faster for so many channels a group";
     }
     return NULL;
@@ -565,12 +570,12 @@ static void set_hints(const struct state *s, struct tc_lines *lines)
 static void write_buffer(const struct state *s, const struct tc_lines *lines, void *to)
 {
     const struct tc_image *const y = &s->job->y;
-    const ptrdiff_t bytes = s->job->kernels->bytes, co = tc_group_co(s->job->problem);
+    const ptrdiff_t bytes = s->job->kernels->bytes;
     for (int r = 0; r < lines->lines; r++) {
         const struct tc_matrix dst = {tc_at(to, r * y->axis[TC_H], bytes), y->c, y->axis[TC_W]};
         const struct tc_matrix src = {tc_at(s->buffer, r * lines->y_line, bytes), lines->y_output,
                                       1};
-        tc_copy(s->job->kernels, lines->channels * co, lines->columns, dst, src);
+        tc_copy(s->job->kernels, lines->channels * lines->outputs, lines->columns, dst, src);
     }
 }
 

@@ -181,6 +181,24 @@ struct T(columns) {
     ptrdiff_t begin, end, whole_begin, whole_end;
 };
 
+/* Some streams, of whose columns all may count or not. Who waits for memory has time for masks, and
+ * a line of one vector of outputs is seldom whole. */
+static INLINE void T(lines_at)(const struct tc_lines *args, struct T(columns) columns,
+                               struct T(stream) first, const struct T(apart) * apart,
+                               const int lines, const int reach, const int step, const int streams,
+                               const bool by_lane, const bool shared, const bool hints)
+{
+    const ptrdiff_t last = first.at + (streams - 1) * apart->at;
+    if (!hints && (by_lane || shared || apart->at > 0) && first.at >= columns.whole_begin &&
+        last + LANES <= columns.whole_end) {
+        T(lines_streams)(args, first, apart, lines, reach, step, streams, T(WHOLE), by_lane, shared,
+                         hints);
+    } else {
+        T(lines_streams)(args, first, apart, lines, reach, step, streams, T(PART), by_lane, shared,
+                         hints);
+    }
+}
+
 /* Sums as many of `count` streams as can be summed `together`, and leaves `first` behind them;
  * returns how many are left. */
 static INLINE ptrdiff_t T(lines_together)(const struct tc_lines *args, struct T(columns) columns,
@@ -190,17 +208,8 @@ static INLINE ptrdiff_t T(lines_together)(const struct tc_lines *args, struct T(
                                           const bool hints)
 {
     for (; count >= together; count -= together, T(move)(first, apart, together)) {
-        const ptrdiff_t last = first->at + (together - 1) * apart->at;
-        /* who waits for memory has time for masks, and a line of one vector of outputs is seldom
-         * whole */
-        if (!hints && (by_lane || apart->at > 0) && first->at >= columns.whole_begin &&
-            last + LANES <= columns.whole_end) {
-            T(lines_streams)(args, *first, apart, lines, reach, step, together, T(WHOLE), by_lane,
-                             false, hints);
-        } else {
-            T(lines_streams)(args, *first, apart, lines, reach, step, together, T(PART), by_lane,
-                             false, hints);
-        }
+        T(lines_at)(args, columns, *first, apart, lines, reach, step, together, by_lane, false,
+                    hints);
     }
     return count;
 }
@@ -256,14 +265,8 @@ static INLINE void T(lines_outputs)(const struct tc_lines *args, struct T(column
     for (ptrdiff_t c = 0; c < args->channels; c++, T(move)(&first, &steps->channel, 1)) {
         struct T(stream) stream = first;
         for (; stream.at < columns.end; T(move)(&stream, &steps->vector, 1)) {
-            if (!hints && stream.at >= columns.whole_begin &&
-                stream.at + LANES <= columns.whole_end) {
-                T(lines_streams)(args, stream, &steps->output, lines, reach, step, STREAMS,
-                                 T(WHOLE), false, true, hints);
-            } else {
-                T(lines_streams)(args, stream, &steps->output, lines, reach, step, STREAMS, T(PART),
-                                 false, true, hints);
-            }
+            T(lines_at)(args, columns, stream, &steps->output, lines, reach, step, STREAMS, false,
+                        true, hints);
         }
     }
 }
