@@ -28,14 +28,15 @@
 enum {
     POINTS = 8192,             /* outputs of a channel in a task, about, */
     MOST_POINTS = 32768,       /* if inputs are read in place and there are tasks enough */
-    PRODUCTS = 144,            /* of a position in a group, if there are no more */
+    PRODUCTS = 72,             /* of a position in a group, if there are no more */
     LEAST_LINES = 14,          /* of a task: parts of strips take as long as whole ones */
     MOST_COLUMNS = 16384,      /* of a line, at once, */
-    LEAST_COLUMNS = 512,       /* but if the copied inputs are too much: so many */
+    LEAST_COLUMNS = 64,        /* but if the copied inputs are too much: so many */
     SPAN_BYTES = 24 << 10,     /* of a strip's copied inputs, if one group does not need more, */
                                /* or of the x and y that it meets in place; */
     STRIP_BYTES = 256 << 10,   /* if one line does not need more */
-    MOST_STEP_BYTES = 2 << 20, /* of the copied inputs of the fewest outputs */
+    STEP_COLUMNS = 512,        /* of a line, or all if they are fewer, */
+    MOST_STEP_BYTES = 2 << 20, /* whose inputs lie so far apart, at most */
     CACHE_SHARE = 4,           /* of the last cache, for x and y that lie there already */
     PAIRS = 24,               /* of input and output channel in a group of all channels, at most, */
     PAIRS_OF_TWO = 128,       /* with two output channels, */
@@ -43,6 +44,9 @@ enum {
     LONE_PAIRS = 4,           /* and if kernel lines go one at a time; */
     SHARED_PAIRS = 64,        /* if outputs share inputs, at stride 1, and a strip of these */
     SHARED_BYTES = 32 << 10,  /* is so small that planes gains nothing by reading them once, */
+    THREES_SHEETS = 400,      /* or if three do: sheets of a kernel's lines for all outputs, */
+    MOST_SHEETS = 128,        /* and for one; or one to three outputs, */
+    LONG_VECTORS = 4,         /* if their lines are as long as that; */
     GROUP_PAIRS = 64,         /* else in one of several groups, */
     GROUP_STRIDED_PAIRS = 32, /* with a stride, */
     LONE_STRIDED_PAIRS = 16,  /* and with lone kernel lines; */
@@ -193,6 +197,19 @@ static ptrdiff_t span_of_copies(const struct tc_job *job, struct layout *layout)
     return all < cache / 8 ? most : tc_min(most, tc_max(cache / 4 * 3 / all, 2));
 }
 
+/* So many bands of lines, or a few more if there are few tasks, which do not come out even among
+ * the threads. */
+static ptrdiff_t even_bands(const struct tc_job *job, const struct layout *layout, ptrdiff_t bands)
+{
+    const ptrdiff_t *const out = job->problem->o;
+    const ptrdiff_t tasks = job->problem->n * layout->spans * out[TC_D] * layout->pieces * bands;
+    const ptrdiff_t more = tc_round_up(bands, job->threads);
+    const bool few = tasks < job->threads * TC_TASKS_PER_THREAD;
+    return few && bands > 1 && tasks % job->threads != 0 && out[TC_H] >= more * TC_MAX_LINES
+               ? more
+               : bands;
+}
+
 /* Cuts the job into tasks of some groups and lines, and those into strips. */
 static void cut(const struct tc_job *job, struct layout *layout)
 {
@@ -215,23 +232,27 @@ static void cut(const struct tc_job *job, struct layout *layout)
     }
     layout->span = tc_clamp(span, least, groups);
     if (by_channels && layout->span < groups) {
-        layout->span = layout->span / lanes * lanes;
-    }
-    while (layout->copies && layout->lines > 1 &&
-           lay_copy(job, layout, layout->lines) > STRIP_BYTES) {
-        layout->lines = layout->lines > 4 ? 4 : 1;
+        layout->span = layout->span / least * least;
     }
     while (layout->copies && layout->columns > LEAST_COLUMNS &&
            lay_copy(job, layout, layout->lines) > STRIP_BYTES) {
         layout->columns = tc_ceil_div(layout->columns, 2);
     }
+    while (by_channels && layout->span > 1 && layout->span * tc_group_ci(job->problem) > lanes &&
+           lay_copy(job, layout, layout->lines) > STRIP_BYTES) {
+        layout->span /= 2;
+    }
+    while (layout->copies && layout->lines > 1 &&
+           lay_copy(job, layout, layout->lines) > STRIP_BYTES) {
+        layout->lines = layout->lines > 4 ? 4 : 1;
+    }
     layout->rows = tc_max(points / width / layout->span, LEAST_LINES);
     layout->rows = tc_round_up(layout->rows, layout->lines);
     layout->spans = tc_ceil_div(groups, layout->span);
-    layout->bands = tc_max(height / layout->rows, 1);
     layout->pieces = tc_ceil_div(width, layout->columns);
     layout->columns = tc_min(tc_round_up(tc_ceil_div(width, layout->pieces), lanes), width);
     layout->pieces = tc_ceil_div(width, layout->columns);
+    layout->bands = even_bands(job, layout, tc_max(height / layout->rows, 1));
 }
 
 static struct layout layout_of(const struct tc_job *job)
@@ -286,7 +307,7 @@ static bool reaches_far(const struct tc_job *job)
 static bool steps_far(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
-    ptrdiff_t span = job->kernels->bytes * tc_clamp(p->o[TC_W], 1, LEAST_COLUMNS);
+    ptrdiff_t span = job->kernels->bytes * tc_clamp(p->o[TC_W], 1, STEP_COLUMNS);
     return p->s[TC_W] > 1 &&
            (!tc_mul(span, p->s[TC_W], &span) || !tc_mul(span, p->k[TC_D], &span) ||
             !tc_mul(span, tc_group_ci(p), &span) || span > MOST_STEP_BYTES);
@@ -332,26 +353,73 @@ static bool few_channels(const struct tc_job *job)
     return co == 1 || ci <= (co == 2 ? PAIRS_OF_TWO : PAIRS) / co;
 }
 
-/* Whether outputs of a group share what is loaded of their inputs, and there are fewer than make
- * gather or direct faster, or planes, which reads inputs once for more of them. */
+/* Whether lines fill vectors, or halves of them, by seven eighths. */
+static bool fills_vectors(const struct tc_job *job)
+{
+    const ptrdiff_t out = job->problem->o[TC_W], lanes = job->kernels->lanes;
+    return 8 * out >= 7 * tc_max(tc_round_up(out, tc_ceil_div(lanes, 2)), lanes);
+}
+
+/* Whether the copied inputs of a strip need not make it shorter. */
+static bool copies_little(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    const ptrdiff_t columns = tc_min(p->s[TC_W] * LEAST_COLUMNS, job->lattice.axis[TC_W].in);
+    const ptrdiff_t most = STRIP_BYTES / job->kernels->bytes / met_lines(job, TC_MAX_LINES);
+    return columns <= most / tc_group_ci(p) / p->k[TC_D];
+}
+
+/* Whether lines have many vectors. */
+static bool has_long_lines(const struct tc_job *job)
+{
+    return job->problem->o[TC_W] >= LONG_VECTORS * job->kernels->lanes;
+}
+
+/* Kernel lines at once, if several outputs of a group can share what is loaded of their inputs,
+ * else 1. */
+static int shared_reach(const struct tc_job *job)
+{
+    const struct tc_axis *const height = &job->lattice.axis[TC_H];
+    const struct tc_taps taps = all_taps(height);
+    return job->kernels->shared_outputs > 1 ? reach_of(height, &taps) : 1;
+}
+
+/* Whether outputs share inputs by three, which sums at the speed of the arithmetic, or one to three
+ * have long lines, and inputs are few enough. */
+static bool shares_by_three(const struct tc_job *job)
+{
+    const struct tc_problem *const p = job->problem;
+    const ptrdiff_t co = tc_group_co(p), lanes = job->kernels->lanes;
+    const int reach = shared_reach(job);
+    const double sheets = (double)tc_group_ci(p) * (double)p->k[TC_D];
+    const bool threes = reach == 3 && p->k[TC_H] == 3 && co % 3 == 0 && co < lanes &&
+                        (double)co * sheets <= THREES_SHEETS && fills_vectors(job);
+    const bool fits = reach > 1 && sheets <= MOST_SHEETS && copies_little(job);
+    if (p->s[TC_W] > 1) {
+        return fits && threes && p->s[TC_W] == 2 && 2 * co < lanes;
+    }
+    return fits && (threes || (co <= 3 && has_long_lines(job)));
+}
+
+/* Whether outputs share inputs, and there are fewer than make gather or direct faster, or planes,
+ * which reads inputs once for more of them. */
 static bool shares_inputs(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
-    const struct tc_axis *const axis = job->lattice.axis;
-    const struct tc_taps height = all_taps(&axis[TC_H]);
     const ptrdiff_t ci = tc_group_ci(p), co = tc_group_co(p), lanes = job->kernels->lanes;
-    const int reach = reach_of(&axis[TC_H], &height);
+    const int reach = shared_reach(job);
     const ptrdiff_t most = tc_planes_takes(job) ? SHARED_BYTES : STRIP_BYTES;
-    return job->kernels->shared_outputs > 1 && reach > 1 && reach == p->k[TC_H] &&
-           p->k[TC_D] == 1 && !tc_has_stride(p) && co > 1 && co < lanes &&
-           ci <= tc_min(lanes, SHARED_PAIRS / co) &&
-           axis[TC_W].in <= most / job->kernels->bytes / met_lines(job, TC_MAX_LINES) / ci;
+    return reach > 1 && reach == p->k[TC_H] && p->k[TC_D] == 1 && !tc_has_stride(p) && co > 1 &&
+           co < lanes && ci <= tc_min(lanes, SHARED_PAIRS / co) &&
+           job->lattice.axis[TC_W].in <=
+               most / job->kernels->bytes / met_lines(job, TC_MAX_LINES) / ci;
 }
 
 /* Whether inputs of many channels meet every kernel element anyway: then they are read once. */
 static bool scatter_is_faster(const struct tc_job *job)
 {
-    return !tc_has_stride(job->problem) && tc_scatter_takes(job);
+    return !tc_has_stride(job->problem) && tc_scatter_takes(job) &&
+           !(has_long_lines(job) && shares_by_three(job));
 }
 
 /* Whether many lines are split element by element, for more time than the taps that meet them make
@@ -366,8 +434,8 @@ static bool splits_much(const struct tc_job *job)
 /* Whether there are few enough channels, and no other engine is faster for so few. */
 static bool pays(const struct tc_job *job)
 {
-    return !scatter_is_faster(job) &&
-           (shares_inputs(job) || (few_channels(job) && !tc_planes_takes(job)));
+    return !scatter_is_faster(job) && (shares_by_three(job) || shares_inputs(job) ||
+                                       (few_channels(job) && !tc_planes_takes(job)));
 }
 
 static const char *refuse(const struct tc_job *job)

@@ -252,7 +252,7 @@ struct tc_kernels {
     void (*shuffle)(const struct tc_shuffle *shuffle);
     void (*unzip)(const struct tc_unzip *unzip);
     int tall_lines;     /* that `lines` takes at once with reach 3 and step 1, at most */
-    int shared_outputs; /* that it sums together if it takes several lines */
+    int shared_outputs; /* that it sums together, at most, if it takes several lines */
     void (*lines)(const struct tc_lines *lines);
     void (*lines_by_lane)(const struct tc_lines *lines);
     void (*weave)(const struct tc_weave *weave);

@@ -23,6 +23,7 @@
 #define KEEP_WORD(w) __asm__("" : "+r"(w))
 #define TALL TC_TALL_LINES
 #define STREAMS 2
+#define SHARED 3
 #define DOT_TAPS 5
 
 enum { ROWS_1 = 14, ROWS_2 = 12, ROWS_3 = 8, ROWS_4 = 6, MASKED = 2 };
@@ -609,7 +610,7 @@ static const struct tc_kernels kernels_f32 = {
     .shuffle = shuffle_f32,
     .unzip = unzip_rows_f32,
     .tall_lines = TALL,
-    .shared_outputs = STREAMS,
+    .shared_outputs = SHARED,
     .lines = lines_f32,
     .lines_by_lane = lines_by_lane_f32,
     .weave = weave_f32,
@@ -636,7 +637,7 @@ static const struct tc_kernels kernels_f64 = {
     .shuffle = shuffle_f64,
     .unzip = unzip_rows_f64,
     .tall_lines = TALL,
-    .shared_outputs = STREAMS,
+    .shared_outputs = SHARED,
     .lines = lines_f64,
     .lines_by_lane = lines_by_lane_f64,
     .weave = weave_f64,

@@ -13,6 +13,7 @@
 #define KEEP_WORD(w) __asm__("" : "+r"(w))
 #define TALL TC_MAX_LINES
 #define STREAMS 1
+#define SHARED 1
 #define DOT_TAPS 3
 
 enum { ROWS_1 = 12, ROWS_2 = 6, ROWS_3 = 0, ROWS_4 = 0, MASKED = 1 };
@@ -401,7 +402,7 @@ static const struct tc_kernels kernels_f32 = {
     .shuffle = shuffle_f32,
     .unzip = unzip_rows_f32,
     .tall_lines = TALL,
-    .shared_outputs = STREAMS,
+    .shared_outputs = SHARED,
     .lines = lines_f32,
     .lines_by_lane = lines_by_lane_f32,
     .weave = weave_f32,
@@ -427,7 +428,7 @@ static const struct tc_kernels kernels_f64 = {
     .shuffle = shuffle_f64,
     .unzip = unzip_rows_f64,
     .tall_lines = TALL,
-    .shared_outputs = STREAMS,
+    .shared_outputs = SHARED,
     .lines = lines_f64,
     .lines_by_lane = lines_by_lane_f64,
     .weave = weave_f64,

@@ -8,16 +8,17 @@
  *
  * the macros HINTS, 1 if there is to be code that gives hints, else 0, and REST, 1 if lines are
  * what is left of longer ones, a vector or less, else 0, and, of the instruction set, STREAMS, how
- * many vectors of outputs are summed at a time in each line, TALL, the table's tall_lines, and
- * KEEP_WORD, which keeps a word or a place in one register, and not its bits or the places that
- * follow in one each.
+ * many vectors of outputs are summed at a time in each line, SHARED, the table's shared_outputs,
+ * TALL, its tall_lines, and KEEP_WORD, which keeps a word or a place in one register, and not its
+ * bits or the places that follow in one each.
  *
  * A line of inputs is loaded once for each tap and goes to all lines of outputs that it meets,
  * which takes (lines - 1)*step + reach loads for lines*reach multiply-adds. The seven sums of a
  * vector wait for each other; two vectors, of one channel or of two, wait half as long, and so do
  * those of twice as many lines, which load less: most loads span two lines of the cache and take as
- * long as a multiply-add or two. Lone lines, each a sum that waits for itself alone, are summed
- * four vectors at a time.
+ * long as a multiply-add or two. Outputs of a group share their loads, three of them if the kernel
+ * has as many lines, or two, for the registers' sake. Lone lines, each a sum that waits for itself
+ * alone, are summed four vectors at a time.
  *
  * A processor drops hints that come faster than it can follow, about one in seven cycles. So those
  * for a vector of the next strip are given a tap's share at a time while this one is summed. */
@@ -181,16 +182,17 @@ struct T(columns) {
     ptrdiff_t begin, end, whole_begin, whole_end;
 };
 
-/* Some streams, of whose columns all may count or not. Who waits for memory has time for masks, and
- * a line of one vector of outputs is seldom whole. */
+/* Some streams, of whose columns all may count or not. Who waits for memory has time for masks,
+ * unless there are as many sums as of outputs that share inputs, and a line of one vector of
+ * outputs is seldom whole. */
 static INLINE void T(lines_at)(const struct tc_lines *args, struct T(columns) columns,
                                struct T(stream) first, const struct T(apart) * apart,
                                const int lines, const int reach, const int step, const int streams,
                                const bool by_lane, const bool shared, const bool hints)
 {
     const ptrdiff_t last = first.at + (streams - 1) * apart->at;
-    if (!hints && (by_lane || shared || apart->at > 0) && first.at >= columns.whole_begin &&
-        last + LANES <= columns.whole_end) {
+    if ((!hints || shared) && (by_lane || shared || apart->at > 0) &&
+        first.at >= columns.whole_begin && last + LANES <= columns.whole_end) {
         T(lines_streams)(args, first, apart, lines, reach, step, streams, T(WHOLE), by_lane, shared,
                          hints);
     } else {
@@ -256,18 +258,31 @@ static INLINE void T(lines_output)(const struct tc_lines *args, struct T(columns
     }
 }
 
-/* As many outputs of all channels as there are streams, which load their inputs together. */
+/* Outputs of all channels that load their inputs together. */
 static INLINE void T(lines_outputs)(const struct tc_lines *args, struct T(columns) columns,
                                     struct T(stream) first, const struct T(steps) * steps,
-                                    const int lines, const int reach, const int step,
-                                    const bool hints)
+                                    const int together, const int lines, const int reach,
+                                    const int step, const bool hints)
 {
     for (ptrdiff_t c = 0; c < args->channels; c++, T(move)(&first, &steps->channel, 1)) {
         struct T(stream) stream = first;
         for (; stream.at < columns.end; T(move)(&stream, &steps->vector, 1)) {
-            T(lines_at)(args, columns, stream, &steps->output, lines, reach, step, STREAMS, false,
+            T(lines_at)(args, columns, stream, &steps->output, lines, reach, step, together, false,
                         true, hints);
         }
+    }
+}
+
+/* As many times so many outputs as are asked for; leaves `first` behind them, without hints: one
+ * output gives them for all. */
+static INLINE void T(lines_sharing)(const struct tc_lines *args, struct T(columns) columns,
+                                    struct T(stream) * first, const struct T(steps) * steps,
+                                    ptrdiff_t times, const int together, const int lines,
+                                    const int reach, const int step, const bool hints)
+{
+    for (; times > 0; times--, T(move)(first, &steps->output, together)) {
+        T(lines_outputs)(args, columns, *first, steps, together, lines, reach, step, hints);
+        first->ahead = NULL;
     }
 }
 
@@ -291,11 +306,13 @@ static INLINE void T(lines_columns)(const struct tc_lines *args, struct T(column
         first = {args->x, args->w, args->bias, hints ? args->x_next : NULL, args->y, 0};
     T(move)(&first, &steps.column, columns.begin);
     ptrdiff_t outputs = args->outputs;
-    if (STREAMS > 1 && !by_lane && lines > 1 && lines <= TC_MAX_LINES && reach > 1) {
-        for (; outputs >= STREAMS; outputs -= STREAMS, T(move)(&first, &steps.output, STREAMS)) {
-            T(lines_outputs)(args, columns, first, &steps, lines, reach, step, hints);
-            first.ahead = NULL;
-        }
+    if (SHARED > 1 && !by_lane && lines > 1 && lines <= TC_MAX_LINES && reach > 1) {
+        const ptrdiff_t rest = outputs % 3; /* with threes that leave none alone */
+        const ptrdiff_t threes = reach == 3 && outputs > 2 ? outputs / 3 - (rest == 1) : 0;
+        T(lines_sharing)(args, columns, &first, &steps, threes, 3, lines, reach, step, hints);
+        outputs -= 3 * threes;
+        T(lines_sharing)(args, columns, &first, &steps, outputs / 2, 2, lines, reach, step, hints);
+        outputs %= 2;
     }
     for (; outputs > 0; outputs--, T(move)(&first, &steps.output, 1)) {
         T(lines_output)(args, columns, first, &steps, lines, reach, step, by_lane, hints);
