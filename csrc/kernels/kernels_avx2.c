@@ -201,7 +201,7 @@ static INLINE void transpose_vectors_f32(__m256 v[8])
 #define LANES 8
 #define MASK __m256
 #define HINTS 1
-#define REST 0
+#define CHANNELS 1
 #define T(name) name##_f32
 #include "kernels/kernels_tmpl.h"
 
@@ -386,7 +386,7 @@ static INLINE void transpose_vectors_f64(__m256d v[4])
 #define LANES 4
 #define MASK __m256d
 #define HINTS 1
-#define REST 0
+#define CHANNELS 1
 #define T(name) name##_f64
 #include "kernels/kernels_tmpl.h"
 

@@ -204,70 +204,93 @@ static INLINE void transpose_vectors_f32(__m512 v[16])
 #define LANES 16
 #define MASK __mmask16
 #define HINTS 1
-#define REST 0
+#define CHANNELS 1
 #define T(name) name##_f32
 #include "kernels/kernels_tmpl.h"
 
-/* ---- float, half a vector, for the rest of a line ---- */
+/* ---- float, a vector of two channels, for lines and rests of half a vector ---- */
 
-static INLINE __m256 zero_half_f32(void)
+enum { PAIR_F32 = 8, SECOND_F32 = 0xff00 }; /* lanes of each, and the second's */
+
+/* Kept where they are masks, for gcc would move them there from a word for each use. What is not
+ * chosen of the second channel is not read either, which gcc would not promise. */
+struct chosen_pair_f32 {
+    __mmask16 both, second;
+    __mmask8 first;
+};
+
+static INLINE struct chosen_pair_f32 between_pair_f32(ptrdiff_t at, int begin, int end)
 {
-    return _mm256_setzero_ps();
+    const unsigned one = lanes_between(at, begin, end) & (SECOND_F32 >> PAIR_F32);
+    struct chosen_pair_f32 chosen = {(__mmask16)(one | one << PAIR_F32),
+                                     (__mmask16)(one << PAIR_F32), (__mmask8)one};
+    __asm__("" : "+Yk"(chosen.both), "+Yk"(chosen.second), "+Yk"(chosen.first));
+    return chosen;
 }
 
-static INLINE __m256 broadcast_half_f32(float x)
+static INLINE __m512 zero_pair_f32(void)
 {
-    return _mm256_set1_ps(x);
+    return _mm512_setzero_ps();
 }
 
-static INLINE __m256 load_half_f32(const float *p)
+static INLINE __m512 broadcast_of_pair_f32(const float *p, ptrdiff_t other)
 {
-    return _mm256_loadu_ps(p);
+    return _mm512_mask_broadcastss_ps(_mm512_set1_ps(*p), SECOND_F32, _mm_load_ss(p + other));
 }
 
-static INLINE void store_half_f32(float *p, __m256 v)
+static INLINE __m512 load_of_pair_f32(const float *p, ptrdiff_t other)
 {
-    _mm256_storeu_ps(p, v);
+    const __m512 first = _mm512_castps256_ps512(_mm256_loadu_ps(p));
+    return _mm512_mask_broadcast_f32x8(first, SECOND_F32, _mm256_loadu_ps(p + other));
 }
 
-static INLINE void store_part_half_f32(float *p, __m256 v, ptrdiff_t n)
+static INLINE __m512 load_masked_of_pair_f32(const float *p, ptrdiff_t other,
+                                             struct chosen_pair_f32 chosen)
 {
-    _mm256_mask_storeu_ps(p, (__mmask8)lanes_between(0, 0, (int)n), v);
-}
-
-static INLINE __m256 fma_half_f32(__m256 a, __m256 b, __m256 c)
-{
-    return _mm256_fmadd_ps(a, b, c);
-}
-
-static INLINE __m256 keep_half_f32(__m256 v)
-{
-    __asm__("" : "+v"(v));
+    __m512 v = _mm512_castps256_ps512(_mm256_maskz_loadu_ps(chosen.first, p));
+    __asm__("vbroadcastf32x8 %2, %0%{%1%}"
+            : "+v"(v)
+            : "Yk"(chosen.second), "m"(*(const __m256_u *)(p + other)));
     return v;
 }
 
-static INLINE __m256 only_half_f32(__mmask8 mask, __m256 v)
+static INLINE void store_of_pair_f32(float *p, ptrdiff_t other, __m512 v)
 {
-    return _mm256_maskz_mov_ps(mask, v);
+    _mm256_storeu_ps(p, _mm512_castps512_ps256(v));
+    _mm256_storeu_ps(p + other, _mm512_extractf32x8_ps(v, 1));
 }
 
-static INLINE __mmask8 between_half_f32(ptrdiff_t at, int begin, int end)
+static INLINE void store_part_of_pair_f32(float *p, ptrdiff_t other, __m512 v, ptrdiff_t n)
 {
-    return (__mmask8)lanes_between(at, begin, end);
+    const __mmask8 chosen = (__mmask8)lanes_between(0, 0, (int)n);
+    _mm256_mask_storeu_ps(p, chosen, _mm512_castps512_ps256(v));
+    __m256 second = _mm512_extractf32x8_ps(v, 1);
+    __asm__("" : "+v"(second)); /* which stored at once would fault where it is not chosen */
+    _mm256_mask_storeu_ps(p + other, chosen, second);
 }
 
-static INLINE __m256 load_masked_half_f32(const float *p, __mmask8 mask)
+static INLINE __m512 fma_pair_f32(__m512 a, __m512 b, __m512 c)
 {
-    return _mm256_maskz_loadu_ps(mask, p);
+    return _mm512_fmadd_ps(a, b, c);
+}
+
+static INLINE __m512 keep_pair_f32(__m512 v)
+{
+    return keep_f32(v);
+}
+
+static INLINE __m512 only_pair_f32(struct chosen_pair_f32 chosen, __m512 v)
+{
+    return _mm512_maskz_mov_ps(chosen.both, v);
 }
 
 #define REAL float
-#define VECTOR __m256
+#define VECTOR __m512
 #define LANES 8
-#define MASK __mmask8
+#define MASK struct chosen_pair_f32
 #define HINTS 0
-#define REST 1
-#define T(name) name##_half_f32
+#define CHANNELS 2
+#define T(name) name##_pair_f32
 #include "kernels/lines_tmpl.h"
 
 static void lines_by_lane_f32(const struct tc_lines *args)
@@ -275,17 +298,27 @@ static void lines_by_lane_f32(const struct tc_lines *args)
     lines_of_channels_f32(args);
 }
 
-/* Whole vectors, and a rest that fits half of one as that, unless there are hints to give. */
+/* Whole vectors, and a rest that fits half of one with another channel's, unless there are hints to
+ * give. */
 static void lines_f32(const struct tc_lines *args)
 {
-    const ptrdiff_t rest = args->columns % 16;
-    const bool half = rest <= 8 && args->y_next == 0;
-    const ptrdiff_t whole = half ? args->columns - rest : args->columns;
+    const ptrdiff_t left = args->columns % 16, pairs = args->channels / 2 * 2;
+    const bool halves = left <= PAIR_F32 && args->y_next == 0;
+    const ptrdiff_t whole = halves ? args->columns - left : args->columns;
     if (whole > 0) {
         lines_between_f32(args, 0, whole);
     }
-    if (whole < args->columns) {
-        lines_between_half_f32(args, whole, args->columns);
+    if (whole < args->columns && pairs > 0) {
+        lines_between_pair_f32(args, whole, args->columns);
+    }
+    if (whole < args->columns && pairs < args->channels) {
+        struct tc_lines last = *args;
+        last.channels = 1;
+        last.x = (const float *)args->x + pairs * args->x_channel;
+        last.w = (const float *)args->w + pairs * args->w_channel;
+        last.bias = args->bias ? (const float *)args->bias + pairs * args->bias_channel : NULL;
+        last.y = (float *)args->y + pairs * args->y_channel;
+        lines_between_f32(&last, whole, args->columns);
     }
 }
 
@@ -468,70 +501,92 @@ static INLINE void transpose_vectors_f64(__m512d v[8])
 #define LANES 8
 #define MASK __mmask8
 #define HINTS 1
-#define REST 0
+#define CHANNELS 1
 #define T(name) name##_f64
 #include "kernels/kernels_tmpl.h"
 
-/* ---- double, half a vector, for the rest of a line ---- */
+/* ---- double, a vector of two channels, for lines and rests of half a vector ---- */
 
-static INLINE __m256d zero_half_f64(void)
+enum { PAIR_F64 = 4, SECOND_F64 = 0xf0 }; /* lanes of each, and the second's */
+
+/* Kept where they are masks, for gcc would move them there from a word for each use. */
+struct chosen_pair_f64 {
+    __mmask8 both, second;
+    __mmask8 first;
+};
+
+static INLINE struct chosen_pair_f64 between_pair_f64(ptrdiff_t at, int begin, int end)
 {
-    return _mm256_setzero_pd();
+    const unsigned one = lanes_between(at, begin, end) & (SECOND_F64 >> PAIR_F64);
+    struct chosen_pair_f64 chosen = {(__mmask8)(one | one << PAIR_F64), (__mmask8)(one << PAIR_F64),
+                                     (__mmask8)one};
+    __asm__("" : "+Yk"(chosen.both), "+Yk"(chosen.second), "+Yk"(chosen.first));
+    return chosen;
 }
 
-static INLINE __m256d broadcast_half_f64(double x)
+static INLINE __m512d zero_pair_f64(void)
 {
-    return _mm256_set1_pd(x);
+    return _mm512_setzero_pd();
 }
 
-static INLINE __m256d load_half_f64(const double *p)
+static INLINE __m512d broadcast_of_pair_f64(const double *p, ptrdiff_t other)
 {
-    return _mm256_loadu_pd(p);
+    return _mm512_mask_broadcastsd_pd(_mm512_set1_pd(*p), SECOND_F64, _mm_load_sd(p + other));
 }
 
-static INLINE void store_half_f64(double *p, __m256d v)
+static INLINE __m512d load_of_pair_f64(const double *p, ptrdiff_t other)
 {
-    _mm256_storeu_pd(p, v);
+    const __m512d first = _mm512_castpd256_pd512(_mm256_loadu_pd(p));
+    return _mm512_mask_broadcast_f64x4(first, SECOND_F64, _mm256_loadu_pd(p + other));
 }
 
-static INLINE void store_part_half_f64(double *p, __m256d v, ptrdiff_t n)
+static INLINE __m512d load_masked_of_pair_f64(const double *p, ptrdiff_t other,
+                                              struct chosen_pair_f64 chosen)
 {
-    _mm256_mask_storeu_pd(p, (__mmask8)lanes_between(0, 0, (int)n), v);
-}
-
-static INLINE __m256d fma_half_f64(__m256d a, __m256d b, __m256d c)
-{
-    return _mm256_fmadd_pd(a, b, c);
-}
-
-static INLINE __m256d keep_half_f64(__m256d v)
-{
-    __asm__("" : "+v"(v));
+    __m512d v = _mm512_castpd256_pd512(_mm256_maskz_loadu_pd(chosen.first, p));
+    __asm__("vbroadcastf64x4 %2, %0%{%1%}"
+            : "+v"(v)
+            : "Yk"(chosen.second), "m"(*(const __m256d_u *)(p + other)));
     return v;
 }
 
-static INLINE __m256d only_half_f64(__mmask8 mask, __m256d v)
+static INLINE void store_of_pair_f64(double *p, ptrdiff_t other, __m512d v)
 {
-    return _mm256_maskz_mov_pd(mask, v);
+    _mm256_storeu_pd(p, _mm512_castpd512_pd256(v));
+    _mm256_storeu_pd(p + other, _mm512_extractf64x4_pd(v, 1));
 }
 
-static INLINE __mmask8 between_half_f64(ptrdiff_t at, int begin, int end)
+static INLINE void store_part_of_pair_f64(double *p, ptrdiff_t other, __m512d v, ptrdiff_t n)
 {
-    return (__mmask8)lanes_between(at, begin, end);
+    const __mmask8 chosen = (__mmask8)lanes_between(0, 0, (int)n);
+    _mm256_mask_storeu_pd(p, chosen, _mm512_castpd512_pd256(v));
+    __m256d second = _mm512_extractf64x4_pd(v, 1);
+    __asm__("" : "+v"(second)); /* which stored at once would fault where it is not chosen */
+    _mm256_mask_storeu_pd(p + other, chosen, second);
 }
 
-static INLINE __m256d load_masked_half_f64(const double *p, __mmask8 mask)
+static INLINE __m512d fma_pair_f64(__m512d a, __m512d b, __m512d c)
 {
-    return _mm256_maskz_loadu_pd(mask, p);
+    return _mm512_fmadd_pd(a, b, c);
+}
+
+static INLINE __m512d keep_pair_f64(__m512d v)
+{
+    return keep_f64(v);
+}
+
+static INLINE __m512d only_pair_f64(struct chosen_pair_f64 chosen, __m512d v)
+{
+    return _mm512_maskz_mov_pd(chosen.both, v);
 }
 
 #define REAL double
-#define VECTOR __m256d
+#define VECTOR __m512d
 #define LANES 4
-#define MASK __mmask8
+#define MASK struct chosen_pair_f64
 #define HINTS 0
-#define REST 1
-#define T(name) name##_half_f64
+#define CHANNELS 2
+#define T(name) name##_pair_f64
 #include "kernels/lines_tmpl.h"
 
 static void lines_by_lane_f64(const struct tc_lines *args)
@@ -539,17 +594,27 @@ static void lines_by_lane_f64(const struct tc_lines *args)
     lines_of_channels_f64(args);
 }
 
-/* Whole vectors, and a rest that fits half of one as that, unless there are hints to give. */
+/* Whole vectors, and a rest that fits half of one with another channel's, unless there are hints to
+ * give. */
 static void lines_f64(const struct tc_lines *args)
 {
-    const ptrdiff_t rest = args->columns % 8;
-    const bool half = rest <= 4 && args->y_next == 0;
-    const ptrdiff_t whole = half ? args->columns - rest : args->columns;
+    const ptrdiff_t left = args->columns % 8, pairs = args->channels / 2 * 2;
+    const bool halves = left <= PAIR_F64 && args->y_next == 0;
+    const ptrdiff_t whole = halves ? args->columns - left : args->columns;
     if (whole > 0) {
         lines_between_f64(args, 0, whole);
     }
-    if (whole < args->columns) {
-        lines_between_half_f64(args, whole, args->columns);
+    if (whole < args->columns && pairs > 0) {
+        lines_between_pair_f64(args, whole, args->columns);
+    }
+    if (whole < args->columns && pairs < args->channels) {
+        struct tc_lines last = *args;
+        last.channels = 1;
+        last.x = (const double *)args->x + pairs * args->x_channel;
+        last.w = (const double *)args->w + pairs * args->w_channel;
+        last.bias = args->bias ? (const double *)args->bias + pairs * args->bias_channel : NULL;
+        last.y = (double *)args->y + pairs * args->y_channel;
+        lines_between_f64(&last, whole, args->columns);
     }
 }
 

@@ -169,7 +169,7 @@ static INLINE void transpose_vectors_f32(float32x4_t v[4])
 #define LANES 4
 #define MASK uint32x4_t
 #define HINTS 1
-#define REST 0
+#define CHANNELS 1
 #define T(name) name##_f32
 #include "kernels/kernels_tmpl.h"
 
@@ -328,7 +328,7 @@ static INLINE void transpose_vectors_f64(float64x2_t v[2])
 #define LANES 2
 #define MASK uint64x2_t
 #define HINTS 1
-#define REST 0
+#define CHANNELS 1
 #define T(name) name##_f64
 #include "kernels/kernels_tmpl.h"
 

@@ -158,7 +158,7 @@ static INLINE void transpose_vectors_f32(vector_f32 v[4])
 #define LANES 4
 #define MASK mask_f32
 #define HINTS 0
-#define REST 0
+#define CHANNELS 1
 #define T(name) name##_f32
 #include "kernels/kernels_tmpl.h"
 
@@ -318,7 +318,7 @@ static INLINE void transpose_vectors_f64(vector_f64 v[2])
 #define LANES 2
 #define MASK mask_f64
 #define HINTS 0
-#define REST 0
+#define CHANNELS 1
 #define T(name) name##_f64
 #include "kernels/kernels_tmpl.h"
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The kernel `lines` in terms of vectors, included by kernels_tmpl.h, and by itself for a shorter
- * vector, with the macros that stand there and the functions
+/* The kernel `lines` in terms of vectors, included by kernels_tmpl.h, and by itself for vectors of
+ * two channels, LANES of each, with the macros that stand there and the functions
  *
  *   zero, broadcast, load, store, store_part, fma, only, keep   as there
  *   between                                    the lanes l for which begin <= at + l < end
  *   load_masked                                the chosen lanes; the others are 0 and not read
+ *   broadcast_of, load_of and so on            instead of those, of two channels: what belongs to
+ *                                              the second lies `other` elements further
  *
- * the macros HINTS, 1 if there is to be code that gives hints, else 0, and REST, 1 if lines are
- * what is left of longer ones, a vector or less, else 0, and, of the instruction set, STREAMS, how
+ * the macros HINTS, 1 if there is to be code that gives hints, else 0, CHANNELS, of how many a
+ * vector is, whose lines are no longer if there are two, and, of the instruction set, STREAMS, how
  * many vectors of outputs are summed at a time in each line, SHARED, the table's shared_outputs,
  * TALL, its tall_lines, and KEEP_WORD, which keeps a word or a place in one register, and not its
  * bits or the places that follow in one each.
@@ -22,6 +24,38 @@
  *
  * A processor drops hints that come faster than it can follow, about one in seven cycles. So those
  * for a vector of the next strip are given a tap's share at a time while this one is summed. */
+
+#if CHANNELS == 1
+static INLINE VECTOR T(broadcast_of)(const REAL *p, ptrdiff_t other)
+{
+    (void)other;
+    return T(broadcast)(*p);
+}
+
+static INLINE VECTOR T(load_of)(const REAL *p, ptrdiff_t other)
+{
+    (void)other;
+    return T(load)(p);
+}
+
+static INLINE VECTOR T(load_masked_of)(const REAL *p, ptrdiff_t other, MASK chosen)
+{
+    (void)other;
+    return T(load_masked)(p, chosen);
+}
+
+static INLINE void T(store_of)(REAL *p, ptrdiff_t other, VECTOR v)
+{
+    (void)other;
+    T(store)(p, v);
+}
+
+static INLINE void T(store_part_of)(REAL *p, ptrdiff_t other, VECTOR v, ptrdiff_t n)
+{
+    (void)other;
+    T(store_part)(p, v, n);
+}
+#endif
 
 /* A vector of outputs in each line, the first of them `at`: where it and what it reads begin, and
  * where what it hints at does. */
@@ -55,10 +89,10 @@ enum { T(WHOLE), T(PART) };
 
 /* Adds the products of one tap of a sheet, whose line that the first output meets is at x. */
 static INLINE void T(lines_tap)(const REAL *x, const REAL *w, const struct T(apart) * apart,
-                                ptrdiff_t x_line, ptrdiff_t w_line,
-                                const MASK chosen[T(MOST_STREAMS)], unsigned present,
-                                VECTOR acc[T(MOST_STREAMS)][TC_TALL_LINES], const int lines,
-                                const int reach, const int step, const int streams,
+                                ptrdiff_t x_other, ptrdiff_t w_other, ptrdiff_t x_line,
+                                ptrdiff_t w_line, const MASK chosen[T(MOST_STREAMS)],
+                                unsigned present, VECTOR acc[T(MOST_STREAMS)][TC_TALL_LINES],
+                                const int lines, const int reach, const int step, const int streams,
                                 const int missing, const bool by_lane, const bool shared)
 {
     VECTOR weight[T(MOST_STREAMS)][TC_REACH];
@@ -67,7 +101,7 @@ static INLINE void T(lines_tap)(const REAL *x, const REAL *w, const struct T(apa
 #pragma GCC unroll 4
         for (int v = 0; v < streams; v++) {
             const REAL *const one = w + v * apart->w;
-            const VECTOR any = by_lane ? T(load)(one) : T(broadcast)(*one);
+            const VECTOR any = by_lane ? T(load_of)(one, w_other) : T(broadcast_of)(one, w_other);
             weight[v][i] = missing == T(PART) ? T(only)(chosen[v], any) : any;
         }
         w += w_line;
@@ -80,8 +114,8 @@ static INLINE void T(lines_tap)(const REAL *x, const REAL *w, const struct T(apa
             for (int v = 0; v < streams; v++) {
                 const REAL *const from = x + v * apart->x;
                 if (v == 0 || !shared) {
-                    in = T(keep)(missing == T(PART) ? T(load_masked)(from, chosen[v])
-                                                    : T(load)(from));
+                    in = T(keep)(missing == T(PART) ? T(load_masked_of)(from, x_other, chosen[v])
+                                                    : T(load_of)(from, x_other));
                 }
 #pragma GCC unroll 16
                 for (int r = 0; r < lines; r++) {
@@ -126,7 +160,8 @@ static INLINE void T(lines_streams)(const struct tc_lines *args, struct T(stream
         VECTOR start = T(zero)();
         if (first.bias) {
             const REAL *const bias = first.bias + v * apart->bias;
-            start = by_lane ? T(load_masked)(bias, chosen[v]) : T(broadcast)(*bias);
+            start = by_lane ? T(load_masked_of)(bias, args->bias_channel, chosen[v])
+                            : T(broadcast_of)(bias, args->bias_channel);
         }
 #pragma GCC unroll 16
         for (int r = 0; r < lines; r++) {
@@ -155,8 +190,9 @@ static INLINE void T(lines_streams)(const struct tc_lines *args, struct T(stream
                 }
             }
             KEEP_WORD(present);
-            T(lines_tap)(from + tap->x, w, apart, x_line, w_line, chosen, present, acc, lines,
-                         reach, step, streams, missing, by_lane, shared);
+            T(lines_tap)(from + tap->x, w, apart, args->x_channel, args->w_channel, x_line, w_line,
+                         chosen, present, acc, lines, reach, step, streams, missing, by_lane,
+                         shared);
         }
     }
     if (hints) {
@@ -169,9 +205,9 @@ static INLINE void T(lines_streams)(const struct tc_lines *args, struct T(stream
 #pragma GCC unroll 16
         for (int r = 0; r < lines; r++, y += y_line) {
             if (missing == T(PART)) {
-                T(store_part)(y, acc[v][r], rest);
+                T(store_part_of)(y, args->y_channel, acc[v][r], rest);
             } else {
-                T(store)(y, acc[v][r]);
+                T(store_of)(y, args->y_channel, acc[v][r]);
             }
         }
     }
@@ -233,21 +269,22 @@ static INLINE void T(lines_output)(const struct tc_lines *args, struct T(columns
 {
     const ptrdiff_t vectors = (columns.end - columns.begin + LANES - 1) / LANES;
     const int together = lines > TC_MAX_LINES ? 1 : STREAMS;
-    const bool one = REST || vectors == 1, one_by_one = one && together == 1;
+    const ptrdiff_t channels = args->channels / CHANNELS;
+    const bool one = CHANNELS > 1 || vectors == 1, one_by_one = one && together == 1;
     const struct T(apart) apart = one_by_one ? steps->channel : steps->vector;
-    ptrdiff_t rows = one_by_one ? 1 : args->channels;
+    ptrdiff_t rows = one_by_one ? 1 : channels;
     if (one && together > 1) {
         rows = T(lines_together)(args, columns, &first, &steps->channel, rows, together, lines,
                                  reach, step, by_lane, hints);
     }
     for (; rows > 0; rows--, T(move)(&first, &steps->channel, 1)) {
         struct T(stream) stream = first;
-        ptrdiff_t left = one_by_one ? args->channels : vectors;
+        ptrdiff_t left = one_by_one ? channels : vectors;
         if (!one && lines == 1 && reach == 1) {
             left = T(lines_together)(args, columns, &stream, &steps->vector, left, T(MOST_STREAMS),
                                      lines, reach, step, by_lane, hints);
         }
-        if (!REST || together == 1) {
+        if (CHANNELS == 1 || together == 1) {
             left = T(lines_together)(args, columns, &stream, &apart, left, together, lines, reach,
                                      step, by_lane, hints);
         }
@@ -264,7 +301,7 @@ static INLINE void T(lines_outputs)(const struct tc_lines *args, struct T(column
                                     const int together, const int lines, const int reach,
                                     const int step, const bool hints)
 {
-    for (ptrdiff_t c = 0; c < args->channels; c++, T(move)(&first, &steps->channel, 1)) {
+    for (ptrdiff_t c = 0; c < args->channels / CHANNELS; c++, T(move)(&first, &steps->channel, 1)) {
         struct T(stream) stream = first;
         for (; stream.at < columns.end; T(move)(&stream, &steps->vector, 1)) {
             T(lines_at)(args, columns, stream, &steps->output, lines, reach, step, together, false,
@@ -293,11 +330,11 @@ static INLINE void T(lines_columns)(const struct tc_lines *args, struct T(column
     const ptrdiff_t own = by_lane ? 1 : 0; /* elements of w and bias from a column to the next */
     const ptrdiff_t ahead = hints ? args->x_next_column : 0;
     const struct T(steps) steps = {
-        .channel = {.x = args->x_channel,
-                    .w = args->w_channel,
-                    .bias = args->bias_channel,
+        .channel = {.x = CHANNELS * args->x_channel,
+                    .w = CHANNELS * args->w_channel,
+                    .bias = CHANNELS * args->bias_channel,
                     .ahead = hints ? args->x_next_channel : 0,
-                    .y = args->y_channel},
+                    .y = CHANNELS * args->y_channel},
         .column = {1, own, own, ahead, 1, 1},
         .vector = {LANES, LANES * own, LANES * own, LANES * ahead, LANES, LANES},
         .output = {.w = args->w_output, .bias = args->bias_output, .y = args->y_output},
@@ -398,7 +435,7 @@ static NOINLINE void T(channels_hinting)(const struct tc_lines *args, struct T(c
     T(lines_all)(args, columns, true, true);
 }
 
-/* All lines, columns begin <= v < end. */
+/* All lines, columns begin <= v < end, of as many channels as fill vectors. */
 static void T(lines_between)(const struct tc_lines *args, ptrdiff_t begin, ptrdiff_t end)
 {
     struct T(columns) columns = {begin, end, begin, T(lines_are_whole)(args) ? end : begin};
@@ -431,5 +468,5 @@ static INLINE void T(lines_of_channels)(const struct tc_lines *args)
 #undef LANES
 #undef MASK
 #undef HINTS
-#undef REST
+#undef CHANNELS
 #undef T
