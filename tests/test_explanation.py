@@ -342,3 +342,15 @@ def test_bad_questions():
     ):
         with pytest.raises(error, match=text):
             call()
+
+
+def test_names_in_a_file(tmp_path):
+    """A name says one problem."""
+    path = tmp_path / "shapes.txt"
+    path.write_text(
+        "# two\na ct1d_n1_ci1_iw3_co1_k2_s1_p0_f32 short\nb c1d_n1_ci1_iw3_co1_k2_s1_p0_f32\n"
+    )
+    assert list(problems.read_file(path)) == ["a", "b"]
+    path.write_text(path.read_text().replace("b c1d", "a c1d"))
+    with pytest.raises(ValueError, match=r"two problems are named 'a' in .*shapes\.txt"):
+        problems.read_file(path)

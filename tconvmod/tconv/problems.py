@@ -167,11 +167,18 @@ def read_file(path: str | os.PathLike[str]) -> dict[str, Problem]:
     -------
     dict of str to Problem
         By their names, in the order of the file.
+
+    Raises
+    ------
+    ValueError
+        Two problems of one name, or a string that is none.
     """
-    problems = {}
+    problems: dict[str, Problem] = {}
     with open(path, encoding="utf-8") as lines:
         for line in lines:
             words = line.split("#")[0].split()
+            if words and words[0] in problems:
+                raise ValueError(f"two problems are named {words[0]!r} in {os.fspath(path)!r}")
             if words:
                 problems[words[0]] = parse(words[1])
     return problems
