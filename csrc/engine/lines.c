@@ -357,7 +357,9 @@ static bool few_channels(const struct tc_job *job)
 static bool fills_vectors(const struct tc_job *job)
 {
     const ptrdiff_t out = job->problem->o[TC_W], lanes = job->kernels->lanes;
-    return 8 * out >= 7 * tc_max(tc_round_up(out, tc_ceil_div(lanes, 2)), lanes);
+    const ptrdiff_t half = tc_ceil_div(lanes, 2);
+    const ptrdiff_t empty = out < lanes ? lanes - out : (half - out % half) % half;
+    return out / 7 >= empty;
 }
 
 /* Whether the copied inputs of a strip need not make it shorter. */
