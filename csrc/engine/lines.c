@@ -210,6 +210,23 @@ static ptrdiff_t even_bands(const struct tc_job *job, const struct layout *layou
                : bands;
 }
 
+/* Makes a strip's copied inputs about half as many, by its columns, then its groups where channels
+ * lie side by side and still fill vectors, then its lines; returns whether it could. */
+static bool copy_less(const struct tc_job *job, struct layout *layout, bool by_channels)
+{
+    const ptrdiff_t channels = layout->span * tc_group_ci(job->problem);
+    if (layout->columns > LEAST_COLUMNS) {
+        layout->columns = tc_ceil_div(layout->columns, 2);
+    } else if (by_channels && layout->span > 1 && channels > job->kernels->lanes) {
+        layout->span /= 2;
+    } else if (layout->lines > 1) {
+        layout->lines = layout->lines > 4 ? 4 : 1;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 /* Cuts the job into tasks of some groups and lines, and those into strips. */
 static void cut(const struct tc_job *job, struct layout *layout)
 {
@@ -232,19 +249,11 @@ static void cut(const struct tc_job *job, struct layout *layout)
     }
     layout->span = tc_clamp(span, least, groups);
     if (by_channels && layout->span < groups) {
-        layout->span = layout->span / least * least;
+        layout->span = layout->span / lanes * lanes;
     }
-    while (layout->copies && layout->columns > LEAST_COLUMNS &&
-           lay_copy(job, layout, layout->lines) > STRIP_BYTES) {
-        layout->columns = tc_ceil_div(layout->columns, 2);
-    }
-    while (by_channels && layout->span > 1 && layout->span * tc_group_ci(job->problem) > lanes &&
-           lay_copy(job, layout, layout->lines) > STRIP_BYTES) {
-        layout->span /= 2;
-    }
-    while (layout->copies && layout->lines > 1 &&
-           lay_copy(job, layout, layout->lines) > STRIP_BYTES) {
-        layout->lines = layout->lines > 4 ? 4 : 1;
+    bool less = layout->copies;
+    while (less && lay_copy(job, layout, layout->lines) > STRIP_BYTES) {
+        less = copy_less(job, layout, by_channels);
     }
     layout->rows = tc_max(points / width / layout->span, LEAST_LINES);
     layout->rows = tc_round_up(layout->rows, layout->lines);
@@ -362,13 +371,19 @@ static bool fills_vectors(const struct tc_job *job)
     return out / 7 >= empty;
 }
 
+/* Columns of inputs, if those that a strip of one group meets are to fit so many bytes. */
+static ptrdiff_t columns_within(const struct tc_job *job, ptrdiff_t bytes)
+{
+    const struct tc_problem *const p = job->problem;
+    const ptrdiff_t line = bytes / job->kernels->bytes / met_lines(job, TC_MAX_LINES);
+    return line / tc_group_ci(p) / p->k[TC_D];
+}
+
 /* Whether the copied inputs of a strip need not make it shorter. */
 static bool copies_little(const struct tc_job *job)
 {
-    const struct tc_problem *const p = job->problem;
-    const ptrdiff_t columns = tc_min(p->s[TC_W] * LEAST_COLUMNS, job->lattice.axis[TC_W].in);
-    const ptrdiff_t most = STRIP_BYTES / job->kernels->bytes / met_lines(job, TC_MAX_LINES);
-    return columns <= most / tc_group_ci(p) / p->k[TC_D];
+    const ptrdiff_t step = job->problem->s[TC_W], width = job->lattice.axis[TC_W].in;
+    return tc_min(step * LEAST_COLUMNS, width) <= columns_within(job, STRIP_BYTES);
 }
 
 /* Whether lines have many vectors. */
@@ -413,15 +428,13 @@ static bool shares_inputs(const struct tc_job *job)
     const ptrdiff_t most = tc_planes_takes(job) ? SHARED_BYTES : STRIP_BYTES;
     return reach > 1 && reach == p->k[TC_H] && p->k[TC_D] == 1 && !tc_has_stride(p) && co > 1 &&
            co < lanes && ci <= tc_min(lanes, SHARED_PAIRS / co) &&
-           job->lattice.axis[TC_W].in <=
-               most / job->kernels->bytes / met_lines(job, TC_MAX_LINES) / ci;
+           job->lattice.axis[TC_W].in <= columns_within(job, most);
 }
 
 /* Whether inputs of many channels meet every kernel element anyway: then they are read once. */
 static bool scatter_is_faster(const struct tc_job *job)
 {
-    return !tc_has_stride(job->problem) && tc_scatter_takes(job) &&
-           !(has_long_lines(job) && shares_by_three(job));
+    return !tc_has_stride(job->problem) && tc_scatter_takes(job);
 }
 
 /* Whether many lines are split element by element, for more time than the taps that meet them make
@@ -436,8 +449,11 @@ static bool splits_much(const struct tc_job *job)
 /* Whether there are few enough channels, and no other engine is faster for so few. */
 static bool pays(const struct tc_job *job)
 {
-    return !scatter_is_faster(job) && (shares_by_three(job) || shares_inputs(job) ||
-                                       (few_channels(job) && !tc_planes_takes(job)));
+    const bool by_three = shares_by_three(job);
+    if (scatter_is_faster(job) && !(by_three && has_long_lines(job))) {
+        return false;
+    }
+    return by_three || shares_inputs(job) || (few_channels(job) && !tc_planes_takes(job));
 }
 
 static const char *refuse(const struct tc_job *job)

@@ -37,6 +37,19 @@ static INLINE __mmask16 lanes_between(ptrdiff_t at, int begin, int end)
     return _mm512_mask_cmplt_epi32_mask(from, lane, _mm512_set1_epi32(end));
 }
 
+/* The channel, of elements of so many bytes, that pairs leave over, or none. */
+static struct tc_lines without_pairs(const struct tc_lines *args, ptrdiff_t bytes)
+{
+    const ptrdiff_t paired = args->channels / 2 * 2;
+    struct tc_lines last = *args;
+    last.channels -= paired;
+    last.x = tc_at(args->x, paired * args->x_channel, bytes);
+    last.w = tc_at(args->w, paired * args->w_channel, bytes);
+    last.bias = tc_at_any(args->bias, paired * args->bias_channel, bytes);
+    last.y = tc_at(args->y, paired * args->y_channel, bytes);
+    return last;
+}
+
 /* ---- float ---- */
 
 static INLINE __mmask16 first_f32(ptrdiff_t n)
@@ -302,23 +315,18 @@ static void lines_by_lane_f32(const struct tc_lines *args)
  * give. */
 static void lines_f32(const struct tc_lines *args)
 {
-    const ptrdiff_t left = args->columns % 16, pairs = args->channels / 2 * 2;
+    const ptrdiff_t left = args->columns % 16;
     const bool halves = left <= PAIR_F32 && args->y_next == 0;
     const ptrdiff_t whole = halves ? args->columns - left : args->columns;
     if (whole > 0) {
         lines_between_f32(args, 0, whole);
     }
-    if (whole < args->columns && pairs > 0) {
+    if (whole < args->columns) {
+        const struct tc_lines last = without_pairs(args, (ptrdiff_t)sizeof(float));
         lines_between_pair_f32(args, whole, args->columns);
-    }
-    if (whole < args->columns && pairs < args->channels) {
-        struct tc_lines last = *args;
-        last.channels = 1;
-        last.x = (const float *)args->x + pairs * args->x_channel;
-        last.w = (const float *)args->w + pairs * args->w_channel;
-        last.bias = args->bias ? (const float *)args->bias + pairs * args->bias_channel : NULL;
-        last.y = (float *)args->y + pairs * args->y_channel;
-        lines_between_f32(&last, whole, args->columns);
+        if (last.channels > 0) {
+            lines_between_f32(&last, whole, args->columns);
+        }
     }
 }
 
@@ -598,23 +606,18 @@ static void lines_by_lane_f64(const struct tc_lines *args)
  * give. */
 static void lines_f64(const struct tc_lines *args)
 {
-    const ptrdiff_t left = args->columns % 8, pairs = args->channels / 2 * 2;
+    const ptrdiff_t left = args->columns % 8;
     const bool halves = left <= PAIR_F64 && args->y_next == 0;
     const ptrdiff_t whole = halves ? args->columns - left : args->columns;
     if (whole > 0) {
         lines_between_f64(args, 0, whole);
     }
-    if (whole < args->columns && pairs > 0) {
+    if (whole < args->columns) {
+        const struct tc_lines last = without_pairs(args, (ptrdiff_t)sizeof(double));
         lines_between_pair_f64(args, whole, args->columns);
-    }
-    if (whole < args->columns && pairs < args->channels) {
-        struct tc_lines last = *args;
-        last.channels = 1;
-        last.x = (const double *)args->x + pairs * args->x_channel;
-        last.w = (const double *)args->w + pairs * args->w_channel;
-        last.bias = args->bias ? (const double *)args->bias + pairs * args->bias_channel : NULL;
-        last.y = (double *)args->y + pairs * args->y_channel;
-        lines_between_f64(&last, whole, args->columns);
+        if (last.channels > 0) {
+            lines_between_f64(&last, whole, args->columns);
+        }
     }
 }
 

@@ -219,8 +219,8 @@ struct T(columns) {
 };
 
 /* Some streams, of whose columns all may count or not. Who waits for memory has time for masks,
- * unless there are as many sums as of outputs that share inputs, and a line of one vector of
- * outputs is seldom whole. */
+ * unless outputs share inputs, whose sums are many, and a line of one vector of outputs is seldom
+ * whole. */
 static INLINE void T(lines_at)(const struct tc_lines *args, struct T(columns) columns,
                                struct T(stream) first, const struct T(apart) * apart,
                                const int lines, const int reach, const int step, const int streams,
@@ -345,7 +345,8 @@ static INLINE void T(lines_columns)(const struct tc_lines *args, struct T(column
     ptrdiff_t outputs = args->outputs;
     if (SHARED > 1 && !by_lane && lines > 1 && lines <= TC_MAX_LINES && reach > 1) {
         const ptrdiff_t rest = outputs % 3; /* with threes that leave none alone */
-        const ptrdiff_t threes = reach == 3 && outputs > 2 ? outputs / 3 - (rest == 1) : 0;
+        const ptrdiff_t threes =
+            SHARED > 2 && reach == 3 && outputs > 2 ? outputs / 3 - (rest == 1) : 0;
         T(lines_sharing)(args, columns, &first, &steps, threes, 3, lines, reach, step, hints);
         outputs -= 3 * threes;
         T(lines_sharing)(args, columns, &first, &steps, outputs / 2, 2, lines, reach, step, hints);
