@@ -83,6 +83,7 @@ struct state {
     void *copy, *buffer;
     struct tc_line_tap *tap;
     struct tc_line_sheet *sheet;
+    bool inner; /* all lines that the listed sheets meet are there, as in each inner strip */
 };
 
 /* ---- booking ---- */
@@ -567,17 +568,19 @@ static void list_taps(const struct state *s)
     }
 }
 
-/* The lines of inputs that the kernel lines from kh on meet, of the first channel and depth. */
+/* The lines of inputs that the kernel lines from kh on meet, of the first channel and depth, from
+ * the first on that the strip meets. */
 static struct tc_met_lines met_lines_at(const struct state *s, ptrdiff_t kh)
 {
     const struct layout *const layout = s->layout;
+    const ptrdiff_t line = layout->copies ? layout->line : s->job->x.axis[TC_H];
     return (struct tc_met_lines){
         .height = &s->job->lattice.axis[TC_H],
         .reach = layout->reach,
         .first = input_at(s, TC_H, s->lines.begin, kh),
         .lines = tc_range_length(s->lines),
-        .origin = layout->copies ? -s->input.begin * layout->line : 0,
-        .line = layout->copies ? layout->line : s->job->x.axis[TC_H],
+        .origin = -s->input.begin * line,
+        .line = line,
     };
 }
 
@@ -646,10 +649,6 @@ static void set_hints(const struct state *s, struct tc_lines *lines)
     const ptrdiff_t at =
         s->n * x->n + group * tc_group_ci(p) * x->c + line * x->axis[TC_H] + column;
     lines->x_next = tc_at(x->data, at, s->job->kernels->bytes);
-    lines->x_next_channel = tc_group_ci(p) * x->c;
-    lines->x_next_tap = s->job->kernels->lanes;
-    lines->x_next_column = step;
-    lines->x_next_line = x->axis[TC_H];
 }
 
 /* The strip's outputs, from the buffer to y. */
@@ -665,7 +664,8 @@ static void write_buffer(const struct state *s, const struct tc_lines *lines, vo
     }
 }
 
-static void run_strip(const struct state *s)
+/* What all strips of a task have in common. */
+static struct tc_lines lines_of(const struct state *s)
 {
     const struct tc_job *const job = s->job;
     const struct tc_image *const x = &job->x, *const y = &job->y;
@@ -674,24 +674,19 @@ static void run_strip(const struct state *s)
     const ptrdiff_t ci = tc_group_ci(job->problem), co = tc_group_co(job->problem);
     const ptrdiff_t bytes = job->kernels->bytes, g = s->groups.begin;
     const ptrdiff_t y_channel = layout->buffers ? layout->lines * layout->out_pitch : y->c;
-    const ptrdiff_t at = s->n * y->n + g * co * y->c + s->d * y->axis[TC_D] +
-                         s->lines.begin * y->axis[TC_H] + s->columns.begin * y->axis[TC_W];
-    void *const to = tc_at(y->data, at, bytes);
     const struct tc_met_lines met = met_lines_at(s, 0);
     ptrdiff_t w_at = g * job->w.g;
     for (int a = 0; a < TC_SPATIAL; a++) {
         w_at += taps[a].k * job->w.axis[a];
     }
-    struct tc_lines lines = {
+    return (struct tc_lines){
         .channels = tc_range_length(s->groups),
         .outputs = co,
         .columns = tc_range_length(s->columns),
-        .sheets = list_sheets(s),
         .taps = taps[TC_W].count,
-        .lines = (int)tc_range_length(s->lines),
         .reach = layout->reach,
         .step = tc_kernel_step(met.height, met.reach),
-        .x = layout->copies ? s->copy : tc_at(x->data, s->n * x->n + g * ci * x->c, bytes),
+        .x = s->copy,
         .x_channel = ci * (layout->copies ? layout->channel : x->c),
         .x_line = tc_met_pitch(&met),
         .sheet = s->sheet,
@@ -704,21 +699,59 @@ static void run_strip(const struct state *s)
         .bias = job->problem->bias ? tc_at(job->b.data, g * co * job->b.c, bytes) : NULL,
         .bias_channel = co * job->b.c,
         .bias_output = job->b.c,
-        .y = layout->buffers ? s->buffer : to,
+        .y = s->buffer,
         .y_channel = co * y_channel,
         .y_output = y_channel,
         .y_line = layout->buffers ? layout->out_pitch : y->axis[TC_H],
+        .x_next_channel = ci * x->c,
+        .x_next_tap = job->kernels->lanes,
+        .x_next_column = job->lattice.axis[TC_W].in_step,
+        .x_next_line = x->axis[TC_H],
     };
-    if (layout->hints) {
-        set_hints(s, &lines);
+}
+
+/* Lists the sheets, unless this strip and the one before are inner ones, which meet the same. */
+static void list_anew(struct state *s, struct tc_lines *lines)
+{
+    const struct tc_axis *const axis = &s->job->lattice.axis[TC_H];
+    const struct tc_range offsets = tc_lattice_offsets(axis);
+    const bool inner = axis->in_step * s->lines.begin + offsets.begin >= 0 &&
+                       axis->in_step * (s->lines.end - 1) + offsets.end <= axis->in;
+    const int count = (int)tc_range_length(s->lines);
+    if (!inner || !s->inner || lines->lines != count) {
+        lines->lines = count;
+        lines->sheets = list_sheets(s);
+        s->inner = inner;
     }
+}
+
+static void run_strip(struct state *s, struct tc_lines *lines)
+{
+    const struct tc_job *const job = s->job;
+    const struct tc_image *const x = &job->x, *const y = &job->y;
+    const struct layout *const layout = s->layout;
+    const ptrdiff_t bytes = job->kernels->bytes, g = s->groups.begin;
+    const ptrdiff_t ci = tc_group_ci(job->problem), co = tc_group_co(job->problem);
+    const ptrdiff_t from = s->n * x->n + g * ci * x->c + s->input.begin * x->axis[TC_H];
+    const ptrdiff_t at = s->n * y->n + g * co * y->c + s->d * y->axis[TC_D] +
+                         s->lines.begin * y->axis[TC_H] + s->columns.begin * y->axis[TC_W];
+    void *const to = tc_at(y->data, at, bytes);
+    list_anew(s, lines);
     if (layout->copies) {
         copy_inputs(s);
+    } else {
+        lines->x = tc_at(x->data, from, bytes);
     }
-    job->kernels->lines(&lines);
-    tc_activate_lines(job, &lines);
+    if (!layout->buffers) {
+        lines->y = to;
+    }
+    if (layout->hints) {
+        set_hints(s, lines);
+    }
+    job->kernels->lines(lines);
+    tc_activate_lines(job, lines);
     if (layout->buffers) {
-        write_buffer(s, &lines, to);
+        write_buffer(s, lines, to);
     }
 }
 
@@ -751,10 +784,11 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
     s.tap = (struct tc_line_tap *)((char *)s.buffer + layout->buffer_bytes);
     s.sheet = (struct tc_line_sheet *)(s.tap + layout->taps[TC_W].count);
     list_taps(&s);
+    struct tc_lines lines = lines_of(&s);
     for (s.lines = rows; s.lines.begin < rows.end; s.lines.begin = s.lines.end) {
         s.lines = tc_next_strip(rows, s.lines.begin, layout->lines);
         s.input = tc_lattice_inputs(axis, s.lines);
-        run_strip(&s);
+        run_strip(&s, &lines);
     }
 }
 
