@@ -131,14 +131,15 @@ static INLINE void T(lines_tap)(const REAL *x, const REAL *w, const struct T(apa
     }
 }
 
-/* Hints that so many lines will be wanted. */
+/* Hints that so many lines will be wanted, in the second cache: what comes into the first by hints
+ * pushes out what is summed, and waits in its few slots for misses. */
 static INLINE void T(hint)(const REAL *from, ptrdiff_t apart, ptrdiff_t line, int lines,
                            const int streams)
 {
     for (int r = 0; r < lines; r++) {
 #pragma GCC unroll 4
         for (int v = 0; v < streams; v++) {
-            __builtin_prefetch(from + v * apart + r * line);
+            __builtin_prefetch(from + v * apart + r * line, 0, 2);
         }
     }
 }
