@@ -189,8 +189,8 @@ static ptrdiff_t span_in_place(const struct tc_job *job, const struct layout *la
     return tc_max(tc_min(*points / plane, SPAN_BYTES / met_bytes(job, layout)), least / plane);
 }
 
-/* Groups of a task that copies them: as many as leave room in the first cache for what hints bring
- * of the next strip, two if that is enough for two, or many small ones. */
+/* Groups of a task that copies them: as many as leave room in the first cache for the inputs that
+ * are copied and for the outputs, two if that is enough for two, or many small ones. */
 static ptrdiff_t span_of_copies(const struct tc_job *job, struct layout *layout)
 {
     const ptrdiff_t copied = lay_copy(job, layout, layout->lines), most = SPAN_BYTES / copied;

@@ -71,8 +71,8 @@ static INLINE void T(weave_points)(const struct tc_weave *args, const REAL *cons
                 }
             }
         }
-        __builtin_prefetch(y + T(WOVEN_ROWS) * y_line);
-        __builtin_prefetch(y + LANES + T(WOVEN_ROWS) * y_line);
+        __builtin_prefetch(y + T(WOVEN_ROWS) * y_line, 0, 2);
+        __builtin_prefetch(y + LANES + T(WOVEN_ROWS) * y_line, 0, 2);
         T(store_woven)(y, sum[0], sum[1], args->outputs - 2 * at);
 #pragma GCC unroll 4
         for (int i = 0; i < sheets * lines; i++) {
