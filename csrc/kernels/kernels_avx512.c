@@ -287,6 +287,12 @@ static INLINE __m512 fma_pair_f32(__m512 a, __m512 b, __m512 c)
     return _mm512_fmadd_ps(a, b, c);
 }
 
+static INLINE __m512 fma_masked_pair_f32(struct chosen_pair_f32 chosen, __m512 a, __m512 b,
+                                         __m512 c)
+{
+    return _mm512_mask3_fmadd_ps(a, b, c, chosen.both);
+}
+
 static INLINE __m512 keep_pair_f32(__m512 v)
 {
     return keep_f32(v);
@@ -576,6 +582,12 @@ static INLINE void store_part_of_pair_f64(double *p, ptrdiff_t other, __m512d v,
 static INLINE __m512d fma_pair_f64(__m512d a, __m512d b, __m512d c)
 {
     return _mm512_fmadd_pd(a, b, c);
+}
+
+static INLINE __m512d fma_masked_pair_f64(struct chosen_pair_f64 chosen, __m512d a, __m512d b,
+                                          __m512d c)
+{
+    return _mm512_mask3_fmadd_pd(a, b, c, chosen.both);
 }
 
 static INLINE __m512d keep_pair_f64(__m512d v)

@@ -2,7 +2,7 @@
 /* The kernel `lines` in terms of vectors, included by kernels_tmpl.h, and by itself for vectors of
  * two channels, LANES of each, with the macros that stand there and the functions
  *
- *   zero, broadcast, load, store, store_part, fma, only, keep   as there
+ *   zero, broadcast, load, store, store_part, fma, only, keep, fma_masked   as there
  *   between                                    the lanes l for which begin <= at + l < end
  *   load_masked                                the chosen lanes; the others are 0 and not read
  *   broadcast_of, load_of and so on            instead of those, of two channels: what belongs to
@@ -102,7 +102,7 @@ static INLINE void T(lines_tap)(const REAL *x, const REAL *w, const struct T(apa
         for (int v = 0; v < streams; v++) {
             const REAL *const one = w + v * apart->w;
             const VECTOR any = by_lane ? T(load_of)(one, w_other) : T(broadcast_of)(one, w_other);
-            weight[v][i] = missing == T(PART) ? T(only)(chosen[v], any) : any;
+            weight[v][i] = missing == T(PART) && MASKED != 2 ? T(only)(chosen[v], any) : any;
         }
         w += w_line;
     }
@@ -121,7 +121,9 @@ static INLINE void T(lines_tap)(const REAL *x, const REAL *w, const struct T(apa
                 for (int r = 0; r < lines; r++) {
                     const int t = i - r * step;
                     if (t >= 0 && t < reach) {
-                        acc[v][r] = T(fma)(in, weight[v][t], acc[v][r]);
+                        acc[v][r] = missing == T(PART) && MASKED == 2
+                                        ? T(fma_masked)(chosen[v], in, weight[v][t], acc[v][r])
+                                        : T(fma)(in, weight[v][t], acc[v][r]);
                     }
                 }
             }
