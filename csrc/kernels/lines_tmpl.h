@@ -95,6 +95,7 @@ static INLINE void T(lines_tap)(const REAL *x, const REAL *w, const struct T(apa
                                 const int lines, const int reach, const int step, const int streams,
                                 const int missing, const bool by_lane, const bool shared)
 {
+    const bool masked = missing == T(PART) && MASKED == 2; /* sums; else weights are */
     VECTOR weight[T(MOST_STREAMS)][TC_REACH];
 #pragma GCC unroll 16
     for (int i = 0; i < reach; i++) {
@@ -102,7 +103,7 @@ static INLINE void T(lines_tap)(const REAL *x, const REAL *w, const struct T(apa
         for (int v = 0; v < streams; v++) {
             const REAL *const one = w + v * apart->w;
             const VECTOR any = by_lane ? T(load_of)(one, w_other) : T(broadcast_of)(one, w_other);
-            weight[v][i] = missing == T(PART) && MASKED != 2 ? T(only)(chosen[v], any) : any;
+            weight[v][i] = missing == T(PART) && !masked ? T(only)(chosen[v], any) : any;
         }
         w += w_line;
     }
@@ -121,9 +122,8 @@ static INLINE void T(lines_tap)(const REAL *x, const REAL *w, const struct T(apa
                 for (int r = 0; r < lines; r++) {
                     const int t = i - r * step;
                     if (t >= 0 && t < reach) {
-                        acc[v][r] = missing == T(PART) && MASKED == 2
-                                        ? T(fma_masked)(chosen[v], in, weight[v][t], acc[v][r])
-                                        : T(fma)(in, weight[v][t], acc[v][r]);
+                        acc[v][r] = masked ? T(fma_masked)(chosen[v], in, weight[v][t], acc[v][r])
+                                           : T(fma)(in, weight[v][t], acc[v][r]);
                     }
                 }
             }
