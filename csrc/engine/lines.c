@@ -714,10 +714,9 @@ static struct tc_lines lines_of(const struct state *s)
 static void list_anew(struct state *s, struct tc_lines *lines)
 {
     const struct tc_axis *const axis = &s->job->lattice.axis[TC_H];
-    const struct tc_range offsets = tc_lattice_offsets(axis);
-    const bool inner = axis->in_step * s->lines.begin + offsets.begin >= 0 &&
-                       axis->in_step * (s->lines.end - 1) + offsets.end <= axis->in;
+    const ptrdiff_t reach = tc_range_length(tc_lattice_offsets(axis));
     const int count = (int)tc_range_length(s->lines);
+    const bool inner = tc_range_length(s->input) == axis->in_step * (count - 1) + reach;
     if (!inner || !s->inner || lines->lines != count) {
         lines->lines = count;
         lines->sheets = list_sheets(s);

@@ -95,7 +95,7 @@ static INLINE void T(lines_tap)(const REAL *x, const REAL *w, const struct T(apa
                                 const int lines, const int reach, const int step, const int streams,
                                 const int missing, const bool by_lane, const bool shared)
 {
-    const bool masked = missing == T(PART) && MASKED == 2; /* sums; else weights are */
+    const bool masked = missing == T(PART) && MASKED == 2; /* the sums, else the weights */
     VECTOR weight[T(MOST_STREAMS)][TC_REACH];
 #pragma GCC unroll 16
     for (int i = 0; i < reach; i++) {
