@@ -13,6 +13,7 @@ enum { REPACKED_CI = 128 }; /* input channels of an image that do not pay for pa
 
 /* clang-format off */
 const struct tc_engine *const tc_engines[TC_MAX_ENGINES] = {
+    &tc_engine_taps,
     &tc_engine_places,
     &tc_engine_pixels,
     &tc_engine_phases,

@@ -7,7 +7,7 @@
 
 #include "engine/engine.h"
 
-enum { TC_MAX_ENGINES = 18 };
+enum { TC_MAX_ENGINES = 19 };
 
 /* What a plan is made from. Data pointers of the views are not looked at. */
 struct tc_order {

@@ -80,7 +80,7 @@ enum {
     TC_DOES_WEIGHT = 1 << TC_WEIGHT_FROM_BOTH,
 };
 
-extern const struct tc_engine tc_engine_places, tc_engine_pixels, tc_engine_phases,
+extern const struct tc_engine tc_engine_taps, tc_engine_places, tc_engine_pixels, tc_engine_phases,
     tc_engine_channels, tc_engine_lines, tc_engine_weave, tc_engine_scatter, tc_engine_planes,
     tc_engine_patches, tc_engine_subpixel, tc_engine_direct, tc_engine_mirror, tc_engine_gather,
     tc_engine_wline, tc_engine_wcolumns, tc_engine_wgrad, tc_engine_reference;

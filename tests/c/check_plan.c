@@ -55,7 +55,7 @@ int main(void)
     is_refused(&order, "isa must be one of");
     is_refused(&order, "'portable' on this machine, got 'mmx'");
     order.isa = NULL, order.engine = "steam";
-    is_refused(&order, "engine must be one of 'places', ");
+    is_refused(&order, "engine must be one of 'taps', 'places', ");
     is_refused(&order, "'reference', got 'steam'");
     order.engine = "wgrad";
     is_refused(&order, "engine 'wgrad' cannot do this: it is for other operations");
