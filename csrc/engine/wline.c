@@ -5,16 +5,20 @@
  *
  *     gw[ci][co][kd][kh][kw] = sum over n, v of  x[n][ci][v] * y[n][co][..][s*vw + kw - p],
  *
- * so that tiles sum over the positions of a line and nothing is transposed. Where the piece reaches
- * into the padding, its lanes are masked: no padding zero is read. The kernel lines of a phase meet
- * the same lines of y, so each of those is read once.
+ * so that tiles sum over the positions of many lines and nothing is transposed. Their rows are the
+ * kernel lines of a phase, which meet the same lines of y, and channels of x. The columns at the
+ * ends of x, where the piece reaches into the padding, are taken by themselves and masked: no
+ * padding zero is read.
  *
- *     for group, channel of y, kd, phase along the height and part of the kernel lines (a task)
- *       for image, for line of y
- *         copy it
- *         for kernel line of the phase
- *           sums[kh][ci][kw] += tile over the line of x that it joins with it
- *       write the sums */
+ *     for channels of y, kd, part of the kernel lines and phases along the height (a task)
+ *       for phase, for image, for columns: those of one end, the inner ones, those of the other
+ *         for lines of y that meet as many kernel lines
+ *           copy them one by one, if they cannot be read in place
+ *           sums[kh][ci][kw] += tile over all of these lines and columns
+ *         write the sums
+ *
+ * A sum takes its lines in their order, those of an end after those of another, so neither strides
+ * nor threads change a bit. */
 #include "base/parallel.h"
 #include "base/size.h"
 #include "engine/blocks.h"
@@ -22,23 +26,28 @@
 
 #include <string.h>
 
-/* A copied line stays in the cache, and scratch does not grow with the input. */
+/* Copied lines stay in the cache, and scratch does not grow with the input. */
 enum { MOST_BYTES = 1 << 20 };
 
-/* Bytes of the parts of a thread's scratch. */
+/* A thread's scratch: channels of y in a task, elements from the copied line of one to that of the
+ * next, and the bytes of its parts. */
 struct scratch {
-    ptrdiff_t line, sums, masks;
+    ptrdiff_t span, pitch;
+    ptrdiff_t lines, sums, masks;
 };
 
 /* A task at work. */
 struct state {
     const struct tc_job *job;
     struct tc_part part;      /* of the kernel lines */
-    ptrdiff_t group, channel; /* of y, within the group */
-    ptrdiff_t k[TC_SPATIAL];  /* where the part of the phase's first kernel line begins */
+    struct tc_range phases;   /* of these, along the height, */
+    struct tc_range channels; /* of y, of all groups */
+    ptrdiff_t k[TC_SPATIAL];  /* and where the part of the first kernel line of one begins */
     ptrdiff_t lines;          /* kernel lines of the phase */
-    bool masked;              /* whether some piece reaches into the padding */
-    char *line, *sums;
+    struct tc_range columns;  /* of x, */
+    bool masked;              /* whether some of their pieces reach into the padding */
+    struct scratch scratch;
+    char *copy, *sums;
     unsigned char *masks;
 };
 
@@ -80,16 +89,39 @@ static ptrdiff_t line_length(const struct tc_job *job)
     return fits ? length : PTRDIFF_MAX;
 }
 
+/* Channels whose lines are copied anyway are copied together: where they lie side by side, whole
+ * vectors of them are transposed. */
 static struct scratch scratch_of(const struct tc_job *job)
 {
     const ptrdiff_t bytes = job->kernels->bytes;
-    struct scratch scratch = {0, 0, 0};
-    const bool fits = tc_mul(line_length(job), bytes, &scratch.line) &&
-                      tc_mul(most_lines(job), sums_length(job) * bytes, &scratch.sums) &&
-                      tc_mul(job->lattice.axis[TC_W].in, mask_bytes(job), &scratch.masks) &&
-                      tc_add(scratch.line, TC_ALIGN, &scratch.line);
-    scratch.line = fits ? scratch.line / TC_ALIGN * TC_ALIGN : PTRDIFF_MAX;
+    const ptrdiff_t most =
+        job->y.axis[TC_W] == 1 ? 1 : tc_min(job->kernels->lanes, job->problem->co);
+    struct scratch scratch = {.span = 1};
+    bool fits = line_length(job) < PTRDIFF_MAX / TC_ALIGN;
+    if (fits) {
+        scratch.pitch = tc_odd_lines(job->kernels, line_length(job));
+        scratch.span = tc_clamp(MOST_BYTES / bytes / scratch.pitch, 1, most);
+    }
+    fits = fits && tc_mul(scratch.pitch * bytes, scratch.span, &scratch.lines) &&
+           tc_mul(most_lines(job), sums_length(job) * bytes, &scratch.sums) &&
+           tc_mul(scratch.sums, scratch.span, &scratch.sums) &&
+           tc_mul(job->lattice.axis[TC_W].in, mask_bytes(job), &scratch.masks);
+    scratch.lines = fits ? scratch.lines : PTRDIFF_MAX;
     return scratch;
+}
+
+/* Tasks along the channels, and those that share the phases of some: enough for all threads. */
+static ptrdiff_t span_count(const struct tc_job *job, const struct scratch *scratch)
+{
+    return tc_ceil_div(job->problem->co, scratch->span);
+}
+
+static ptrdiff_t band_count(const struct tc_job *job, const struct scratch *scratch)
+{
+    const ptrdiff_t others = span_count(job, scratch) * job->problem->k[TC_D] *
+                             tc_part_count(job->kernels, job->problem->k[TC_W]);
+    const ptrdiff_t wanted = job->threads > 1 ? job->threads * TC_TASKS_PER_THREAD : 1;
+    return tc_clamp(tc_ceil_div(wanted, others), 1, line_phases(job));
 }
 
 static const char *refuse(const struct tc_job *job)
@@ -105,8 +137,8 @@ static const char *refuse(const struct tc_job *job)
     if (!job->forced && 2 * tc_max(tc_group_ci(p), tc_group_co(p)) > lanes) {
         return "the channels of a side fill vectors better";
     }
-    const struct scratch scratch = scratch_of(job);
-    if (!job->forced && (scratch.line > MOST_BYTES || scratch.masks > MOST_BYTES)) {
+    const ptrdiff_t most = MOST_BYTES / job->kernels->bytes;
+    if (!job->forced && (line_length(job) > most || job->lattice.axis[TC_W].in > most)) {
         return "the lines are too long to be copied whole";
     }
     return NULL;
@@ -121,16 +153,24 @@ static const char *accept(struct tc_job *job)
     }
     const struct scratch scratch = scratch_of(job);
     ptrdiff_t *const bytes = &job->thread_bytes;
-    const bool fits = tc_add(scratch.line, scratch.sums, bytes) &&
+    const bool fits = tc_add(scratch.lines, scratch.sums, bytes) &&
                       tc_add(*bytes, scratch.masks, bytes) && tc_add(*bytes, TC_ALIGN, bytes);
     *bytes = fits ? *bytes / TC_ALIGN * TC_ALIGN : PTRDIFF_MAX;
     job->packed_bytes = 0;
     job->shared_bytes = 0;
-    job->tasks = p->co * p->k[TC_D] * line_phases(job) * tc_part_count(job->kernels, p->k[TC_W]);
+    job->tasks = span_count(job, &scratch) * p->k[TC_D] * tc_part_count(job->kernels, p->k[TC_W]) *
+                 band_count(job, &scratch);
     return NULL;
 }
 
 /* ---- lines ---- */
+
+/* The sums of a channel of the task and of a kernel line of the phase. */
+static char *sums_at(const struct state *s, ptrdiff_t channel, ptrdiff_t line)
+{
+    const ptrdiff_t at = (channel * most_lines(s->job) + line) * sums_length(s->job);
+    return tc_at(s->sums, at, s->job->kernels->bytes);
+}
 
 /* Element of y's line that the first position of x meets through the part's first element. */
 static ptrdiff_t first_met(const struct state *s)
@@ -142,14 +182,12 @@ static ptrdiff_t first_met(const struct state *s)
 static void set_masks(struct state *s)
 {
     const struct tc_axis *const axis = &s->job->lattice.axis[TC_W];
-    s->masked = false;
     memset(s->masks, 0, (size_t)(axis->in * mask_bytes(s->job)));
     for (ptrdiff_t v = 0; v < axis->in; v++) {
         const ptrdiff_t at = first_met(s) + v * axis->out_step;
         const ptrdiff_t begin = tc_clamp(-at, 0, s->part.lanes);
         const ptrdiff_t end = tc_clamp(axis->out - at, begin, s->part.lanes);
         unsigned char *const mask = s->masks + v * mask_bytes(s->job);
-        s->masked = s->masked || end - begin < s->part.lanes;
         if (end - begin == s->part.lanes) {
             memset(mask, 0xff, (size_t)mask_bytes(s->job));
         }
@@ -159,103 +197,204 @@ static void set_masks(struct state *s)
     }
 }
 
-/* Copies what exists of a line of y to where the tiles look for it. */
-static void copy_line(const struct state *s, const void *from)
+/* The positions of a line of x whose elements of y all exist, for all lanes. */
+static struct tc_range inner_columns(const struct state *s)
 {
     const struct tc_axis *const axis = &s->job->lattice.axis[TC_W];
-    const ptrdiff_t bytes = s->job->kernels->bytes, step = s->job->y.axis[TC_W];
-    const ptrdiff_t begin = tc_clamp(first_met(s), 0, axis->out);
-    const ptrdiff_t end =
-        tc_clamp(first_met(s) + (axis->in - 1) * axis->out_step + s->part.lanes, begin, axis->out);
-    const struct tc_matrix src = {tc_at(from, begin * step, bytes), 0, step};
-    const struct tc_matrix dst = {tc_at(s->line, begin - first_met(s), bytes), 0, 1};
-    tc_copy(s->job->kernels, 1, end - begin, dst, src);
+    const ptrdiff_t at = first_met(s), last = axis->out - s->part.lanes - at;
+    const ptrdiff_t begin = tc_clamp(tc_ceil_div(-at, axis->out_step), 0, axis->in);
+    return (struct tc_range){begin,
+                             tc_clamp(tc_floor_div(last, axis->out_step) + 1, begin, axis->in)};
 }
 
-/* The lines of a phase lie so far apart that the processor does not see where it goes on. */
-static void fetch_line(const struct state *s, const char *line)
+/* The elements of a line of y that the columns meet, in whole vectors, whether they exist or not.
+ */
+static struct tc_range read_elements(const struct state *s)
 {
-    const ptrdiff_t bytes = s->job->kernels->bytes;
-    for (ptrdiff_t at = 0; at < s->job->lattice.axis[TC_W].out * bytes; at += TC_ALIGN) {
-        __builtin_prefetch(line + at);
-    }
+    const ptrdiff_t step = s->job->lattice.axis[TC_W].out_step, at = first_met(s);
+    const ptrdiff_t lanes = s->part.width * s->job->kernels->lanes;
+    return (struct tc_range){at + s->columns.begin * step,
+                             at + (s->columns.end - 1) * step + lanes};
 }
 
-/* Adds the products of one line of x, whose first channel begins at `x`, to the sums of a kernel
- * line. */
-static void add_line(const struct state *s, const void *x, void *sums)
+/* The lines q of y that the tiles can read as they lie, where line 0 begins at element `from` of y
+ * and the next ones `line` elements further each: in whole vectors, of which lanes or masks leave
+ * out what belongs to other lines. */
+static struct tc_range lines_in_place(const struct state *s, ptrdiff_t from, ptrdiff_t line)
+{
+    const struct tc_problem *const p = s->job->problem;
+    const struct tc_image *const y = &s->job->y;
+    const struct tc_range met = read_elements(s);
+    ptrdiff_t last = (p->n - 1) * y->n + (p->co - 1) * y->c;
+    bool ahead = y->n >= 0 && y->c >= 0 && y->axis[TC_W] == 1;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        last += (s->job->lattice.axis[a].out - 1) * y->axis[a];
+        ahead = ahead && y->axis[a] >= 0;
+    }
+    if (!ahead || (line == 0 && (from + met.begin < 0 || from + met.end > last + 1))) {
+        return (struct tc_range){0, 0};
+    }
+    if (line == 0) {
+        return (struct tc_range){PTRDIFF_MIN, PTRDIFF_MAX};
+    }
+    return (struct tc_range){tc_ceil_div(-from - met.begin, line),
+                             tc_floor_div(last + 1 - from - met.end, line) + 1};
+}
+
+/* Copies what exists of a line of all channels to where the tiles look for it. */
+static void copy_lines(const struct state *s, ptrdiff_t from)
+{
+    const ptrdiff_t out = s->job->lattice.axis[TC_W].out, step = s->job->y.axis[TC_W];
+    const ptrdiff_t bytes = s->job->kernels->bytes;
+    const struct tc_range met = read_elements(s);
+    const ptrdiff_t begin = tc_clamp(met.begin, 0, out), end = tc_clamp(met.end, begin, out);
+    const struct tc_matrix src = {tc_at(s->job->y.data, from + begin * step, bytes), s->job->y.c,
+                                  step};
+    const struct tc_matrix dst = {tc_at(s->copy, begin - met.begin, bytes), s->scratch.pitch, 1};
+    tc_copy(s->job->kernels, tc_range_length(s->channels), end - begin, dst, src);
+}
+
+/* The kernel lines of the phase through which line q of its lines of y meets a line of x. */
+static struct tc_range joined_lines(const struct state *s, ptrdiff_t q)
+{
+    const struct tc_axis *const h = &s->job->lattice.axis[TC_H];
+    const ptrdiff_t step = -h->offset_step;
+    const ptrdiff_t begin = tc_clamp(tc_ceil_div(q - h->in + 1, step), 0, s->lines);
+    return (struct tc_range){begin, tc_clamp(tc_floor_div(q, step) + 1, begin, s->lines)};
+}
+
+/* The line from which on others than these do. */
+static ptrdiff_t same_lines_end(const struct state *s, struct tc_range lines)
+{
+    const struct tc_axis *const h = &s->job->lattice.axis[TC_H];
+    const ptrdiff_t leaves = h->in - lines.begin * h->offset_step;
+    return lines.end < s->lines ? tc_min(leaves, -lines.end * h->offset_step) : leaves;
+}
+
+/* Lines of y that the tiles take at once: where the first one lies, and its line of x. */
+struct run_of_lines {
+    ptrdiff_t count;
+    const void *x, *y;
+};
+
+/* Adds the products of lines of y, all of which these kernel lines join with x, to their sums. */
+static void add_lines(const struct state *s, const struct run_of_lines *run,
+                      struct tc_range kernel_lines, void *sums)
 {
     const struct tc_job *const job = s->job;
     const struct tc_kernels *const kernels = job->kernels;
-    const struct tc_axis *const axis = &job->lattice.axis[TC_W];
+    const struct tc_axis *const w = &job->lattice.axis[TC_W], *const h = &job->lattice.axis[TC_H];
     const ptrdiff_t lanes = s->part.width * kernels->lanes, ci = tc_group_ci(job->problem);
     const ptrdiff_t most = kernels->rows[s->part.width - 1];
     ptrdiff_t a_row[TC_MAX_ROWS], c_row[TC_MAX_ROWS];
     struct tc_tile tile = {
         .lanes = s->part.lanes,
         .k = 1,
-        .taps = {1, 1, axis->in},
-        .a = x,
+        .taps = {1, run->count, tc_range_length(s->columns)},
+        .a = run->x,
         .a_row = a_row,
-        .a_tap = {0, 0, job->x.axis[TC_W]},
-        .b = s->line,
-        .b_tap = {0, 0, axis->out_step},
+        .a_tap = {0, job->x.axis[TC_H], job->x.axis[TC_W]},
+        .b = run->y,
+        .b_tap = {0, h->out_step * job->y.axis[TC_H], w->out_step},
         .add = true,
-        .mask = s->masked ? s->masks : NULL,
+        .mask = s->masked ? s->masks + s->columns.begin * mask_bytes(job) : NULL,
         .mask_tap = {0, 0, mask_bytes(job)},
         .c = sums,
         .c_row = c_row,
     };
-    for (ptrdiff_t first = 0; first < ci; first += tile.rows) {
-        tile.rows = tc_min(ci - first, most);
+    for (ptrdiff_t at = kernel_lines.begin * ci; at < kernel_lines.end * ci; at += tile.rows) {
+        tile.rows = tc_min(kernel_lines.end * ci - at, most);
         for (ptrdiff_t r = 0; r < tile.rows; r++) {
-            a_row[r] = (first + r) * job->x.c;
-            c_row[r] = (first + r) * lanes;
+            const ptrdiff_t line = (at + r) / ci, c = (at + r) % ci;
+            a_row[r] = c * job->x.c + line * h->offset_step * job->x.axis[TC_H];
+            c_row[r] = line * sums_length(job) + c * lanes;
         }
         kernels->tile[s->part.width - 1](&tile);
     }
 }
 
-/* A plane of x, whose first channel begins at `x`, and the plane of y that it meets. Line q of the
- * phase's lines of y meets line q of x through the first kernel line, q - step through the next. */
-static void add_plane(const struct state *s, const void *x, const void *y)
+/* The same of all channels, where x and y begin at these elements for the first one's group and for
+ * the first one. If they are copied, y is what a line of it is copied from. */
+static void add_channels(const struct state *s, ptrdiff_t x, ptrdiff_t y, ptrdiff_t count,
+                         bool copied, struct tc_range kernel_lines)
+{
+    const struct tc_job *const job = s->job;
+    const ptrdiff_t ci = tc_group_ci(job->problem), co = tc_group_co(job->problem);
+    const ptrdiff_t bytes = job->kernels->bytes, first = s->channels.begin;
+    if (copied) {
+        copy_lines(s, y);
+    }
+    for (ptrdiff_t c = 0; c < tc_range_length(s->channels); c++) {
+        const ptrdiff_t group = (first + c) / co - first / co;
+        const ptrdiff_t at = y + c * job->y.c + read_elements(s).begin;
+        const struct run_of_lines run = {
+            .count = count,
+            .x = tc_at(job->x.data, x + group * ci * job->x.c, bytes),
+            .y = copied ? tc_at(s->copy, c * s->scratch.pitch, bytes)
+                        : tc_at(job->y.data, at, bytes),
+        };
+        add_lines(s, &run, kernel_lines, sums_at(s, c, 0));
+    }
+}
+
+/* The columns of a plane of x and the plane of y that they meet, which begin at elements x and y.
+ * Line q of the phase's lines of y meets line q of x through the first kernel line, q - step
+ * through the next. */
+static void add_columns(const struct state *s, ptrdiff_t x, ptrdiff_t y)
 {
     const struct tc_job *const job = s->job;
     const struct tc_axis *const h = &job->lattice.axis[TC_H];
-    const ptrdiff_t step = -h->offset_step, bytes = job->kernels->bytes;
+    const ptrdiff_t bytes = job->kernels->bytes, line = h->out_step * job->y.axis[TC_H];
     const ptrdiff_t first = h->dilation * s->k[TC_H] - h->padding; /* the line of y for q = 0 */
     const ptrdiff_t begin = tc_max(tc_ceil_div(-first, h->out_step), 0);
     const ptrdiff_t end =
-        tc_min(tc_ceil_div(h->out - first, h->out_step), h->in + (s->lines - 1) * step);
-    for (ptrdiff_t q = begin; q < end && !tc_is_stopped(job->watch); q++) {
-        const ptrdiff_t at = (first + q * h->out_step) * job->y.axis[TC_H];
-        copy_line(s, tc_at(y, at, bytes));
-        if (job->y.axis[TC_W] == 1 && q + 1 < end) {
-            fetch_line(s, tc_at(y, at + h->out_step * job->y.axis[TC_H], bytes));
+        tc_min(tc_ceil_div(h->out - first, h->out_step), h->in - (s->lines - 1) * h->offset_step);
+    x += s->columns.begin * job->x.axis[TC_W];
+    y += first * job->y.axis[TC_H];
+    /* the lines of a phase lie so far apart that the processor does not foresee the next ones */
+    const bool hints = job->y.far && job->y.axis[TC_W] == 1 && s->k[TC_H] + 1 < s->phases.end;
+    const ptrdiff_t next = h->dilation * job->y.axis[TC_H], width = job->lattice.axis[TC_W].out;
+    const struct tc_range in_place = lines_in_place(s, y, line);
+    ptrdiff_t count;
+    for (ptrdiff_t q = begin; q < end; q += count) {
+        const struct tc_range lines = joined_lines(s, q);
+        const bool copied = q < in_place.begin || q >= in_place.end;
+        count = copied ? 1 : tc_min(same_lines_end(s, lines), tc_min(in_place.end, end)) - q;
+        if (hints) {
+            tc_fetch(tc_at(job->y.data, y + q * line + next, bytes), count, line * bytes,
+                     width * bytes);
         }
-        for (ptrdiff_t line = 0; line < s->lines; line++) {
-            const ptrdiff_t v = q - line * step;
-            if (v >= 0 && v < h->in) {
-                add_line(s, tc_at(x, v * job->x.axis[TC_H], bytes),
-                         tc_at(s->sums, line * sums_length(job), bytes));
-            }
+        add_channels(s, x + q * job->x.axis[TC_H], y + q * line, count, copied, lines);
+    }
+}
+
+/* A plane of x and the plane of y that it meets: the columns at its ends, for which masks are, are
+ * taken by themselves. */
+static void add_plane(struct state *s, ptrdiff_t x, ptrdiff_t y)
+{
+    const struct tc_range inner = inner_columns(s);
+    const ptrdiff_t bounds[] = {0, inner.begin, inner.end, s->job->lattice.axis[TC_W].in};
+    for (int i = 0; i < 3; i++) {
+        s->columns = (struct tc_range){bounds[i], bounds[i + 1]};
+        s->masked = i != 1;
+        if (bounds[i] < bounds[i + 1]) {
+            add_columns(s, x, y);
         }
     }
 }
 
-static void add_image(const struct state *s, ptrdiff_t n)
+static void add_image(struct state *s, ptrdiff_t n)
 {
     const struct tc_job *const job = s->job;
     const struct tc_image *const x = &job->x, *const y = &job->y;
     const struct tc_axis *const d = &job->lattice.axis[TC_D];
     const ptrdiff_t ci = tc_group_ci(job->problem), co = tc_group_co(job->problem);
-    const ptrdiff_t from = n * x->n + s->group * ci * x->c, bytes = job->kernels->bytes;
-    const ptrdiff_t to = n * y->n + (s->group * co + s->channel) * y->c;
+    const ptrdiff_t from = n * x->n + s->channels.begin / co * ci * x->c;
+    const ptrdiff_t to = n * y->n + s->channels.begin * y->c;
     const struct tc_range depth = tc_lattice_joined(d, s->k[TC_D]);
-    for (ptrdiff_t v = depth.begin; v < depth.end; v++) {
+    for (ptrdiff_t v = depth.begin; v < depth.end && !tc_is_stopped(job->watch); v++) {
         const ptrdiff_t u = d->out_step * v + d->dilation * s->k[TC_D] - d->padding;
-        add_plane(s, tc_at(x->data, from + v * x->axis[TC_D], bytes),
-                  tc_at(y->data, to + u * y->axis[TC_D], bytes));
+        add_plane(s, from + v * x->axis[TC_D], to + u * y->axis[TC_D]);
     }
 }
 
@@ -269,21 +408,20 @@ struct run {
 static struct state state_of(const struct tc_job *job, ptrdiff_t task, char *scratch)
 {
     const struct tc_problem *const p = job->problem;
-    const ptrdiff_t parts = tc_part_count(job->kernels, p->k[TC_W]), phases = line_phases(job);
-    const ptrdiff_t co = tc_group_co(p), phase = task / parts % phases;
-    const ptrdiff_t rest = task / parts / phases; /* group, channel, kd */
     const struct scratch size = scratch_of(job);
-    struct state s = {.job = job, .part = tc_part_at(job->kernels, p->k[TC_W], task % parts)};
+    const ptrdiff_t parts = tc_part_count(job->kernels, p->k[TC_W]), bands = band_count(job, &size);
+    const ptrdiff_t band = task / parts % bands, rest = task / parts / bands; /* span, kd */
+    struct state s = {.job = job, .scratch = size};
+    s.part = tc_part_at(job->kernels, p->k[TC_W], task % parts);
+    s.phases = tc_share_of(line_phases(job), band, bands);
     s.k[TC_W] = s.part.first;
-    s.k[TC_H] = phase;
     s.k[TC_D] = rest % p->k[TC_D];
-    s.lines = tc_ceil_div(p->k[TC_H] - phase, job->lattice.axis[TC_H].k_step);
-    s.channel = rest / p->k[TC_D] % co;
-    s.group = rest / p->k[TC_D] / co;
-    s.line = scratch;
-    s.sums = s.line + size.line;
+    s.channels.begin = rest / p->k[TC_D] * size.span;
+    s.channels.end = tc_min(s.channels.begin + size.span, p->co);
+    s.copy = scratch;
+    s.sums = s.copy + size.lines;
     s.masks = (unsigned char *)s.sums + size.sums;
-    memset(s.line, 0, (size_t)(size.line + size.sums));
+    memset(s.copy, 0, (size_t)size.lines);
     return s;
 }
 
@@ -291,15 +429,19 @@ static void write_sums(const struct state *s)
 {
     const struct tc_job *const job = s->job;
     const struct tc_weight *const w = &job->w;
-    const ptrdiff_t bytes = job->kernels->bytes;
-    for (ptrdiff_t line = 0; line < s->lines; line++) {
-        const ptrdiff_t kh = s->k[TC_H] + line * job->lattice.axis[TC_H].k_step;
-        const ptrdiff_t to = s->group * w->g + s->channel * w->co + s->k[TC_D] * w->axis[TC_D] +
-                             kh * w->axis[TC_H] + s->k[TC_W] * w->axis[TC_W];
-        const struct tc_matrix dst = {tc_at(w->data, to, bytes), w->ci, w->axis[TC_W]};
-        const struct tc_matrix src = {tc_at(s->sums, line * sums_length(job), bytes),
-                                      s->part.width * job->kernels->lanes, 1};
-        tc_copy(job->kernels, tc_group_ci(job->problem), s->part.lanes, dst, src);
+    const ptrdiff_t bytes = job->kernels->bytes, co = tc_group_co(job->problem);
+    for (ptrdiff_t c = 0; c < tc_range_length(s->channels); c++) {
+        const ptrdiff_t channel = s->channels.begin + c;
+        const ptrdiff_t to = channel / co * w->g + channel % co * w->co +
+                             s->k[TC_D] * w->axis[TC_D] + s->k[TC_W] * w->axis[TC_W];
+        for (ptrdiff_t line = 0; line < s->lines; line++) {
+            const ptrdiff_t kh = s->k[TC_H] + line * job->lattice.axis[TC_H].k_step;
+            const struct tc_matrix dst = {tc_at(w->data, to + kh * w->axis[TC_H], bytes), w->ci,
+                                          w->axis[TC_W]};
+            const struct tc_matrix src = {sums_at(s, c, line), s->part.width * job->kernels->lanes,
+                                          1};
+            tc_copy(job->kernels, tc_group_ci(job->problem), s->part.lanes, dst, src);
+        }
     }
 }
 
@@ -309,10 +451,15 @@ static void run_task(const void *context, ptrdiff_t task, int thread)
     const struct tc_job *const job = run->job;
     struct state s = state_of(job, task, run->scratch + thread * job->thread_bytes);
     set_masks(&s);
-    for (ptrdiff_t n = 0; n < job->problem->n; n++) {
-        add_image(&s, n);
+    for (ptrdiff_t phase = s.phases.begin; phase < s.phases.end; phase++) {
+        s.k[TC_H] = phase;
+        s.lines = tc_ceil_div(job->problem->k[TC_H] - phase, job->lattice.axis[TC_H].k_step);
+        memset(s.sums, 0, (size_t)s.scratch.sums);
+        for (ptrdiff_t n = 0; n < job->problem->n; n++) {
+            add_image(&s, n);
+        }
+        write_sums(&s);
     }
-    write_sums(&s);
 }
 
 static void run(const struct tc_job *job, void *scratch)
