@@ -37,8 +37,9 @@ enum {
     LONG_KERNEL = 4,             /* or with lone lines of so many taps; */
     SHORT_LINE = 15,             /* inputs of such lines of transposed ones, if all phases have */
     LONG_LINE = 128,             /* as many taps, and if the line is all there is */
-    WOVEN = 10,                  /* inputs of lines that `weave` does better; for longer kernels, */
-    WOVEN_LONG = 24,             /* unless channels of y meet in one set of the first cache */
+    WOVEN_SHORT = 6,             /* inputs of lines that `weave` does better, for kernels of 2, */
+    WOVEN = 8,                   /* of 3 and 4, */
+    WOVEN_LONG = 24,             /* and for longer ones, or if the line is all there is; */
     PIXELS_AHEAD = 4,            /* that hints are for, */
     ALIAS_LINES = 9              /* that meet in one set of the first cache: its room, about */
 };
@@ -133,30 +134,39 @@ static bool small_pays(const struct tc_job *job)
     return (step != 2 && step != 4) || out < SHORT_OUTPUTS;
 }
 
-/* Whether `weave` sums both phases of lines in registers, and so few taps that this takes less time
- * than transposing does. */
-static bool weave_pays(const struct tc_job *job)
+/* Inputs of the shortest line that `weave` does better, whose time goes to vectors that are not
+ * full: unless channels of y meet in one set of the first cache, these are more for more taps. */
+static ptrdiff_t woven_line(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
     const ptrdiff_t kernel = tc_max(p->k[TC_H], p->k[TC_W]);
     const bool meet = p->o[TC_H] * p->o[TC_W] * job->kernels->bytes % TC_ALIAS_BYTES == 0;
-    return p->k[TC_D] == 1 && p->s[TC_W] == 2 && job->x.axis[TC_W] == 1 && job->y.axis[TC_W] == 1 &&
-           kernel <= 5 && p->i[TC_W] >= (kernel <= 3 || meet ? WOVEN : WOVEN_LONG) &&
-           tc_weave_takes(job);
+    if (p->i[TC_D] * p->i[TC_H] == 1) {
+        return WOVEN_LONG;
+    }
+    return kernel <= 2 ? WOVEN_SHORT : kernel <= 4 || meet ? WOVEN : WOVEN_LONG;
 }
 
-/* The same of transposed convolutions: direct, and mostly weave, write each phase by itself, but
- * direct does well where all phases have as many taps. */
+/* Whether `weave` sums both phases of lines in registers, in less time than transposing takes. */
+static bool weave_pays(const struct tc_job *job)
+{
+    return job->x.axis[TC_W] == 1 && job->y.axis[TC_W] == 1 && tc_weave_takes(job) &&
+           tc_weave_unrolls(job) && job->problem->i[TC_W] >= woven_line(job);
+}
+
+/* The same of transposed convolutions: direct, and weave where it does not, write each phase by
+ * itself, but direct does well where all phases have as many taps. */
 static bool large_pays(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
+    if (weave_pays(job)) {
+        return false;
+    }
     if (p->i[TC_D] * p->i[TC_H] == 1) {
         return p->i[TC_W] < LONG_LINE;
     }
-    if (p->k[TC_W] % p->s[TC_W] != 0) {
-        return !weave_pays(job);
-    }
-    return p->i[TC_W] < (p->i[TC_D] == 1 ? SHORT_LINE : SHORT_LINE / 2);
+    return p->k[TC_W] % p->s[TC_W] != 0 || (tc_weave_takes(job) && tc_weave_unrolls(job)) ||
+           p->i[TC_W] < (p->i[TC_D] == 1 ? SHORT_LINE : SHORT_LINE / 2);
 }
 
 /* Whether a transposition pays. It always does where a stride meets a dilation: direct takes none

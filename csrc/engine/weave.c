@@ -321,6 +321,25 @@ static bool has_bare_phases(const struct tc_axis *axis)
     return axis->divisor > 1 || axis->kernel < axis->k_step;
 }
 
+/* Taps of an axis's first phase, which has most. */
+static ptrdiff_t most_taps(const struct tc_axis *axis)
+{
+    return tc_ceil_div(axis->kernel, axis->k_step);
+}
+
+bool tc_weave_unrolls(const struct tc_job *job)
+{
+    const struct tc_axis *const axis = job->lattice.axis;
+    const struct tc_phase phase = tc_phase_at(&axis[TC_H], 0);
+    const ptrdiff_t taps = most_taps(&axis[TC_W]), lines = most_taps(&axis[TC_H]);
+    const bool together = lines == tc_lines_reach(&axis[TC_H], &phase);
+    const ptrdiff_t sheets = most_taps(&axis[TC_D]) * (together ? 1 : lines);
+    if (axis[TC_W].out_step != 2 || taps > 3 || (together && lines > 1 && lines != 3)) {
+        return false;
+    }
+    return sheets == 1 || (lines < 3 && (sheets == 2 || (sheets == 4 && taps <= 2)));
+}
+
 static const char *refuse(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
@@ -343,7 +362,7 @@ static const char *refuse(const struct tc_job *job)
     if (longest > (job->forced ? PHASES_ASKED_FOR : MOST_PHASES)) {
         return "the stride is long";
     }
-    if (!job->forced && even) {
+    if (!job->forced && even && !tc_weave_unrolls(job)) {
         return "all phases have as many taps, which is for `direct`";
     }
     return NULL;

@@ -2,12 +2,12 @@
 /* The kernel `weave` in terms of vectors, included by kernels_tmpl.h.
  *
  * A vector of outputs of either phase is summed in a register, and both are zipped on their way to
- * y. For kernels of 3 and 5 with a stride of 2 loops have constant bounds: a channel's weights stay
+ * y. For kernels of 2 to 6 with a stride of 2 loops have constant bounds: a channel's weights stay
  * in registers, and masks, where taps meet the padding, are made once for some lines. What these
  * lines' successors write is hinted at: memory does not foresee pieces of lines. */
 
 enum {
-    T(WOVEN) = 3,      /* kernel lines, */
+    T(WOVEN) = 4,      /* kernel lines, */
     T(WOVEN_TAPS) = 3, /* and taps of a phase, of those; */
     T(WOVEN_ROWS) = 8  /* lines of outputs at a time */
 };
@@ -163,27 +163,11 @@ static void T(weave_any)(const struct tc_weave *args)
     }
 }
 
-static INLINE void T(weave_taps)(const struct tc_weave *args, ptrdiff_t c, ptrdiff_t whole_begin,
-                                 ptrdiff_t whole_end, const int sheets, const int lines)
+/* All channels, for kernels of up to `most` elements of each phase along the width. */
+static INLINE void T(weave_taps)(const struct tc_weave *args, const int sheets, const int lines,
+                                 const int most)
 {
-    const bool more_odd = args->taps[1] > args->taps[0];
-    if (args->taps[0] + args->taps[1] == 3) {
-        if (more_odd) {
-            T(weave_channel)(args, c, whole_begin, whole_end, sheets, lines, 1, 2);
-        } else {
-            T(weave_channel)(args, c, whole_begin, whole_end, sheets, lines, 2, 1);
-        }
-    } else if (more_odd) {
-        T(weave_channel)(args, c, whole_begin, whole_end, sheets, lines, 2, 3);
-    } else {
-        T(weave_channel)(args, c, whole_begin, whole_end, sheets, lines, 3, 2);
-    }
-}
-
-/* Kernels of 3 or 5 elements along the width, by sheets of one line, two such sheets, or one of
- * three lines. */
-static NOINLINE void T(weave_known)(const struct tc_weave *args)
-{
+    const int even = args->taps[0], odd = args->taps[1];
     ptrdiff_t begin = 0, end = args->outputs / 2;
     for (int q = 0; q < 2; q++) {
         for (int j = 0; j < args->taps[q]; j++) {
@@ -193,31 +177,71 @@ static NOINLINE void T(weave_known)(const struct tc_weave *args)
         }
     }
     for (ptrdiff_t c = 0; c < args->channels; c++) {
-        if (args->sheets == 2) {
-            T(weave_taps)(args, c, begin, end, 2, 1);
-        } else if (args->sheet->lines == 1) {
-            T(weave_taps)(args, c, begin, end, 1, 1);
-        } else {
-            T(weave_taps)(args, c, begin, end, 1, 3);
+        if (even == 1 && odd == 1) {
+            T(weave_channel)(args, c, begin, end, sheets, lines, 1, 1);
+        } else if (even == 1) {
+            T(weave_channel)(args, c, begin, end, sheets, lines, 1, 2);
+        } else if (odd == 1) {
+            T(weave_channel)(args, c, begin, end, sheets, lines, 2, 1);
+        } else if (even == 2 && odd == 2) {
+            T(weave_channel)(args, c, begin, end, sheets, lines, 2, 2);
+        } else if (even == 2 && most == 3) {
+            T(weave_channel)(args, c, begin, end, sheets, lines, 2, 3);
+        } else if (odd == 2 && most == 3) {
+            T(weave_channel)(args, c, begin, end, sheets, lines, 3, 2);
+        } else if (most == 3) {
+            T(weave_channel)(args, c, begin, end, sheets, lines, 3, 3);
         }
     }
 }
 
+/* By one, two or four sheets of one line, or one of three lines; functions of their own, as gcc
+ * lets registers spill in the innermost of too many loops. */
+static NOINLINE void T(weave_one)(const struct tc_weave *args)
+{
+    T(weave_taps)(args, 1, 1, 3);
+}
+
+static NOINLINE void T(weave_two)(const struct tc_weave *args)
+{
+    T(weave_taps)(args, 2, 1, 3);
+}
+
+static NOINLINE void T(weave_four)(const struct tc_weave *args)
+{
+    T(weave_taps)(args, 4, 1, 2);
+}
+
+static NOINLINE void T(weave_three)(const struct tc_weave *args)
+{
+    T(weave_taps)(args, 1, 3, 3);
+}
+
 static bool T(weave_is_known)(const struct tc_weave *args)
 {
-    const int even = args->taps[0], odd = args->taps[1];
-    const struct tc_weave_sheet *const sheet = args->sheet;
-    const bool one = args->sheets == 1 && (sheet->lines == 1 || sheet->lines == 3);
-    const bool two = args->sheets == 2 && sheet[0].lines == 1 && sheet[1].lines == 1;
-    return (one || two) && (even - odd == 1 || odd - even == 1) && even + odd <= 5 && even > 0 &&
-           odd > 0;
+    const int even = args->taps[0], odd = args->taps[1], difference = even - odd;
+    const int most = args->sheets == 4 ? 2 : T(WOVEN_TAPS);
+    bool lone = true; /* lines */
+    for (ptrdiff_t m = 0; m < args->sheets; m++) {
+        lone = lone && args->sheet[m].lines == 1;
+    }
+    const bool known = lone ? args->sheets == 1 || args->sheets == 2 || args->sheets == 4
+                            : args->sheets == 1 && args->sheet->lines == 3;
+    return known && even > 0 && odd > 0 && even <= most && odd <= most && difference <= 1 &&
+           difference >= -1;
 }
 
 static void T(weave)(const struct tc_weave *args)
 {
-    if (T(weave_is_known)(args)) {
-        T(weave_known)(args);
-    } else {
+    if (!T(weave_is_known)(args)) {
         T(weave_any)(args);
+    } else if (args->sheets == 4) {
+        T(weave_four)(args);
+    } else if (args->sheets == 2) {
+        T(weave_two)(args);
+    } else if (args->sheet->lines == 3) {
+        T(weave_three)(args);
+    } else {
+        T(weave_one)(args);
     }
 }
