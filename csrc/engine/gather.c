@@ -35,6 +35,7 @@ enum {
     INPUT_BYTES = 1024 << 10, /* the copy of a block's inputs */
     BUFFER_BYTES = 512 << 10, /* output rows of a block */
     MAX_POINTS = 1024,        /* grid points of a block */
+    FEW_OUTPUTS = 4,          /* of an image */
     OWN_BYTES = 3 << 20,      /* weights that every thread packs for itself, at most */
 };
 
@@ -90,11 +91,16 @@ static ptrdiff_t widest_bytes(const struct tc_job *job)
 }
 
 /* Whether a block's inputs are copied for each part and chunk anew: where taps lie so far apart
- * that those of all channels would not fit, but for blocks much smaller than their reach. */
+ * that those of all channels would not fit, but for blocks much smaller than their reach; or where
+ * images have so few outputs that a block had better be all of them: then each weight, of which
+ * there are more than inputs, comes into the cache once. */
 static bool copies_chunks(const struct tc_job *job)
 {
-    const ptrdiff_t pixel_bytes = tc_group_ci(job->problem) * job->kernels->bytes;
-    return job->x.c != 1 && tc_reached_inputs(job) > INPUT_BYTES / pixel_bytes;
+    const struct tc_problem *const p = job->problem;
+    const ptrdiff_t most = INPUT_BYTES / (tc_group_ci(p) * job->kernels->bytes);
+    const ptrdiff_t reached = tc_reached_inputs(job);
+    const bool few = p->o[TC_D] * p->o[TC_H] * p->o[TC_W] <= FEW_OUTPUTS;
+    return job->x.c != 1 && (reached > most || (few && p->n > 1 && reached > most / p->n));
 }
 
 /* Channels of a copy. */
