@@ -39,17 +39,23 @@ struct tc_part tc_part_at(const struct tc_kernels *kernels, ptrdiff_t length, pt
     };
 }
 
+ptrdiff_t tc_readable(const struct tc_image *image, ptrdiff_t n, ptrdiff_t c,
+                      const ptrdiff_t length[TC_SPATIAL])
+{
+    ptrdiff_t last = (n - 1) * image->n + (c - 1) * image->c;
+    bool ahead = image->n >= 0 && image->c >= 0;
+    for (int a = 0; a < TC_SPATIAL; a++) {
+        last += (length[a] - 1) * image->axis[a];
+        ahead = ahead && image->axis[a] >= 0;
+    }
+    return ahead ? last + 1 : 0;
+}
+
 bool tc_reaches(const struct tc_job *job, ptrdiff_t end)
 {
     const struct tc_problem *const p = job->problem;
-    const struct tc_image *const x = &job->x;
-    ptrdiff_t last = (p->n - 1) * x->n + (p->ci - 1) * x->c;
-    bool ahead = x->n >= 0 && x->c >= 0;
-    for (int a = 0; a < TC_SPATIAL; a++) {
-        last += (p->i[a] - 1) * x->axis[a];
-        ahead = ahead && x->axis[a] >= 0;
-    }
-    return ahead && end <= last + 1;
+    const ptrdiff_t readable = tc_readable(&job->x, p->n, p->ci, p->i);
+    return readable > 0 && end <= readable;
 }
 
 /* Index 0 of a grid is the batch, the others are the spatial axes. */

@@ -7,6 +7,8 @@
 #include "base/size.h"
 #include "engine/engine.h"
 
+#include <limits.h>
+
 /* A part of an axis of lanes: whole vectors, of which `lanes` elements exist. */
 struct tc_part {
     ptrdiff_t number, first, lanes;
@@ -31,8 +33,12 @@ static inline ptrdiff_t tc_tile_steps(ptrdiff_t rows, ptrdiff_t width)
     return tc_max(tc_max(rows * width, 2 * width + rows), TC_LATENCY);
 }
 
-/* Whether x can be read up to element `end`, those before the first of them aside: no stride of it
- * is negative, and its last element does not lie before. */
+/* From the first element of an image of n times c planes of these lengths to behind the last: all
+ * in between can be read. 0 if some stride is negative. */
+ptrdiff_t tc_readable(const struct tc_image *image, ptrdiff_t n, ptrdiff_t c,
+                      const ptrdiff_t length[TC_SPATIAL]);
+
+/* Whether x can be read up to element `end`, those before the first of them aside. */
 bool tc_reaches(const struct tc_job *job, ptrdiff_t end);
 
 /* Lines of inputs that the kernels `lines` count from the first that an output meets to that of the
@@ -128,6 +134,14 @@ static inline ptrdiff_t tc_pixels_bytes(const struct tc_job *job, ptrdiff_t phas
 {
     const ptrdiff_t channels = tc_has_few_channels(job) ? job->problem->co : 0;
     return channels * tc_pixels_line(job, phases) * job->kernels->bytes;
+}
+
+/* The mask of lanes begin <= l < end, for `dots`. */
+static inline void tc_set_mask(unsigned char mask[TC_MASK_BYTES], ptrdiff_t begin, ptrdiff_t end)
+{
+    const unsigned lanes = (1u << end) - (1u << begin);
+    mask[0] = (unsigned char)lanes;
+    mask[1] = (unsigned char)(lanes >> CHAR_BIT);
 }
 
 /* Brings `lines` lines of `bytes` bytes closer, into the second cache. Inlined by force: gcc takes

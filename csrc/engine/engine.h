@@ -99,7 +99,8 @@ bool tc_planes_takes(const struct tc_job *job);  /* or would, if strides were ot
 bool tc_scatter_takes(const struct tc_job *job); /* or does when it is mirrored */
 bool tc_mirror_takes(const struct tc_job *job);  /* or would, if planes did not */
 
-/* Whether the kernel `weave` has loops of constant bounds for so many taps, away from borders. */
+/* Whether the kernel `weave` has loops of constant bounds for so many taps, away from borders (what
+ * it calls known). */
 bool tc_weave_unrolls(const struct tc_job *job);
 
 /* What wgrad would take for each position of the small side, in multiply-adds of vectors. */

@@ -27,7 +27,6 @@
 #include "engine/blocks.h"
 #include "engine/pack.h"
 
-#include <limits.h>
 #include <string.h>
 
 enum {
@@ -216,24 +215,16 @@ static struct tc_range joined(const struct state *s, ptrdiff_t v)
     return (struct tc_range){begin, tc_clamp(axis->in - at, begin, axis->kernel)};
 }
 
-/* The mask of lanes begin <= l < end. */
-static void set_mask(unsigned char mask[TC_MASK_BYTES], ptrdiff_t begin, ptrdiff_t end)
-{
-    const unsigned lanes = (1u << end) - (1u << begin);
-    mask[0] = (unsigned char)lanes;
-    mask[1] = (unsigned char)(lanes >> CHAR_BIT);
-}
-
 static void set_masks(const struct state *s, struct tc_dot_masks *masks, struct tc_range outputs)
 {
     const ptrdiff_t lanes = s->job->kernels->lanes, k = s->job->lattice.axis[TC_W].kernel;
     for (ptrdiff_t c = 0; c < s->layout->vectors; c++) {
-        set_mask(masks[c].any, 0, tc_min(k - c * lanes, lanes));
+        tc_set_mask(masks[c].any, 0, tc_min(k - c * lanes, lanes));
         for (ptrdiff_t v = outputs.begin; v < outputs.end; v++) {
             const struct tc_range met = joined(s, v);
             const ptrdiff_t begin = tc_clamp(met.begin - c * lanes, 0, lanes);
-            set_mask(masks[c].tap[v - outputs.begin], begin,
-                     tc_clamp(met.end - c * lanes, begin, lanes));
+            tc_set_mask(masks[c].tap[v - outputs.begin], begin,
+                        tc_clamp(met.end - c * lanes, begin, lanes));
         }
     }
 }

@@ -23,7 +23,6 @@
 #include "engine/blocks.h"
 #include "engine/pack.h"
 
-#include <limits.h>
 #include <string.h>
 
 enum {
@@ -360,14 +359,6 @@ static void run_plane(struct state *s, struct tc_range span, struct tc_range lin
 
 /* ---- tasks ---- */
 
-/* The mask of lanes begin <= l < end. */
-static void set_mask(unsigned char mask[TC_MASK_BYTES], ptrdiff_t begin, ptrdiff_t end)
-{
-    const unsigned lanes = (1u << end) - (1u << begin);
-    mask[0] = (unsigned char)lanes;
-    mask[1] = (unsigned char)(lanes >> CHAR_BIT);
-}
-
 /* The columns of the piece, from its first on, that a tap joins with some of the large side's. */
 static struct tc_range joined(const struct state *s, ptrdiff_t tap)
 {
@@ -381,11 +372,11 @@ static void set_masks(const struct state *s, struct tc_dot_masks *masks, struct 
 {
     const ptrdiff_t lanes = s->layout->job->kernels->lanes, width = tc_range_length(s->columns);
     for (ptrdiff_t v = columns.begin; v < columns.end; v++) {
-        set_mask(masks[v].any, 0, tc_min(width - v * lanes, lanes));
+        tc_set_mask(masks[v].any, 0, tc_min(width - v * lanes, lanes));
         for (ptrdiff_t t = 0; t < s->dots.taps; t++) {
             const struct tc_range met = joined(s, t);
             const ptrdiff_t begin = tc_clamp(met.begin - v * lanes, 0, lanes);
-            set_mask(masks[v].tap[t], begin, tc_clamp(met.end - v * lanes, begin, lanes));
+            tc_set_mask(masks[v].tap[t], begin, tc_clamp(met.end - v * lanes, begin, lanes));
         }
     }
 }

@@ -222,23 +222,19 @@ static struct tc_range read_elements(const struct state *s)
  * out what belongs to other lines. */
 static struct tc_range lines_in_place(const struct state *s, ptrdiff_t from, ptrdiff_t line)
 {
-    const struct tc_problem *const p = s->job->problem;
-    const struct tc_image *const y = &s->job->y;
+    const struct tc_job *const job = s->job;
+    const struct tc_axis *const axis = job->lattice.axis;
+    const ptrdiff_t length[] = {axis[TC_D].out, axis[TC_H].out, axis[TC_W].out};
+    const ptrdiff_t readable = tc_readable(&job->y, job->problem->n, job->problem->co, length);
     const struct tc_range met = read_elements(s);
-    ptrdiff_t last = (p->n - 1) * y->n + (p->co - 1) * y->c;
-    bool ahead = y->n >= 0 && y->c >= 0 && y->axis[TC_W] == 1;
-    for (int a = 0; a < TC_SPATIAL; a++) {
-        last += (s->job->lattice.axis[a].out - 1) * y->axis[a];
-        ahead = ahead && y->axis[a] >= 0;
-    }
-    if (!ahead || (line == 0 && (from + met.begin < 0 || from + met.end > last + 1))) {
+    const ptrdiff_t before = from + met.begin, behind = readable - (from + met.end);
+    if (job->y.axis[TC_W] != 1 || readable == 0 || (line == 0 && tc_min(before, behind) < 0)) {
         return (struct tc_range){0, 0};
     }
     if (line == 0) {
         return (struct tc_range){PTRDIFF_MIN, PTRDIFF_MAX};
     }
-    return (struct tc_range){tc_ceil_div(-from - met.begin, line),
-                             tc_floor_div(last + 1 - from - met.end, line) + 1};
+    return (struct tc_range){tc_ceil_div(-before, line), tc_floor_div(behind, line) + 1};
 }
 
 /* Copies what exists of a line of all channels to where the tiles look for it. */
