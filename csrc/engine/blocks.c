@@ -10,6 +10,7 @@
 #include "base/size.h"
 #include "engine/pack.h"
 
+#include <limits.h>
 #include <math.h>
 
 enum { MANY_TURNS = 16 };              /* of each thread, which need not be even */
@@ -56,6 +57,44 @@ bool tc_reaches(const struct tc_job *job, ptrdiff_t end)
     const struct tc_problem *const p = job->problem;
     const ptrdiff_t readable = tc_readable(&job->x, p->n, p->ci, p->i);
     return readable > 0 && end <= readable;
+}
+
+/* The mask of lanes begin <= l < end. */
+static void set_mask(unsigned char mask[TC_MASK_BYTES], ptrdiff_t begin, ptrdiff_t end)
+{
+    const unsigned lanes = (1u << end) - (1u << begin);
+    mask[0] = (unsigned char)lanes;
+    mask[1] = (unsigned char)(lanes >> CHAR_BIT);
+}
+
+static void set_masks(const struct tc_dots *dots, struct tc_dot_masks *masks, ptrdiff_t length,
+                      const struct tc_range *met, struct tc_range columns)
+{
+    const ptrdiff_t lanes = dots->lanes;
+    for (ptrdiff_t v = columns.begin; v < columns.end; v++) {
+        set_mask(masks[v].any, 0, tc_min(length - v * lanes, lanes));
+        for (ptrdiff_t t = 0; t < dots->taps; t++) {
+            const ptrdiff_t begin = tc_clamp(met[t].begin - v * lanes, 0, lanes);
+            set_mask(masks[v].tap[t], begin, tc_clamp(met[t].end - v * lanes, begin, lanes));
+        }
+    }
+}
+
+void tc_set_columns(struct tc_dots *dots, struct tc_dot_masks *masks, ptrdiff_t length,
+                    const struct tc_range *met)
+{
+    dots->masks = masks;
+    dots->columns = tc_ceil_div(length, dots->lanes);
+    dots->begin = 0;
+    dots->end = length / dots->lanes;
+    for (ptrdiff_t t = 0; t < dots->taps; t++) {
+        dots->begin = tc_max(dots->begin, tc_ceil_div(met[t].begin, dots->lanes));
+        dots->end = tc_min(dots->end, met[t].end / dots->lanes);
+    }
+    dots->end = tc_max(dots->end, dots->begin);
+    /* all lanes of those in between count */
+    set_masks(dots, masks, length, met, (struct tc_range){0, dots->begin});
+    set_masks(dots, masks, length, met, (struct tc_range){dots->end, dots->columns});
 }
 
 /* Index 0 of a grid is the batch, the others are the spatial axes. */
@@ -180,7 +219,7 @@ void tc_blocking_set(struct tc_job *job, ptrdiff_t points, ptrdiff_t inputs, ptr
         points /= blocking->size[g];
         others *= input_length(job, g, blocking->size[g]);
     }
-    const ptrdiff_t wanted = job->threads > 1 ? (ptrdiff_t)job->threads * TC_TASKS_PER_THREAD : 1;
+    const ptrdiff_t wanted = tc_tasks_wanted(job);
     const ptrdiff_t blocks = tc_max(block_count(blocking) * job->problem->g, 1);
     blocking->shares = tc_clamp(tc_ceil_div(wanted, blocks), 1, shares);
     do {

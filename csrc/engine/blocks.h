@@ -7,8 +7,6 @@
 #include "base/size.h"
 #include "engine/engine.h"
 
-#include <limits.h>
-
 /* A part of an axis of lanes: whole vectors, of which `lanes` elements exist. */
 struct tc_part {
     ptrdiff_t number, first, lanes;
@@ -77,6 +75,11 @@ struct tc_block {
 /* Tasks that each of several threads wants, so that what disturbs one evens out. */
 enum { TC_TASKS_PER_THREAD = 4 };
 
+static inline ptrdiff_t tc_tasks_wanted(const struct tc_job *job)
+{
+    return job->threads > 1 ? (ptrdiff_t)job->threads * TC_TASKS_PER_THREAD : 1;
+}
+
 /* Cuts the job into blocks of at most `points` grid points, whose inputs number at most `inputs`
  * as long as more than one point is left, and into at most `shares` shares, so that there are
  * tasks enough for the threads. */
@@ -136,13 +139,10 @@ static inline ptrdiff_t tc_pixels_bytes(const struct tc_job *job, ptrdiff_t phas
     return channels * tc_pixels_line(job, phases) * job->kernels->bytes;
 }
 
-/* The mask of lanes begin <= l < end, for `dots`. */
-static inline void tc_set_mask(unsigned char mask[TC_MASK_BYTES], ptrdiff_t begin, ptrdiff_t end)
-{
-    const unsigned lanes = (1u << end) - (1u << begin);
-    mask[0] = (unsigned char)lanes;
-    mask[1] = (unsigned char)(lanes >> CHAR_BIT);
-}
+/* Sets the columns of a call of `dots`, for lines of `length` elements of which those in met[t]
+ * count for tap t, and the masks of the columns of which not all lanes count for all taps. */
+void tc_set_columns(struct tc_dots *dots, struct tc_dot_masks *masks, ptrdiff_t length,
+                    const struct tc_range *met);
 
 /* Brings `lines` lines of `bytes` bytes closer, into the second cache. Inlined by force: gcc takes
  * a function of hints alone for one without effect and leaves its calls out. */

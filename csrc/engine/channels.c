@@ -147,25 +147,22 @@ static ptrdiff_t woven_line(const struct tc_job *job)
     return kernel <= 2 ? WOVEN_SHORT : kernel <= 4 || meet ? WOVEN : WOVEN_LONG;
 }
 
-/* Whether `weave` sums both phases of lines in registers, in less time than transposing takes. */
-static bool weave_pays(const struct tc_job *job)
-{
-    return job->x.axis[TC_W] == 1 && job->y.axis[TC_W] == 1 && tc_weave_takes(job) &&
-           tc_weave_unrolls(job) && job->problem->i[TC_W] >= woven_line(job);
-}
-
-/* The same of transposed convolutions: direct, and weave where it does not, write each phase by
- * itself, but direct does well where all phases have as many taps. */
+/* The same of transposed convolutions: direct, and weave where it does not sum both phases of lines
+ * in registers, write each phase by itself, but direct does well where all phases have as many
+ * taps.
+ */
 static bool large_pays(const struct tc_job *job)
 {
     const struct tc_problem *const p = job->problem;
-    if (weave_pays(job)) {
+    const bool woven = tc_weave_takes(job) && tc_weave_unrolls(job);
+    if (woven && job->x.axis[TC_W] == 1 && job->y.axis[TC_W] == 1 &&
+        p->i[TC_W] >= woven_line(job)) {
         return false;
     }
     if (p->i[TC_D] * p->i[TC_H] == 1) {
         return p->i[TC_W] < LONG_LINE;
     }
-    return p->k[TC_W] % p->s[TC_W] != 0 || (tc_weave_takes(job) && tc_weave_unrolls(job)) ||
+    return woven || p->k[TC_W] % p->s[TC_W] != 0 ||
            p->i[TC_W] < (p->i[TC_D] == 1 ? SHORT_LINE : SHORT_LINE / 2);
 }
 

@@ -93,6 +93,17 @@ void tc_copy_far(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t col
     }
 }
 
+void tc_add_lanes(const struct tc_kernels *kernels, ptrdiff_t count, const void *vectors,
+                  void *turned, void *totals)
+{
+    const ptrdiff_t lanes = kernels->lanes;
+    const struct tc_rows rows = {
+        .rows = lanes, .columns = count, .src = turned, .src_row = count, .dst = totals};
+    const struct tc_matrix src = {(void *)vectors, lanes, 1};
+    tc_copy(kernels, count, lanes, (struct tc_matrix){turned, 1, count}, src);
+    kernels->sum_rows(&rows);
+}
+
 bool tc_sum_is_finite(const struct tc_kernels *kernels, const struct tc_rows *src)
 {
     double sum64 = 0;

@@ -22,6 +22,11 @@ struct tc_far {
 void tc_copy_far(const struct tc_kernels *kernels, ptrdiff_t rows, ptrdiff_t columns,
                  struct tc_matrix dst, struct tc_matrix src, struct tc_far far);
 
+/* The sum of all lanes of each of `count` vectors, in totals[count]. Room for as many vectors is at
+ * `turned`. */
+void tc_add_lanes(const struct tc_kernels *kernels, ptrdiff_t count, const void *vectors,
+                  void *turned, void *totals);
+
 /* Whether the sum of all elements of src is finite. That of elements which are not never is; that
  * of huge ones may not be, although they are. */
 bool tc_sum_is_finite(const struct tc_kernels *kernels, const struct tc_rows *src);

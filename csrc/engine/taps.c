@@ -103,9 +103,9 @@ static void cut(const struct tc_job *job, struct layout *layout)
 {
     const struct tc_problem *const p = job->problem;
     const ptrdiff_t height = tc_max(p->o[TC_H], 1), lanes = job->kernels->lanes;
-    const ptrdiff_t line = channel_count(job, layout->columns * lanes * job->kernels->bytes);
-    const double macs = (double)tc_kernel_volume(p) * (double)tc_group_ci(p) *
-                        (double)channel_count(job, layout->columns);
+    const ptrdiff_t sums = channel_count(job, 1) * layout->columns; /* of a line */
+    const ptrdiff_t line = sums * lanes * job->kernels->bytes;
+    const double macs = (double)tc_kernel_volume(p) * (double)tc_group_ci(p) * (double)sums;
     ptrdiff_t lines = tc_max(SUM_BYTES / line, 1);
     /* channels that lie side by side are transposed by whole vectors */
     layout->span = layout->copies_x ? 2 * lanes / tc_group_ci(p) : 1;
@@ -121,9 +121,8 @@ static void cut(const struct tc_job *job, struct layout *layout)
     layout->spans = tc_ceil_div(p->g, layout->span);
     layout->blocks = tc_ceil_div(tc_max(p->o[TC_W], 1), layout->columns);
     const ptrdiff_t others = tc_max(p->n * layout->spans * p->o[TC_D] * layout->blocks, 1);
-    const ptrdiff_t wanted = tc_ceil_div(job->threads * TC_TASKS_PER_THREAD, others);
-    layout->bands = tc_max(tc_ceil_div(height, lines), job->threads > 1 ? wanted : 1);
-    layout->bands = tc_min(layout->bands, height);
+    const ptrdiff_t wanted = tc_ceil_div(tc_tasks_wanted(job), others);
+    layout->bands = tc_min(tc_max(tc_ceil_div(height, lines), wanted), height);
     layout->rows = tc_ceil_div(height, layout->bands);
 }
 
@@ -215,50 +214,29 @@ static struct tc_range joined(const struct state *s, ptrdiff_t v)
     return (struct tc_range){begin, tc_clamp(axis->in - at, begin, axis->kernel)};
 }
 
-static void set_masks(const struct state *s, struct tc_dot_masks *masks, struct tc_range outputs)
-{
-    const ptrdiff_t lanes = s->job->kernels->lanes, k = s->job->lattice.axis[TC_W].kernel;
-    for (ptrdiff_t c = 0; c < s->layout->vectors; c++) {
-        tc_set_mask(masks[c].any, 0, tc_min(k - c * lanes, lanes));
-        for (ptrdiff_t v = outputs.begin; v < outputs.end; v++) {
-            const struct tc_range met = joined(s, v);
-            const ptrdiff_t begin = tc_clamp(met.begin - c * lanes, 0, lanes);
-            tc_set_mask(masks[c].tap[v - outputs.begin], begin,
-                        tc_clamp(met.end - c * lanes, begin, lanes));
-        }
-    }
-}
-
 /* Some outputs of a line, as many as a call sums. */
 static void set_piece(const struct state *s, struct tc_dots *dots, struct tc_dot_masks *masks,
                       struct tc_range outputs)
 {
     const struct tc_axis *const axis = s->job->lattice.axis;
     const ptrdiff_t lanes = s->job->kernels->lanes, line = s->layout->columns * lanes;
+    struct tc_range met[TC_DOT_TAPS];
     *dots = (struct tc_dots){.sets = tc_range_length(s->groups),
                              .lanes = lanes,
                              .lines = axis[TC_H].kernel,
-                             .columns = s->layout->vectors,
                              .gap = axis[TC_H].in_step,
                              .taps = (int)tc_range_length(outputs),
                              .add = true,
                              .small_column = lanes,
                              .large_column = lanes,
                              .tap = s->tap,
-                             .masks = masks,
-                             .end = axis[TC_W].kernel / lanes,
-                             .sum_set = channel_count(s->job, s->layout->rows) * line,
+                             .sum_set = channel_count(s->job, 1) * s->layout->rows * line,
                              .sum_line = line,
                              .sum_tap = lanes};
     for (ptrdiff_t v = outputs.begin; v < outputs.end; v++) {
-        const struct tc_range met = joined(s, v);
-        dots->begin = tc_max(tc_ceil_div(met.begin, lanes), dots->begin);
-        dots->end = tc_min(dots->end, met.end / lanes);
+        met[v - outputs.begin] = joined(s, v);
     }
-    dots->end = tc_max(dots->end, dots->begin);
-    if (dots->begin > 0 || dots->end < dots->columns) {
-        set_masks(s, masks, outputs);
-    }
+    tc_set_columns(dots, masks, axis[TC_W].kernel, met);
 }
 
 static struct tc_range piece_at(const struct state *s, ptrdiff_t piece)
@@ -316,14 +294,8 @@ static void write_outputs(const struct state *s)
     char *const totals = tc_at(s->turned, columns * lanes, bytes);
     for (ptrdiff_t line = 0; line < tc_range_length(s->lines); line++) {
         for (ptrdiff_t c = 0; c < channels; c++) {
-            const struct tc_matrix sums = {sums_at(s, c, line), lanes, 1};
-            const struct tc_rows rows = {.rows = lanes,
-                                         .columns = columns,
-                                         .src = s->turned,
-                                         .src_row = columns,
-                                         .dst = tc_at(totals, c * columns, bytes)};
-            tc_copy(job->kernels, columns, lanes, (struct tc_matrix){s->turned, 1, columns}, sums);
-            job->kernels->sum_rows(&rows);
+            tc_add_lanes(job->kernels, columns, sums_at(s, c, line), s->turned,
+                         tc_at(totals, c * columns, bytes));
         }
         tc_activate(job, totals, channels, columns, columns);
         const ptrdiff_t to = s->n * y->n + channel_count(job, s->groups.begin) * y->c +

@@ -368,19 +368,6 @@ static struct tc_range joined(const struct state *s, ptrdiff_t tap)
     return (struct tc_range){begin, tc_clamp(met.end - first, begin, width)};
 }
 
-static void set_masks(const struct state *s, struct tc_dot_masks *masks, struct tc_range columns)
-{
-    const ptrdiff_t lanes = s->layout->job->kernels->lanes, width = tc_range_length(s->columns);
-    for (ptrdiff_t v = columns.begin; v < columns.end; v++) {
-        tc_set_mask(masks[v].any, 0, tc_min(width - v * lanes, lanes));
-        for (ptrdiff_t t = 0; t < s->dots.taps; t++) {
-            const struct tc_range met = joined(s, t);
-            const ptrdiff_t begin = tc_clamp(met.begin - v * lanes, 0, lanes);
-            tc_set_mask(masks[v].tap[t], begin, tc_clamp(met.end - v * lanes, begin, lanes));
-        }
-    }
-}
-
 /* Where the taps lie in a line of the large side, for which lanes of the piece's columns they
  * count, and where their sums are. */
 static void set_taps(struct state *s, struct tc_dot_masks *masks)
@@ -388,32 +375,24 @@ static void set_taps(struct state *s, struct tc_dot_masks *masks)
     const struct tc_job *const job = s->layout->job;
     const struct tc_axis *const w = &job->lattice.axis[TC_W], *const h = &job->lattice.axis[TC_H];
     const ptrdiff_t lanes = job->kernels->lanes, step = w->out_step;
-    const ptrdiff_t width = tc_range_length(s->columns);
+    struct tc_range met[TC_DOT_TAPS];
     struct tc_dots *const dots = &s->dots;
     *dots = (struct tc_dots){.lanes = lanes,
-                             .columns = tc_ceil_div(width, lanes),
                              .gap = -h->offset_step,
                              .taps = (int)w->kernel,
                              .add = true,
                              .small_column = lanes,
                              .large_column = lanes,
                              .tap = s->tap,
-                             .masks = masks,
-                             .end = width / lanes,
                              .sum_set = tc_kernel_volume(job->problem) * lanes,
                              .sum_line = h->k_step * w->kernel * lanes,
                              .sum_tap = lanes};
     for (ptrdiff_t t = 0; t < w->kernel; t++) {
-        const struct tc_range met = joined(s, t);
         const ptrdiff_t at = w->dilation * t - w->padding, cell = tc_floor_div(at, step);
         s->tap[t] = (at - cell * step) * s->layout->large.part + cell;
-        dots->begin = tc_clamp(tc_ceil_div(met.begin, lanes), dots->begin, dots->columns);
-        dots->end = tc_min(dots->end, met.end / lanes);
+        met[t] = joined(s, t);
     }
-    dots->end = tc_max(dots->end, dots->begin);
-    /* all lanes of those in between count */
-    set_masks(s, masks, (struct tc_range){0, dots->begin});
-    set_masks(s, masks, (struct tc_range){dots->end, dots->columns});
+    tc_set_columns(dots, masks, tc_range_length(s->columns), met);
 }
 
 static struct tc_range span_at(const struct layout *layout, ptrdiff_t span)
@@ -435,12 +414,8 @@ static void write_sums(const struct layout *layout, ptrdiff_t span, const char *
     for (ptrdiff_t pair = 0; pair < pair_count(job); pair++) {
         const ptrdiff_t to =
             groups.begin * w->g + pair / tc_group_co(p) * w->ci + pair % tc_group_co(p) * w->co;
-        const struct tc_matrix from = {tc_at(sums, pair * layout->span * volume * lanes, bytes),
-                                       lanes, 1};
-        const struct tc_rows rows = {
-            .rows = lanes, .columns = count, .src = turned, .src_row = count, .dst = totals};
-        tc_copy(job->kernels, count, lanes, (struct tc_matrix){turned, 1, count}, from);
-        job->kernels->sum_rows(&rows);
+        const void *const from = tc_at(sums, pair * layout->span * volume * lanes, bytes);
+        tc_add_lanes(job->kernels, count, from, turned, totals);
         for (ptrdiff_t line = 0; line < p->k[TC_D] * p->k[TC_H]; line++) {
             const ptrdiff_t at =
                 to + line / p->k[TC_H] * w->axis[TC_D] + line % p->k[TC_H] * w->axis[TC_H];

@@ -410,7 +410,7 @@ static struct tc_job job_of(const struct tc_job *job, struct tc_problem *problem
  * one for each thread, which is worth its panels in fewer rows if kernel elements are many. */
 static ptrdiff_t share_count(const struct tc_job *job, const struct roles *roles, ptrdiff_t owners)
 {
-    const ptrdiff_t wanted = job->threads > 1 ? (ptrdiff_t)job->threads * TC_TASKS_PER_THREAD : 1;
+    const ptrdiff_t wanted = tc_tasks_wanted(job);
     const ptrdiff_t shares = tc_min(tc_ceil_div(wanted, owners), roles->rows / SHARE_ROWS);
     const ptrdiff_t few = tc_ceil_div(SHARE_ROWS, tc_kernel_volume(job->problem));
     const ptrdiff_t least = roles->by_group ? SHARE_ROWS : tc_max(few, FEW_ROWS);

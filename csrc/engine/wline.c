@@ -120,8 +120,7 @@ static ptrdiff_t band_count(const struct tc_job *job, const struct scratch *scra
 {
     const ptrdiff_t others = span_count(job, scratch) * job->problem->k[TC_D] *
                              tc_part_count(job->kernels, job->problem->k[TC_W]);
-    const ptrdiff_t wanted = job->threads > 1 ? job->threads * TC_TASKS_PER_THREAD : 1;
-    return tc_clamp(tc_ceil_div(wanted, others), 1, line_phases(job));
+    return tc_clamp(tc_ceil_div(tc_tasks_wanted(job), others), 1, line_phases(job));
 }
 
 static const char *refuse(const struct tc_job *job)
@@ -178,25 +177,6 @@ static ptrdiff_t first_met(const struct state *s)
     return s->k[TC_W] - s->job->lattice.axis[TC_W].padding;
 }
 
-/* For each position of a line of x the lanes whose element of y exists. */
-static void set_masks(struct state *s)
-{
-    const struct tc_axis *const axis = &s->job->lattice.axis[TC_W];
-    memset(s->masks, 0, (size_t)(axis->in * mask_bytes(s->job)));
-    for (ptrdiff_t v = 0; v < axis->in; v++) {
-        const ptrdiff_t at = first_met(s) + v * axis->out_step;
-        const ptrdiff_t begin = tc_clamp(-at, 0, s->part.lanes);
-        const ptrdiff_t end = tc_clamp(axis->out - at, begin, s->part.lanes);
-        unsigned char *const mask = s->masks + v * mask_bytes(s->job);
-        if (end - begin == s->part.lanes) {
-            memset(mask, 0xff, (size_t)mask_bytes(s->job));
-        }
-        for (ptrdiff_t lane = begin; lane < end && end - begin < s->part.lanes; lane++) {
-            mask[lane / 8] |= (unsigned char)(1 << lane % 8);
-        }
-    }
-}
-
 /* The positions of a line of x whose elements of y all exist, for all lanes. */
 static struct tc_range inner_columns(const struct state *s)
 {
@@ -205,6 +185,23 @@ static struct tc_range inner_columns(const struct state *s)
     const ptrdiff_t begin = tc_clamp(tc_ceil_div(-at, axis->out_step), 0, axis->in);
     return (struct tc_range){begin,
                              tc_clamp(tc_floor_div(last, axis->out_step) + 1, begin, axis->in)};
+}
+
+/* For each position of a line of x that is not an inner one the lanes whose element of y exists. */
+static void set_masks(struct state *s)
+{
+    const struct tc_axis *const axis = &s->job->lattice.axis[TC_W];
+    const struct tc_range inner = inner_columns(s);
+    memset(s->masks, 0, (size_t)(axis->in * mask_bytes(s->job)));
+    for (ptrdiff_t v = 0; v < axis->in; v++) {
+        const ptrdiff_t at = first_met(s) + v * axis->out_step;
+        const ptrdiff_t begin = tc_clamp(-at, 0, s->part.lanes);
+        const ptrdiff_t end = tc_clamp(axis->out - at, begin, s->part.lanes);
+        unsigned char *const mask = s->masks + v * mask_bytes(s->job);
+        for (ptrdiff_t lane = begin; lane < end && (v < inner.begin || v >= inner.end); lane++) {
+            mask[lane / 8] |= (unsigned char)(1 << lane % 8);
+        }
+    }
 }
 
 /* The elements of a line of y that the columns meet, in whole vectors, whether they exist or not.
